@@ -1,0 +1,17 @@
+//! The data layer: what a record's key, value and headers are made of.
+//!
+//! Answers for `org.apache.kafka.connect.data`. Shared and immutable parts are behind `Arc`
+//! ([`SchemaRef`]) or reference-counted buffers ([`ByteString`], [`Bytes`]); a clone of a value
+//! copies no payload.
+
+mod decimal;
+pub mod json;
+pub mod logical;
+mod schema;
+mod value;
+
+pub use bytes::Bytes;
+pub use bytestring::ByteString;
+pub use decimal::Decimal;
+pub use schema::{Field, Schema, SchemaBuilder, SchemaRef, SchemaType};
+pub use value::{ConnectMap, Header, Headers, SchemaAndValue, Struct, Value};

@@ -1,0 +1,243 @@
+//! A map that iterates as `java.util.HashMap` does.
+//!
+//! The JVM's order shows in REST answers, offset keys and schemaless JSON: buckets by the spread
+//! hash, ascending; insertion order inside a bucket. Trees (eight keys in one bucket) keep their
+//! insertion order in Java too, so they need no case of their own.
+
+use std::hash::Hash;
+
+use indexmap::IndexMap;
+
+use crate::data::{ByteString, Value};
+
+/// `Object.hashCode` of what Java would hold as the key.
+pub trait JavaHash {
+    /// The hash code.
+    fn java_hash(&self) -> i32;
+}
+
+/// `String.hashCode`: over UTF-16 units.
+pub fn string_hash(text: &str) -> i32 {
+    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
+}
+
+impl JavaHash for str {
+    fn java_hash(&self) -> i32 {
+        string_hash(self)
+    }
+}
+impl JavaHash for String {
+    fn java_hash(&self) -> i32 {
+        string_hash(self)
+    }
+}
+impl JavaHash for ByteString {
+    fn java_hash(&self) -> i32 {
+        string_hash(self)
+    }
+}
+
+fn long_hash(value: i64) -> i32 {
+    #[expect(clippy::cast_possible_truncation, reason = "Long.hashCode keeps the low half")]
+    let hash = (value ^ ((value as u64) >> 32) as i64) as i32;
+    hash
+}
+
+impl JavaHash for Value {
+    fn java_hash(&self) -> i32 {
+        match self {
+            Self::Null => 0,
+            Self::Boolean(true) => 1231,
+            Self::Boolean(false) => 1237,
+            Self::Int8(n) => i32::from(*n),
+            Self::Int16(n) => i32::from(*n),
+            Self::Int32(n) => *n,
+            Self::Int64(n) | Self::Timestamp(n) => long_hash(*n),
+            Self::Date(days) => long_hash(i64::from(*days) * 86_400_000),
+            Self::Time(ms) => long_hash(i64::from(*ms)),
+            Self::Float32(n) => n.to_bits().cast_signed(),
+            Self::Float64(n) => long_hash(n.to_bits().cast_signed()),
+            Self::String(text) => string_hash(text),
+            Self::Array(items) => items.iter().fold(1i32, |hash, item| {
+                hash.wrapping_mul(31).wrapping_add(item.java_hash())
+            }),
+            // Java hashes these by identity or by parts that never are keys in practice.
+            Self::Bytes(_) | Self::Map(_) | Self::Struct(_) | Self::Decimal(_) => 0,
+        }
+    }
+}
+
+impl Eq for Value {}
+impl Hash for Value {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_i32(self.java_hash());
+    }
+}
+
+/// A map that is looked up by hash, remembers the order of insertion and iterates in Java's.
+#[derive(Clone, Debug)]
+pub struct HashMap<K, V> {
+    entries: IndexMap<K, V>,
+    /// Java's table length: a power of two that never shrinks.
+    buckets: usize,
+}
+
+impl<K, V> Default for HashMap<K, V> {
+    fn default() -> Self {
+        Self { entries: IndexMap::new(), buckets: 16 }
+    }
+}
+
+impl<K: PartialEq + Eq + Hash, V: PartialEq> PartialEq for HashMap<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
+    /// An empty map.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// A map whose table Java would have sized for this many mappings before it is filled:
+    /// `new HashMap<>(other)`, `putAll`.
+    pub fn sized_for(count: usize) -> Self {
+        let mut map = Self::default();
+        // (float) count / 0.75 + 1, rounded up to a power of two.
+        map.buckets = (count * 4 / 3 + 1).next_power_of_two().max(1);
+        map
+    }
+    /// Adds or replaces; answers the value that was there.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        let old = self.entries.insert(key, value);
+        while self.entries.len() > self.buckets / 4 * 3 + (self.buckets % 4) * 3 / 4 {
+            self.buckets *= 2;
+        }
+        old
+    }
+    /// The value of a key.
+    pub fn get<Q: ?Sized + Hash + indexmap::Equivalent<K>>(&self, key: &Q) -> Option<&V> {
+        self.entries.get(key)
+    }
+    /// The value of a key, to change it.
+    pub fn get_mut<Q: ?Sized + Hash + indexmap::Equivalent<K>>(
+        &mut self,
+        key: &Q,
+    ) -> Option<&mut V> {
+        self.entries.get_mut(key)
+    }
+    /// Whether the key is there.
+    pub fn contains_key<Q: ?Sized + Hash + indexmap::Equivalent<K>>(&self, key: &Q) -> bool {
+        self.entries.contains_key(key)
+    }
+    /// Takes an entry away; the order of the others stays.
+    pub fn remove<Q: ?Sized + Hash + indexmap::Equivalent<K>>(&mut self, key: &Q) -> Option<V> {
+        self.entries.shift_remove(key)
+    }
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+    /// The entries in Java's order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        let mask = self.buckets - 1;
+        let mut order: Vec<(usize, usize)> = self
+            .entries
+            .keys()
+            .enumerate()
+            .map(|(index, key)| {
+                let hash = key.java_hash().cast_unsigned();
+                (((hash ^ (hash >> 16)) as usize) & mask, index)
+            })
+            .collect();
+        order.sort_unstable();
+        order.into_iter().filter_map(|(_, index)| self.entries.get_index(index))
+    }
+    /// The keys in Java's order.
+    pub fn keys(&self) -> impl Iterator<Item = &K> {
+        self.iter().map(|(key, _)| key)
+    }
+    /// The values in Java's order of their keys.
+    pub fn values(&self) -> impl Iterator<Item = &V> {
+        self.iter().map(|(_, value)| value)
+    }
+}
+
+impl<V> HashMap<Value, V> {
+    /// The value of a STRING key.
+    pub fn get_str(&self, key: &str) -> Option<&V> {
+        self.entries.get(&StrKey(key))
+    }
+}
+
+struct StrKey<'a>(&'a str);
+impl Hash for StrKey<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_i32(string_hash(self.0));
+    }
+}
+impl indexmap::Equivalent<Value> for StrKey<'_> {
+    fn equivalent(&self, key: &Value) -> bool {
+        key.as_str() == Some(self.0)
+    }
+}
+
+impl<K: JavaHash + Eq + Hash, V> FromIterator<(K, V)> for HashMap<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let mut map = Self::default();
+        for (key, value) in entries {
+            map.insert(key, value);
+        }
+        map
+    }
+}
+
+impl<K: JavaHash + Eq + Hash + serde::Serialize, V: serde::Serialize> serde::Serialize
+    for HashMap<K, V>
+{
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_come_in_the_order_of_java_hash_map() {
+        let map: HashMap<String, u8> = ["name", "topic", "file", "connector.class", "tasks.max"]
+            .into_iter()
+            .map(|key| (key.to_owned(), 0))
+            .collect();
+        assert_eq!(
+            map.keys().collect::<Vec<_>>(),
+            ["connector.class", "file", "tasks.max", "name", "topic"]
+        );
+    }
+
+    #[test]
+    fn a_string_key_of_a_connect_map_is_found() {
+        let map: HashMap<Value, u8> = [(Value::text("a"), 1), (Value::Int32(7), 2)].into_iter().collect();
+        assert_eq!(map.get_str("a"), Some(&1));
+        assert_eq!(map.get(&Value::Int32(7)), Some(&2));
+        assert_eq!(map.get_str("b"), None);
+    }
+
+    #[test]
+    fn the_table_grows_as_in_java() {
+        let mut map = HashMap::new();
+        for n in 0..12 {
+            map.insert(n.to_string(), ());
+        }
+        assert_eq!(map.buckets, 16);
+        map.insert("12".to_owned(), ());
+        assert_eq!(map.buckets, 32);
+        assert_eq!(HashMap::<String, ()>::sized_for(12).buckets, 32);
+        assert_eq!(HashMap::<String, ()>::sized_for(11).buckets, 16);
+    }
+}

@@ -1,0 +1,12 @@
+//! What of the JVM shows on the wire and so has to be done as the JVM does it: the order in which a
+//! `HashMap` iterates, the regular expressions, the properties files, the text of floating numbers.
+
+mod hash_map;
+mod number;
+mod properties;
+mod regex;
+
+pub use hash_map::{HashMap, JavaHash, string_hash};
+pub use number::{double_to_string, float_to_string};
+pub use properties::{PropertiesError, parse_properties};
+pub use regex::{Regex, RegexError};

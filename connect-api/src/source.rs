@@ -1,0 +1,95 @@
+//! A source task: gives batches of records and hears what has become safe.
+//!
+//! Answers for `org.apache.kafka.connect.source.{SourceTask, SourceTaskContext}`.
+
+use std::sync::Arc;
+
+use crate::context::{PluginContext, StopSignal};
+use crate::record::{OffsetMap, SourceOffset, SourcePartition, SourceRecord};
+use crate::{Props, Result};
+
+/// Reads the offsets that a connector has stored (`OffsetStorageReader`).
+pub trait OffsetReader: Send + Sync {
+    /// The stored offset of each partition, in the order of `partitions`.
+    ///
+    /// # Errors
+    /// The offsets topic could not be read.
+    fn read(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>>;
+}
+
+/// What a source task can ask of the runtime.
+#[derive(Clone)]
+pub struct SourceTaskContext {
+    /// The connector's name.
+    pub connector: String,
+    /// The task's number, from 0.
+    pub task: u32,
+    /// The runtime and what goes with it.
+    pub plugin: PluginContext,
+    /// Set when the task is to stop; a blocked `poll` must return soon after.
+    pub stop: StopSignal,
+    /// The stored offsets.
+    pub offsets: Arc<dyn OffsetReader>,
+}
+
+impl std::fmt::Debug for SourceTaskContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SourceTaskContext")
+            .field("connector", &self.connector)
+            .field("task", &self.task)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A position that became reachable without a record, e.g. on an idle slot. It is stored once all
+/// records before it are in Kafka.
+#[derive(Clone, Debug)]
+pub struct SourceProgress {
+    /// The partition.
+    pub partition: Arc<SourcePartition>,
+    /// The position.
+    pub offset: Arc<dyn SourceOffset>,
+}
+
+/// What one `poll` gives.
+#[derive(Clone, Debug, Default)]
+pub struct SourceBatch {
+    /// The records, in order.
+    pub records: Vec<SourceRecord>,
+    /// Where the source stands after the records, if it got further than the last of them.
+    pub progress: Option<SourceProgress>,
+    /// Ends of the source's own transactions: counts of records after which one is complete,
+    /// ascending (`transaction.boundary=connector`).
+    pub boundaries: Vec<usize>,
+}
+
+/// The part that reads. Lives on a thread of its own and may block it.
+pub trait SourceTask: Send {
+    /// Starts with one of the connector's task configurations.
+    ///
+    /// # Errors
+    /// The task is then FAILED.
+    fn start(&mut self, context: SourceTaskContext, props: &Props) -> Result<()>;
+
+    /// The next records; an empty batch when there are none for now. Waits a little rather than
+    /// return empty at once, and returns soon after the stop signal.
+    ///
+    /// # Errors
+    /// Retriable: it is called again after a pause. Anything else: the task is FAILED.
+    fn poll(&mut self) -> Result<SourceBatch>;
+
+    /// These offsets, one per source partition, are stored: everything up to them is safe and
+    /// never asked for again (`SourceTask.commit` after a flush). What the source holds for them
+    /// (a slot's position) may move now.
+    ///
+    /// # Errors
+    /// Logged; the task goes on.
+    fn committed(
+        &mut self,
+        offsets: &[(Arc<SourcePartition>, Arc<dyn SourceOffset>)],
+    ) -> Result<()>;
+
+    /// Stops and lets go of everything. Called once, on the task's own thread, after the last
+    /// `poll` and `committed`, also after a failed start.
+    fn stop(&mut self);
+}

@@ -1,0 +1,1 @@
+//! Connect schemas and values as Avro, as AvroData maps them

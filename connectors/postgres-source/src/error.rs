@@ -1,0 +1,185 @@
+//! The crate's one error, and what the task does about each kind of it.
+//!
+//! Answers for `PostgresErrorHandler`: whatever came from the network or from the server is tried
+//! again, except a refused login (SQLSTATE class 28); everything else stops the task.
+
+use std::fmt;
+use std::io;
+
+/// An `ErrorResponse` of the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerError {
+    /// `ERROR`, `FATAL` or `PANIC`.
+    pub severity: String,
+    /// The SQLSTATE.
+    pub code: String,
+    /// The message.
+    pub message: String,
+    /// The detail, where there is one.
+    pub detail: Option<String>,
+    /// The hint, where there is one.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.severity, self.message)?;
+        if let Some(detail) = &self.detail {
+            write!(f, "\n  Detail: {detail}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n  Hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+/// What can go wrong between a database and a record.
+#[derive(Debug, thiserror::Error)]
+pub enum PgError {
+    /// Nobody listens there, or the way there is closed. The text is the JDBC driver's, since
+    /// `validate` shows it.
+    #[error(
+        "Connection to {host}:{port} refused. Check that the hostname and port are correct and \
+         that the postmaster is accepting TCP/IP connections."
+    )]
+    Refused {
+        /// The configured host.
+        host: String,
+        /// The configured port.
+        port: u16,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The connection could not be made for another reason: an unknown host, a timeout, TLS.
+    #[error("The connection attempt failed.")]
+    Attempt {
+        /// Where and why.
+        source: ConnectFailure,
+    },
+    /// TLS was demanded and the server has none.
+    #[error("The server does not support SSL.")]
+    NoTls,
+    /// The server said no.
+    #[error("{0}")]
+    Server(#[source] ServerError),
+    /// An established connection broke.
+    #[error("connection to {server} broke while {doing}")]
+    Io {
+        /// `host:port`.
+        server: String,
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The server sent what the protocol does not allow here.
+    #[error("unexpected answer of the server: {0}")]
+    Protocol(String),
+    /// The configuration cannot work.
+    #[error("{0}")]
+    Config(String),
+    /// One failure in the words of what was attempted, with its cause.
+    #[error("{message}")]
+    While {
+        /// What failed, as Debezium words it.
+        message: String,
+        /// Why.
+        source: Box<PgError>,
+    },
+    /// A failure that no retry can heal.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// Why a connection was not made, and to which address.
+#[derive(Debug, thiserror::Error)]
+#[error("connecting to {host}:{port}: {source}")]
+pub struct ConnectFailure {
+    /// The configured host.
+    pub host: String,
+    /// The configured port.
+    pub port: u16,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl PgError {
+    /// Wraps the error with what was attempted.
+    #[must_use]
+    pub fn while_(self, message: impl Into<String>) -> Self {
+        Self::While {
+            message: message.into(),
+            source: Box::new(self),
+        }
+    }
+
+    /// The server's error at the end of the chain, if that is what it was.
+    #[must_use]
+    pub fn server(&self) -> Option<&ServerError> {
+        match self {
+            Self::Server(error) => Some(error),
+            Self::While { source, .. } => source.server(),
+            _ => None,
+        }
+    }
+
+    /// The server's SQLSTATE, if it was the server that failed.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<&str> {
+        self.server().map(|error| error.code.as_str())
+    }
+
+    /// Whether trying again can help: all that the network or the server says may pass, except a
+    /// refused login.
+    #[must_use]
+    pub fn is_retriable(&self) -> bool {
+        match self {
+            Self::Refused { .. } | Self::Attempt { .. } | Self::Io { .. } | Self::NoTls => true,
+            Self::Server(error) => !error.code.starts_with("28"),
+            Self::While { source, .. } => source.is_retriable(),
+            Self::Protocol(_) | Self::Config(_) | Self::Fatal(_) => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: &str) -> PgError {
+        PgError::Server(ServerError {
+            severity: "FATAL".to_owned(),
+            code: code.to_owned(),
+            message: "no".to_owned(),
+            ..ServerError::default()
+        })
+    }
+
+    #[test]
+    fn a_refused_login_is_final_and_any_other_sql_error_is_not() {
+        assert!(!server("28P01").is_retriable());
+        assert!(!server("28000").while_("opening").is_retriable());
+        assert!(server("42501").is_retriable());
+        assert!(server("57P01").while_("streaming").is_retriable());
+        assert!(!PgError::Fatal("slot lost".to_owned()).is_retriable());
+    }
+
+    #[test]
+    fn a_server_error_reads_as_the_driver_prints_it() {
+        let mut error = ServerError {
+            severity: "ERROR".to_owned(),
+            code: "55006".to_owned(),
+            message: "replication slot \"x\" is active for PID 1".to_owned(),
+            ..ServerError::default()
+        };
+        assert_eq!(
+            error.to_string(),
+            "ERROR: replication slot \"x\" is active for PID 1"
+        );
+        error.detail = Some("why".to_owned());
+        assert!(error.to_string().ends_with("\n  Detail: why"));
+    }
+}

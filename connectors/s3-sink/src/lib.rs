@@ -1,0 +1,1 @@
+//! The Confluent S3 sink connector

@@ -1,0 +1,1 @@
+//! Transformations and predicates

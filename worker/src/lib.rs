@@ -1,0 +1,1 @@
+//! The Connect worker: REST API, herder, stores and tasks
