@@ -8,10 +8,12 @@ mod decimal;
 pub mod json;
 pub mod logical;
 mod schema;
+mod schema_cache;
 mod value;
 
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use decimal::Decimal;
 pub use schema::{Field, Schema, SchemaBuilder, SchemaRef, SchemaType};
+pub use schema_cache::SchemaCache;
 pub use value::{ConnectMap, Header, Headers, SchemaAndValue, Struct, Value};

@@ -1,0 +1,615 @@
+//! Parses JSON as Jackson does: strict about tokens, silent about what follows the first value.
+
+use std::fmt;
+
+use super::text::plain_length;
+use crate::data::{ByteString, Bytes, ConnectMap, Value};
+
+/// Jackson's limits (`StreamReadConstraints`).
+const MAX_DEPTH: usize = 1000;
+const MAX_NUMBER_LENGTH: usize = 1000;
+
+/// Why a text is not JSON.
+#[derive(Debug)]
+pub(super) struct JsonError {
+    jackson: JacksonError,
+}
+
+/// The cause as Jackson names it.
+#[derive(Clone, Debug)]
+struct JacksonError {
+    class: &'static str,
+    message: String,
+    line: usize,
+    column: usize,
+}
+
+impl fmt::Display for JacksonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "com.fasterxml.jackson.core.{}: {}\n at [Source: REDACTED \
+             (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]",
+            self.class, self.message, self.line, self.column
+        )
+    }
+}
+impl std::error::Error for JacksonError {}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "org.apache.kafka.common.errors.SerializationException: {}", self.jackson)
+    }
+}
+impl std::error::Error for JsonError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.jackson)
+    }
+}
+
+type Parsed<T> = Result<T, Box<Failure>>;
+
+/// What is wrong and where, before line and column are counted.
+#[derive(Debug)]
+pub(super) struct Failure {
+    class: &'static str,
+    message: String,
+    at: usize,
+}
+
+/// What is made of the parsed parts: a tree, or values at once.
+pub(super) trait Build: Sized {
+    fn null() -> Self;
+    fn boolean(value: bool) -> Self;
+    fn integer(value: i64) -> Self;
+    /// An integer that does not fit.
+    fn big_integer(digits: &str) -> Self;
+    fn fraction(text: &str) -> Self;
+    fn text(text: ByteString) -> Self;
+    fn array(items: Vec<Self>) -> Self;
+    /// Names may repeat; the last one wins in the first one's place.
+    fn object(members: Vec<(ByteString, Self)>) -> Self;
+}
+
+impl Build for Value {
+    fn null() -> Self {
+        Self::Null
+    }
+    fn boolean(value: bool) -> Self {
+        Self::Boolean(value)
+    }
+    fn integer(value: i64) -> Self {
+        Self::Int64(value)
+    }
+    fn big_integer(digits: &str) -> Self {
+        Self::Int64(low_bits(digits))
+    }
+    fn fraction(text: &str) -> Self {
+        Self::Float64(double(text))
+    }
+    fn text(text: ByteString) -> Self {
+        Self::String(text)
+    }
+    fn array(items: Vec<Self>) -> Self {
+        Self::Array(items)
+    }
+    fn object(members: Vec<(ByteString, Self)>) -> Self {
+        let members = members.into_iter().map(|(name, value)| (Self::String(name), value));
+        Self::Map(Box::new(members.collect::<ConnectMap>()))
+    }
+}
+
+/// `BigInteger.longValue`: the low 64 bits.
+pub(super) fn low_bits(digits: &str) -> i64 {
+    let Some(value) = num_bigint::BigInt::parse_bytes(digits.as_bytes(), 10) else { return 0 };
+    let bytes = value.to_signed_bytes_le();
+    let fill = if value.sign() == num_bigint::Sign::Minus { 0xff } else { 0 };
+    let mut low = [fill; 8];
+    let count = bytes.len().min(8);
+    low[..count].copy_from_slice(&bytes[..count]);
+    i64::from_le_bytes(low)
+}
+
+/// `BigDecimal.doubleValue`: there is no negative zero.
+pub(super) fn double(text: &str) -> f64 {
+    let value: f64 = text.parse().unwrap_or(0.0);
+    if value == 0.0 { 0.0 } else { value }
+}
+
+/// The schemaless value of a whole message; no bytes are a null.
+pub(super) fn schemaless(bytes: &Bytes) -> Result<Value, JsonError> {
+    let text = super::valid_text(bytes);
+    whole(&text, bytes)
+}
+
+/// Parses the first value of a whole message of which `text` is the valid part.
+pub(super) fn whole<B: Build>(text: &ByteString, bytes: &Bytes) -> Result<B, JsonError> {
+    let mut parser = Parser::new(text);
+    if parser.rest().starts_with("\u{feff}".as_bytes()) {
+        parser.pos = 3;
+    }
+    parser.skip_space();
+    if parser.pos == text.len() && text.len() == bytes.len() {
+        return Ok(B::null());
+    }
+    parser.root::<B>().map_err(|failure| {
+        let failure = match bytes.get(text.len()) {
+            // The text ended early because of this byte.
+            Some(byte) if failure.at >= text.len() => Failure {
+                class: "JsonParseException",
+                message: format!("Invalid UTF-8 start byte 0x{byte:x}"),
+                at: text.len(),
+            },
+            _ => *failure,
+        };
+        let before = text.get(..failure.at.min(text.len())).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        JsonError {
+            jackson: JacksonError { class: failure.class, message: failure.message, line, column },
+        }
+    })
+}
+
+/// A string as it stands in the text.
+pub(super) struct RawString<'a> {
+    /// Between the quotes.
+    pub(super) raw: &'a str,
+    /// Whether there are escapes in it.
+    pub(super) escaped: bool,
+}
+
+/// A number as it stands in the text.
+pub(super) enum Number<'a> {
+    Integer(i64),
+    BigInteger(&'a str),
+    Fraction(&'a str),
+}
+
+/// A place in a text.
+pub(super) struct Parser<'a> {
+    text: &'a ByteString,
+    bytes: &'a [u8],
+    pub(super) pos: usize,
+    depth: usize,
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(text: &'a ByteString) -> Self {
+        Self { text, bytes: text.as_bytes(), pos: 0, depth: 0 }
+    }
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.pos..).unwrap_or_default()
+    }
+    /// The next byte.
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.pos).copied()
+    }
+    /// The next byte that is no white space.
+    pub(super) fn peek_token(&mut self) -> Option<u8> {
+        match self.peek() {
+            Some(byte) if byte > b' ' => Some(byte),
+            _ => {
+                self.skip_space();
+                self.peek()
+            }
+        }
+    }
+    pub(super) fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.pos += 1;
+        }
+    }
+    /// Passes over `expected` if it is there.
+    pub(super) fn eat(&mut self, expected: &[u8]) -> bool {
+        let found = self.rest().starts_with(expected);
+        if found {
+            self.pos += expected.len();
+        }
+        found
+    }
+    /// A slice of the text that shares its memory.
+    fn share(&self, part: &str) -> ByteString {
+        if part.is_empty() { ByteString::new() } else { self.text.slice_ref(part) }
+    }
+    fn slice(&self, start: usize, end: usize) -> &'a str {
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    fn failure(&self, message: impl Into<String>) -> Box<Failure> {
+        Box::new(Failure { class: "JsonParseException", message: message.into(), at: self.pos + 1 })
+    }
+    fn end_of_input(&self, expected: &str) -> Box<Failure> {
+        Box::new(Failure {
+            class: "io.JsonEOFException",
+            message: format!("Unexpected end-of-input{expected}"),
+            at: self.bytes.len(),
+        })
+    }
+    /// An unexpected character, or the end.
+    fn unexpected(&self, wanted: &str, at_end: &str) -> Box<Failure> {
+        match self.text.get(self.pos..).and_then(|rest| rest.chars().next()) {
+            None => self.end_of_input(at_end),
+            Some(character) if character < ' ' => self.failure(format!(
+                "Illegal character ((CTRL-CHAR, code {})): only regular white space (\\r, \\n, \
+                 \\t) is allowed between tokens",
+                u32::from(character)
+            )),
+            Some(character) => self.failure(format!(
+                "Unexpected character ('{character}' (code {}{})): {wanted}",
+                u32::from(character),
+                if character.is_ascii() {
+                    String::new()
+                } else {
+                    format!(" / 0x{:x}", u32::from(character))
+                }
+            )),
+        }
+    }
+
+    fn root<B: Build>(&mut self) -> Parsed<B> {
+        let number = matches!(self.peek_token(), Some(b'-' | b'0'..=b'9'));
+        let value = self.value()?;
+        if number && matches!(self.peek(), Some(next) if !matches!(next, b' ' | b'\t' | b'\n' | b'\r'))
+        {
+            return Err(self.unexpected("Expected space separating root-level values", ""));
+        }
+        Ok(value)
+    }
+
+    /// Any value.
+    pub(super) fn value<B: Build>(&mut self) -> Parsed<B> {
+        match self.peek_token() {
+            Some(b'"') => {
+                self.pos += 1;
+                self.string().map(B::text)
+            }
+            Some(b'{') => self.object(),
+            Some(b'[') => self.array(),
+            Some(b'-' | b'0'..=b'9') => Ok(match self.number()? {
+                Number::Integer(value) => B::integer(value),
+                Number::BigInteger(digits) => B::big_integer(digits),
+                Number::Fraction(text) => B::fraction(text),
+            }),
+            Some(b'n') if self.literal(b"null") => Ok(B::null()),
+            Some(b't') if self.literal(b"true") => Ok(B::boolean(true)),
+            Some(b'f') if self.literal(b"false") => Ok(B::boolean(false)),
+            Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' => {
+                let length =
+                    self.rest().iter().take_while(|&&byte| is_name_part(byte)).count().min(256);
+                let token = self.slice(self.pos, self.pos + length);
+                self.pos += length;
+                Err(self.failure(format!(
+                    "Unrecognized token '{token}': was expecting (JSON String, Number, Array, \
+                     Object or token 'null', 'true' or 'false')"
+                )))
+            }
+            _ => Err(self.unexpected(
+                "expected a valid value (JSON String, Number, Array, Object or token 'null', \
+                 'true' or 'false')",
+                "",
+            )),
+        }
+    }
+
+    fn literal(&mut self, text: &[u8]) -> bool {
+        let ends = !self.bytes.get(self.pos + text.len()).is_some_and(|&next| is_name_part(next));
+        ends && self.eat(text)
+    }
+
+    fn enter(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Box::new(Failure {
+                class: "exc.StreamConstraintsException",
+                message: format!(
+                    "Document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH}, from \
+                     `StreamReadConstraints.getMaxNestingDepth()`)",
+                    self.depth
+                ),
+                at: self.pos + 1,
+            }));
+        }
+        Ok(())
+    }
+
+    fn object<B: Build>(&mut self) -> Parsed<B> {
+        self.enter()?;
+        let start = self.pos;
+        let at_end = |parser: &Self| parser.close_marker("Object", start);
+        self.pos += 1;
+        let mut members = Vec::new();
+        if self.peek_token() == Some(b'}') {
+            self.pos += 1;
+        } else {
+            loop {
+                if self.peek_token() != Some(b'"') {
+                    return Err(self.unexpected(
+                        "was expecting double-quote to start field name",
+                        &at_end(self),
+                    ));
+                }
+                self.pos += 1;
+                let name = self.string()?;
+                if self.peek_token() != Some(b':') {
+                    return Err(self.unexpected(
+                        "was expecting a colon to separate field name and value",
+                        " within/between Object entries",
+                    ));
+                }
+                self.pos += 1;
+                members.push((name, self.value()?));
+                match self.peek_token() {
+                    Some(b',') => self.pos += 1,
+                    Some(b'}') => {
+                        self.pos += 1;
+                        break;
+                    }
+                    _ => {
+                        return Err(self.unexpected(
+                            "was expecting comma to separate Object entries",
+                            &at_end(self),
+                        ));
+                    }
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(B::object(members))
+    }
+
+    fn array<B: Build>(&mut self) -> Parsed<B> {
+        self.enter()?;
+        let start = self.pos;
+        self.pos += 1;
+        let mut items = Vec::new();
+        if self.peek_token() == Some(b']') {
+            self.pos += 1;
+        } else {
+            loop {
+                if self.peek_token().is_none() {
+                    return Err(self.end_of_input(&self.close_marker("Array", start)));
+                }
+                items.push(self.value()?);
+                match self.peek_token() {
+                    Some(b',') => self.pos += 1,
+                    Some(b']') => {
+                        self.pos += 1;
+                        break;
+                    }
+                    _ => {
+                        return Err(self.unexpected(
+                            "was expecting comma to separate Array entries",
+                            &self.close_marker("Array", start),
+                        ));
+                    }
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(B::array(items))
+    }
+
+    fn close_marker(&self, what: &str, start: usize) -> String {
+        let before = self.slice(0, start);
+        let line = before.matches('\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        format!(
+            ": expected close marker for {what} (start marker at [Source: REDACTED \
+             (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {line}, column: \
+             {column}])"
+        )
+    }
+
+    /// A string whose opening quote was passed, as it stands in the text.
+    pub(super) fn raw_string(&mut self) -> Parsed<RawString<'a>> {
+        let start = self.pos;
+        let mut escaped = false;
+        loop {
+            self.pos += plain_length(self.rest());
+            match self.peek() {
+                Some(b'"') => {
+                    let raw = self.slice(start, self.pos);
+                    self.pos += 1;
+                    return Ok(RawString { raw, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.pos = (self.pos + 2).min(self.bytes.len());
+                }
+                Some(control) => {
+                    return Err(self.failure(format!(
+                        "Illegal unquoted character ((CTRL-CHAR, code {control})): has to be \
+                         escaped using backslash to be included in string value"
+                    )));
+                }
+                None => {
+                    return Err(
+                        self.end_of_input(": was expecting closing quote for a string value")
+                    );
+                }
+            }
+        }
+    }
+
+    /// A string whose opening quote was passed; shares the text where nothing is escaped.
+    pub(super) fn string(&mut self) -> Parsed<ByteString> {
+        let RawString { raw, escaped } = self.raw_string()?;
+        if !escaped {
+            return Ok(self.share(raw));
+        }
+        unescape(raw).map(ByteString::from).map_err(|message| self.failure(message))
+    }
+
+    /// A number.
+    pub(super) fn number(&mut self) -> Parsed<Number<'a>> {
+        let start = self.pos;
+        let negative = self.eat(b"-");
+        let first = self.pos;
+        let mut value = 0i64;
+        let mut fits = true;
+        while let Some(digit @ b'0'..=b'9') = self.peek() {
+            // Downwards, so that the smallest number fits.
+            match value.checked_mul(10).and_then(|value| value.checked_sub(i64::from(digit - b'0')))
+            {
+                Some(next) => value = next,
+                None => fits = false,
+            }
+            self.pos += 1;
+        }
+        if self.pos == first {
+            return Err(self.unexpected(
+                "Expected digit (0-9) to follow minus sign, for valid numeric value",
+                ": was expecting digit after '-'",
+            ));
+        }
+        if self.bytes.get(first) == Some(&b'0') && self.pos > first + 1 {
+            self.pos = first;
+            return Err(self.failure("Invalid numeric value: Leading zeroes not allowed"));
+        }
+        let mut integer = true;
+        if self.peek() == Some(b'.') {
+            integer = false;
+            self.pos += 1;
+            self.digits("Decimal point not followed by a digit")?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            integer = false;
+            self.pos += 1;
+            if let Some(b'+' | b'-') = self.peek() {
+                self.pos += 1;
+            }
+            self.digits("Exponent indicator not followed by a digit")?;
+        }
+        let text = self.slice(start, self.pos);
+        if text.len() > MAX_NUMBER_LENGTH {
+            return Err(Box::new(Failure {
+                class: "exc.StreamConstraintsException",
+                message: format!(
+                    "Number value length ({}) exceeds the maximum allowed ({MAX_NUMBER_LENGTH}, \
+                     from `StreamReadConstraints.getMaxNumberLength()`)",
+                    text.len()
+                ),
+                at: self.pos,
+            }));
+        }
+        if !integer {
+            return Ok(Number::Fraction(text));
+        }
+        let value = if negative { Some(value) } else { value.checked_neg() };
+        Ok(match value.filter(|_| fits) {
+            Some(value) => Number::Integer(value),
+            None => Number::BigInteger(text),
+        })
+    }
+
+    fn digits(&mut self, missing: &str) -> Parsed<()> {
+        let start = self.pos;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.pos += 1;
+        }
+        if self.pos == start {
+            return Err(self.unexpected(missing, " in numeric value"));
+        }
+        Ok(())
+    }
+
+    /// Passes over any value.
+    pub(super) fn skip_value(&mut self) -> Parsed<()> {
+        self.value::<Skipped>().map(|_| ())
+    }
+}
+
+fn is_name_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+/// The text that an escaped string stands for.
+pub(super) fn unescape(raw: &str) -> Result<String, String> {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        text.push_str(rest.get(..at).unwrap_or_default());
+        let mut characters = rest.get(at + 1..).unwrap_or_default().chars();
+        let escape = characters.next().ok_or("Unexpected end-of-input in character escape sequence")?;
+        match escape {
+            '"' | '\\' | '/' => text.push(escape),
+            'b' => text.push('\u{8}'),
+            'f' => text.push('\u{c}'),
+            'n' => text.push('\n'),
+            'r' => text.push('\r'),
+            't' => text.push('\t'),
+            'u' => {
+                let (unit, after) = hex_unit(characters.as_str())?;
+                characters = after.chars();
+                let low = match unit {
+                    0xd800..0xdc00 => after.strip_prefix("\\u").map(hex_unit).transpose()?,
+                    _ => None,
+                };
+                match low {
+                    Some((low @ 0xdc00..0xe000, after)) => {
+                        characters = after.chars();
+                        let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
+                        text.extend(char::from_u32(code));
+                    }
+                    // Half a pair: what Java writes of it in UTF-8.
+                    _ => text.push(char::from_u32(unit).unwrap_or('?')),
+                }
+            }
+            other => {
+                return Err(format!(
+                    "Unrecognized character escape '{other}' (code {})",
+                    u32::from(other)
+                ));
+            }
+        }
+        rest = characters.as_str();
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+fn hex_unit(text: &str) -> Result<(u32, &str), String> {
+    match (text.get(..4), text.get(4..)) {
+        (Some(digits), Some(rest)) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
+            Ok((u32::from_str_radix(digits, 16).unwrap_or(0), rest))
+        }
+        _ => {
+            let wrong = text.chars().find(|c| !c.is_ascii_hexdigit()).unwrap_or('"');
+            Err(format!(
+                "Unexpected character ('{wrong}' (code {})): expected a hex-digit for character \
+                 escape sequence",
+                u32::from(wrong)
+            ))
+        }
+    }
+}
+
+/// Nothing is made of what is passed over.
+struct Skipped;
+impl Build for Skipped {
+    fn null() -> Self {
+        Self
+    }
+    fn boolean(_: bool) -> Self {
+        Self
+    }
+    fn integer(_: i64) -> Self {
+        Self
+    }
+    fn big_integer(_: &str) -> Self {
+        Self
+    }
+    fn fraction(_: &str) -> Self {
+        Self
+    }
+    fn text(_: ByteString) -> Self {
+        Self
+    }
+    fn array(_: Vec<Self>) -> Self {
+        Self
+    }
+    fn object(_: Vec<(ByteString, Self)>) -> Self {
+        Self
+    }
+}

@@ -1,0 +1,1 @@
+//! Vectors recorded from the JVM.

@@ -1,0 +1,169 @@
+//! How Jackson writes strings, numbers and bytes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::java;
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// Where the first byte stands that a JSON string cannot hold as it is: a quote, a backslash or a
+/// control character; the length if there is none. Eight bytes at a time.
+pub(super) fn plain_length(bytes: &[u8]) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let (quote, backslash) = (word ^ (ONES * 0x22), word ^ (ONES * 0x5c));
+        // The high bit of a byte is set where the byte is below 0x20, or zero after the XOR;
+        // borrows make false finds only above a true one.
+        let found = ((word.wrapping_sub(ONES * 0x20) & !word)
+            | (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash))
+            & HIGH;
+        if found != 0 {
+            return index * 8 + found.trailing_zeros() as usize / 8;
+        }
+    }
+    let start = bytes.len() - rest.len();
+    rest.iter().position(|&byte| is_special(byte)).map_or(bytes.len(), |at| start + at)
+}
+
+fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+/// Appends a string in quotes, escaped as Jackson does: quotes, backslashes and control
+/// characters, nothing else.
+pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let plain = plain_length(rest);
+        out.extend_from_slice(&rest[..plain]);
+        let Some(&byte) = rest.get(plain) else { break };
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+        }
+        rest = &rest[plain + 1..];
+    }
+    out.push(b'"');
+}
+
+/// Appends an integer.
+pub(super) fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Appends a double; what is not finite goes in quotes.
+pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
+    // In this range Java's text is Ryu's.
+    if (1e-3..1e7).contains(&value.abs()) {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        write_floating(&java::double_to_string(value), value.is_finite(), out);
+    }
+}
+
+/// Appends a float; what is not finite goes in quotes.
+pub(super) fn write_float(value: f32, out: &mut Vec<u8>) {
+    if (1e-3..1e7).contains(&value.abs()) {
+        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        write_floating(&java::float_to_string(value), value.is_finite(), out);
+    }
+}
+
+fn write_floating(text: &str, finite: bool, out: &mut Vec<u8>) {
+    let quote: &[u8] = if finite { b"" } else { b"\"" };
+    out.extend_from_slice(quote);
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(quote);
+}
+
+/// Appends bytes as base64 in quotes.
+pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    let written = STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .expect("four characters for every three bytes are enough");
+    out.truncate(start + written);
+    out.push(b'"');
+}
+
+/// The bytes of a base64 text as Jackson reads it: padded, white space between groups passed over.
+pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    if let Ok(bytes) = STANDARD.decode(text) {
+        return Some(bytes);
+    }
+    let dense: Vec<u8> = text.bytes().filter(|&byte| byte > b' ').collect();
+    STANDARD.decode(dense).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_quotes_backslashes_and_controls_are_escaped() {
+        let mut out = Vec::new();
+        write_string("a\"b\\c\n\t\u{1}\u{1f}\u{7f}/é\u{2028}😀 long enough for words\r", &mut out);
+        assert_eq!(
+            String::from_utf8(out).expect("UTF-8"),
+            "\"a\\\"b\\\\c\\n\\t\\u0001\\u001F\u{7f}/é\u{2028}😀 long enough for words\\r\""
+        );
+    }
+
+    #[test]
+    fn the_first_special_byte_is_found_at_every_place() {
+        for length in 0..40 {
+            for at in 0..length {
+                for special in [b'"', b'\\', 0, 0x1f] {
+                    let mut bytes = vec![b'x'; length];
+                    bytes[at] = special;
+                    assert_eq!(plain_length(&bytes), at, "{length} {at} {special}");
+                }
+            }
+            assert_eq!(plain_length(&vec![0xff; length]), length);
+        }
+    }
+
+    #[test]
+    fn numbers_are_java_s() {
+        let text = |value| {
+            let mut out = Vec::new();
+            write_double(value, &mut out);
+            String::from_utf8(out).expect("ASCII")
+        };
+        assert_eq!(text(0.001), "0.001");
+        assert_eq!(text(-9_999_999.5), "-9999999.5");
+        assert_eq!(text(1e7), "1.0E7");
+        assert_eq!(text(1e-5), "1.0E-5");
+        assert_eq!(text(-0.0), "-0.0");
+        assert_eq!(text(f64::NAN), "\"NaN\"");
+        assert_eq!(text(f64::NEG_INFINITY), "\"-Infinity\"");
+    }
+
+    #[test]
+    fn base64_is_padded_and_reads_over_white_space() {
+        let mut out = Vec::new();
+        write_base64(b"ab", &mut out);
+        assert_eq!(out, b"\"YWI=\"");
+        assert_eq!(decode_base64("YW\nI="), Some(b"ab".to_vec()));
+        assert_eq!(decode_base64("YWI"), None);
+    }
+}
