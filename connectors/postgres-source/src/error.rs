@@ -89,6 +89,9 @@ pub enum PgError {
         /// Why.
         source: Box<PgError>,
     },
+    /// The task was told to stop while it waited.
+    #[error("the task is stopping")]
+    Stopped,
     /// A failure that no retry can heal.
     #[error("{0}")]
     Fatal(String),
@@ -140,7 +143,7 @@ impl PgError {
             Self::Refused { .. } | Self::Attempt { .. } | Self::Io { .. } | Self::NoTls => true,
             Self::Server(error) => !error.code.starts_with("28"),
             Self::While { source, .. } => source.is_retriable(),
-            Self::Protocol(_) | Self::Config(_) | Self::Fatal(_) => false,
+            Self::Protocol(_) | Self::Config(_) | Self::Stopped | Self::Fatal(_) => false,
         }
     }
 }

@@ -28,5 +28,9 @@
 //! | [`error`] | the crate's one error, and which of its kinds the task tries again |
 
 pub mod change;
+pub mod config;
 pub mod error;
+pub mod filter;
+pub mod naming;
 pub mod protocol;
+pub mod session;

@@ -324,6 +324,27 @@ impl Connection {
         Ok(self.query(sql).await?.into_iter().next())
     }
 
+    /// The names of the columns that `sql` answers.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn query_columns(&mut self, sql: &str) -> Result<Vec<String>, PgError> {
+        self.send_query(sql).await?;
+        let mut names = Vec::new();
+        let mut failure = None;
+        loop {
+            let frame = self.read_frame().await?;
+            match frame.tag {
+                b'T' => names = column_names(&frame.body),
+                b'E' => failure = Some(server_error(&frame.body)),
+                b'Z' => break,
+                b'D' | b'C' | b'I' | b'N' | b'S' => {}
+                tag => return Err(unexpected(tag, "a query")),
+            }
+        }
+        failure.map_or(Ok(names), |error| Err(PgError::Server(error)))
+    }
+
     /// Starts `COPY ... TO STDOUT`; rows come from [`Self::copy_chunk`].
     ///
     /// # Errors
@@ -512,6 +533,19 @@ fn data_row(body: &[u8]) -> Result<Row, PgError> {
         }
     }
     Ok(Row(columns))
+}
+
+/// Reads the names out of a `RowDescription`.
+fn column_names(body: &[u8]) -> Vec<String> {
+    // What stands between two names: table, column, type, its size and modifier, format.
+    const BETWEEN: usize = 4 + 2 + 4 + 2 + 4 + 2;
+    let mut names = Vec::new();
+    let mut rest = body.get(2..).unwrap_or_default();
+    while let Some(length) = rest.iter().position(|&byte| byte == 0) {
+        names.push(String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned());
+        rest = rest.get(length + 1 + BETWEEN..).unwrap_or_default();
+    }
+    names
 }
 
 /// Reads an `ErrorResponse`.

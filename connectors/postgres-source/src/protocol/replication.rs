@@ -52,6 +52,12 @@ impl Chunk {
         &self.bytes
     }
 
+    /// Whether everything has been taken out.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
     /// The next piece of the log.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 use super::connection::Connection;
 use super::{Lsn, quote_identifier, quote_literal};
 use crate::change::TableId;
+use crate::config::AutocreateMode;
 use crate::error::PgError;
 
 /// A row of `pg_replication_slots`.
@@ -145,20 +146,6 @@ pub async fn advance_slot(
     Ok(())
 }
 
-/// `publication.autocreate.mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PublicationMode {
-    /// For every table of the database.
-    #[default]
-    AllTables,
-    /// For the captured tables.
-    Filtered,
-    /// For none; an operator adds them.
-    NoTables,
-    /// Never made here.
-    Disabled,
-}
-
 /// The publication that the configuration asks for.
 #[derive(Clone, Debug)]
 pub struct Publication<'a> {
@@ -167,7 +154,7 @@ pub struct Publication<'a> {
     /// The connector's database, for messages.
     pub database: &'a str,
     /// Who makes it.
-    pub mode: PublicationMode,
+    pub mode: AutocreateMode,
     /// `publish.via.partition.root`.
     pub via_partition_root: bool,
     /// What it publishes where `skipped.operations` was set, for instance `insert,update`.
@@ -206,7 +193,7 @@ impl Publication<'_> {
         let Some(row) = present else {
             return self.create(connection, captured).await;
         };
-        if self.mode != PublicationMode::Filtered {
+        if self.mode != AutocreateMode::Filtered {
             return Ok(());
         }
         if row.flag(0) {
@@ -230,18 +217,18 @@ impl Publication<'_> {
         let (name, options) = (self.name, self.options());
         tracing::info!("Creating new publication '{name}' for plugin 'PGOUTPUT'");
         let sql = match self.mode {
-            PublicationMode::Disabled => {
+            AutocreateMode::Disabled => {
                 return Err(PgError::Fatal(
                     "Publication autocreation is disabled, please create one and restart the \
                      connector."
                         .to_owned(),
                 ));
             }
-            PublicationMode::AllTables => {
+            AutocreateMode::AllTables => {
                 format!("CREATE PUBLICATION {name} FOR ALL TABLES{options};")
             }
-            PublicationMode::NoTables => format!("CREATE PUBLICATION {name}{options};"),
-            PublicationMode::Filtered => {
+            AutocreateMode::NoTables => format!("CREATE PUBLICATION {name}{options};"),
+            AutocreateMode::Filtered => {
                 let tables = self.table_list(captured)?;
                 format!("CREATE PUBLICATION {name} FOR TABLE {tables}{options};")
             }
@@ -250,7 +237,7 @@ impl Publication<'_> {
         let result = connection.query(&with_timeout(&sql)).await;
         match (result, self.mode) {
             (Ok(_), _) => Ok(()),
-            (Err(error), PublicationMode::Filtered) => {
+            (Err(error), AutocreateMode::Filtered) => {
                 let tables = self.table_list(captured)?;
                 Err(error.while_(format!(
                     "Unable to create filtered publication {name} for {tables}"
@@ -337,7 +324,7 @@ mod tests {
         let mut publication = Publication {
             name: "p",
             database: "d",
-            mode: PublicationMode::AllTables,
+            mode: AutocreateMode::AllTables,
             via_partition_root: false,
             publish: None,
         };
@@ -357,7 +344,7 @@ mod tests {
         let publication = Publication {
             name: "p",
             database: "d",
-            mode: PublicationMode::Filtered,
+            mode: AutocreateMode::Filtered,
             via_partition_root: false,
             publish: None,
         };

@@ -1,0 +1,300 @@
+//! What has to hold for each option's value, and Debezium's words where it does not.
+//!
+//! Looks at texts only, never at the world. Answers for `Field.Validator`s and for the checks in
+//! `CommonConnectorConfig`, `RelationalDatabaseConnectorConfig` and `PostgresConnectorConfig`.
+//! A value that breaks both its type and a rule of the same words is reported twice, as there.
+
+use std::net::{IpAddr, ToSocketAddrs};
+
+use connect_api::Props;
+use connect_api::config::Type;
+use connect_api::java::Regex;
+
+use super::keys::Key;
+
+/// What has to hold for a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rule {
+    Required,
+    Integer,
+    Positive,
+    PositiveLong,
+    NonNegative,
+    NonNegativeLong,
+    Boolean,
+    OneOf(&'static [&'static str]),
+    Regexes,
+    ExclusiveWith(&'static str),
+    TopicPrefix,
+    Hostname,
+    SkippedOperations,
+    OneSignalTable,
+    SinkTopic,
+    HttpUrl,
+    KeyColumns,
+    QueueSize,
+    SlotName,
+    ReplicaIdentities,
+    NameOfCustom(&'static str),
+    KeyValues,
+}
+
+const INTEGER: &str = "An integer is expected";
+const LONG: &str = "A long value is expected";
+const BOOLEAN: &str = "Either 'true' or 'false' is expected";
+const KEY_COLUMNS: &str = r"^\s*([^:]+):([^:,]+(,[^:,]+)*)\s*$";
+const REPLICA_IDENTITY: &str = r"(?i)^\s*(?<tablepredicate>[^\s:]+):(?<replicaidentity>DEFAULT|(INDEX) (?<indexname>.\w*)|FULL|NOTHING)\s*$";
+
+/// All that is wrong with one option, in the order in which it is reported.
+pub(super) fn problems(key: &Key, props: &Props) -> Vec<String> {
+    let given = props.get(key.name).map(String::as_str).or_else(|| alias(key.name, props));
+    let mut found: Vec<String> = type_problem(key, given).into_iter().collect();
+    for rule in key.rules {
+        if *rule == Rule::KeyColumns || *rule == Rule::ReplicaIdentities {
+            found.extend(given.filter(|text| text.is_empty()).map(|_| "Must not be empty".to_owned()));
+        }
+        if *rule == Rule::QueueSize && given.and_then(java_number::<i64>).is_some_and(|size| size <= 0) {
+            found.push("A positive queue size is required".to_owned());
+        }
+        found.extend(rule.problem(given.or(key.default), props));
+    }
+    found.into_iter().map(|why| format!("The '{}' value is invalid: {why}", key.name)).collect()
+}
+
+/// The value of another name of an option.
+fn alias<'a>(name: &str, props: &'a Props) -> Option<&'a str> {
+    match name {
+        "legacy.snapshot.max.threads" => {
+            props.get("internal.legacy.snapshot.max.threads").map(String::as_str)
+        }
+        // The documents' configurations still name the source so.
+        "topic.prefix" => props.get(super::SERVER_NAME).map(String::as_str),
+        _ => None,
+    }
+}
+
+fn type_problem(key: &Key, given: Option<&str>) -> Option<String> {
+    let text = given?;
+    let why = match key.kind {
+        Type::Int | Type::Short if java_number::<i32>(text).is_none() => INTEGER,
+        Type::Long if java_number::<i64>(text).is_none() => LONG,
+        // The alias is only ever looked at by the option that it stands for.
+        Type::Boolean
+            if java_boolean(text).is_none()
+                && key.name != "internal.legacy.snapshot.max.threads" =>
+        {
+            BOOLEAN
+        }
+        _ => return None,
+    };
+    Some(why.to_owned())
+}
+
+/// `Integer.valueOf`, `Long.valueOf`: a sign and digits, no blanks.
+pub(super) fn java_number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    text.parse().ok()
+}
+
+/// `true` or `false` in any case, no blanks.
+pub(super) fn java_boolean(text: &str) -> Option<bool> {
+    if text.eq_ignore_ascii_case("true") {
+        Some(true)
+    } else if text.eq_ignore_ascii_case("false") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// Items apart by commas, blanks around each cut off; empty ones at the end are dropped.
+pub(super) fn items(text: &str) -> Vec<&str> {
+    let mut items: Vec<&str> = text.split(',').map(str::trim).collect();
+    while items.last().is_some_and(|item| item.is_empty()) {
+        items.pop();
+    }
+    items
+}
+
+impl Rule {
+    fn problem(self, value: Option<&str>, props: &Props) -> Option<String> {
+        let text = value.unwrap_or_default();
+        let given = value.is_some();
+        let long = || java_number::<i64>(text);
+        let says = |why: &str| Some(why.to_owned());
+        match self {
+            Self::Required if text.trim().is_empty() => says("A value is required"),
+            Self::Integer if given && java_number::<i32>(text).is_none() => says(INTEGER),
+            Self::Positive if given && !long().is_some_and(|n| n > 0) => {
+                says("A positive, non-zero integer value is expected")
+            }
+            Self::PositiveLong if given && !long().is_some_and(|n| n > 0) => {
+                says("A positive, non-zero long value is expected")
+            }
+            Self::NonNegative if given && !long().is_some_and(|n| n >= 0) => {
+                says("An non-negative integer is expected")
+            }
+            Self::NonNegativeLong if given && !long().is_some_and(|n| n >= 0) => {
+                says("A non-negative long value is expected")
+            }
+            Self::Boolean if given && java_boolean(text).is_none() => says(BOOLEAN),
+            // Accepted beyond Debezium, see `config::LOCKING_MODES_BEYOND`.
+            Self::OneOf(allowed)
+                if allowed.contains(&"shared")
+                    && super::LOCKING_MODES_BEYOND.contains(&text.trim().to_ascii_lowercase().as_str()) =>
+            {
+                None
+            }
+            Self::OneOf(allowed)
+                if given && !allowed.iter().any(|one| one.eq_ignore_ascii_case(text.trim())) =>
+            {
+                Some(format!("Value must be one of {}", allowed.join(", ")))
+            }
+            Self::Regexes => regex_list(text),
+            Self::ExclusiveWith(other) if given && props.contains_key(other) => {
+                Some(format!("\"{other}\" is already specified"))
+            }
+            Self::TopicPrefix | Self::Hostname if given && (self == Self::TopicPrefix || !text.is_empty()) => {
+                let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                (text.is_empty() || !text.bytes().all(name)).then(|| {
+                    format!(
+                        "{text} has invalid format (only the underscore, hyphen, dot and \
+                         alphanumeric characters are allowed)"
+                    )
+                })
+            }
+            Self::SkippedOperations if given => skipped_operations(text),
+            Self::OneSignalTable if items(text).len() > 1 => {
+                says("For single task connector only one signal data collection is permitted.")
+            }
+            Self::SinkTopic if channel_enabled("sink", props) && text.is_empty() => {
+                says("Notification topic name must be provided when kafka notification channel is enabled")
+            }
+            Self::HttpUrl if channel_enabled("http", props) => http_url(text, props),
+            Self::KeyColumns if given => format_problem(text, ';', KEY_COLUMNS),
+            Self::ReplicaIdentities if given => format_problem(text, ',', REPLICA_IDENTITY),
+            Self::QueueSize => queue_size(text, props),
+            Self::SlotName if !is_slot_name(text) => {
+                says("Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63")
+            }
+            Self::NameOfCustom(mode) if text.trim().is_empty() => {
+                let custom = props.get(mode).is_some_and(|mode| mode.trim().eq_ignore_ascii_case("custom"));
+                custom.then(|| {
+                    format!("{mode}.custom.name cannot be empty when {mode} 'custom' is defined")
+                })
+            }
+            Self::KeyValues if !text.is_empty() => {
+                let pair = |item: &str| {
+                    item.split_once('=').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
+                };
+                (!items(text).into_iter().all(pair)).then(|| {
+                    "A equivalent-separated map of valid key/value pairs is expected, for example: k1=v1,k2=v2".to_owned()
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn regex_list(text: &str) -> Option<String> {
+    let failure = crate::filter::split_list(text)
+        .iter()
+        .find_map(|pattern| Some((pattern.clone(), Regex::ignoring_case(pattern).err()?)));
+    failure.map(|(pattern, error)| {
+        // Java's own words for the slip that is most likely; others are in our engine's.
+        let why = match unclosed_class(&pattern) {
+            Some(at) => format!(
+                "Unclosed character class near index {at}\n{pattern}\n{}^",
+                " ".repeat(at)
+            ),
+            None => error.to_string(),
+        };
+        format!("A comma-separated list of valid regular expressions is expected, but {why}")
+    })
+}
+
+/// Where Java sees that a `[` is never closed: at the pattern's last character.
+fn unclosed_class(pattern: &str) -> Option<usize> {
+    let (mut depth, mut escaped) = (0_u32, false);
+    for character in pattern.chars() {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => depth += 1,
+            ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    (depth > 0).then(|| pattern.encode_utf16().count().saturating_sub(1))
+}
+
+fn skipped_operations(text: &str) -> Option<String> {
+    let operations: Vec<&str> = text.split(',').map(str::trim).collect();
+    let none = operations.iter().any(|operation| *operation == "none");
+    for operation in &operations {
+        if !matches!(*operation, "c" | "u" | "d" | "t" | "none") {
+            return Some("Invalid operation".to_owned());
+        }
+    }
+    (none && operations.len() > 1)
+        .then(|| "'none' cannot be specified with other skipped operation types".to_owned())
+}
+
+fn channel_enabled(channel: &str, props: &Props) -> bool {
+    props.get("notification.enabled.channels").is_some_and(|text| items(text).contains(&channel))
+}
+
+fn http_url(text: &str, props: &Props) -> Option<String> {
+    if text.is_empty() {
+        return Some(
+            "HTTP notification URL must be provided when the 'http' notification channel is enabled"
+                .to_owned(),
+        );
+    }
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    if host.is_empty() {
+        return Some("HTTP notification URL must be a valid http(s) URL with a host".to_owned());
+    }
+    let allowed = props
+        .get("notification.http.allow.private.networks")
+        .is_some_and(|text| java_boolean(text) == Some(true));
+    if allowed {
+        return None;
+    }
+    let addresses = (host, 80).to_socket_addrs().ok()?;
+    let private = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_unique_local()
+        }
+    };
+    let address = addresses.map(|address| address.ip()).find(private)?;
+    Some(format!("URL resolves to non-public address: {address}"))
+}
+
+fn format_problem(text: &str, separator: char, pattern: &str) -> Option<String> {
+    let regex = Regex::new(pattern).ok()?;
+    let entry = text.split(separator).find(|entry| !regex.find(entry))?;
+    Some(format!("{entry} has an invalid format (expecting '{pattern}')"))
+}
+
+fn queue_size(text: &str, props: &Props) -> Option<String> {
+    let size: i64 = java_number(text)?;
+    let batch: i64 = match props.get("max.batch.size") {
+        Some(text) => java_number(text).unwrap_or(super::MAX_BATCH_SIZE),
+        None => super::MAX_BATCH_SIZE,
+    };
+    (size <= batch).then(|| "Must be larger than the maximum batch size".to_owned())
+}
+
+fn is_slot_name(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=63).contains(&text.len()) && text.bytes().all(legal)
+}

@@ -1,0 +1,127 @@
+//! The connector: validates a configuration, also against the database, and makes its one task.
+//!
+//! Answers for `PostgresConnector`. Whatever is wrong with the database shows on
+//! `database.hostname`, as there.
+
+use std::time::Duration;
+
+use connect_api::config::{ConfigDef, ConfigValue};
+use connect_api::connector::{Connector, ConnectorContext, ExactlyOnceSupport, OffsetChange};
+use connect_api::context::PluginContext;
+use connect_api::data::Value;
+use connect_api::error::Error;
+use connect_api::{Props, Result};
+
+use crate::config::{self, PostgresConfig};
+use crate::error::PgError;
+use crate::offset::Offset;
+use crate::protocol::connection::{Connection, SessionKind};
+use crate::protocol::quote_literal;
+
+/// The option that shows what is wrong with the database.
+const HOSTNAME: &str = "database.hostname";
+
+/// The connector.
+#[derive(Debug, Default)]
+pub struct PostgresConnector {
+    props: Props,
+}
+
+impl PostgresConnector {
+    /// A connector that has not been started.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Connector for PostgresConnector {
+    fn validate(
+        &self,
+        context: &PluginContext,
+        definition: &ConfigDef,
+        props: &Props,
+    ) -> Result<Vec<ConfigValue>> {
+        // The framework's own options by their definition, the connector's by its rules.
+        let mut own = config::check(props);
+        let faultless = own.iter().all(|value| value.errors.is_empty());
+        if faultless && let Err(text) = context.runtime.block_on(check_database(props)) {
+            let hostname = own.iter_mut().find(|value| value.name == HOSTNAME);
+            hostname.into_iter().for_each(|value| value.errors.push(text.clone()));
+        }
+        let mut values = definition.validate(props);
+        for value in &mut values {
+            if let Some(place) = own.iter().position(|own| own.name == value.name) {
+                *value = own.swap_remove(place);
+            }
+        }
+        values.extend(own);
+        Ok(values)
+    }
+
+    fn start(&mut self, _context: ConnectorContext, props: &Props) -> Result<()> {
+        self.props.clone_from(props);
+        Ok(())
+    }
+
+    fn task_configs(&mut self, _max_tasks: usize) -> Result<Vec<Props>> {
+        Ok(vec![self.props.clone()])
+    }
+
+    fn exactly_once_support(&self, _props: &Props) -> Option<ExactlyOnceSupport> {
+        Some(ExactlyOnceSupport::Supported)
+    }
+
+    fn alter_offsets(&self, props: &Props, offsets: &[OffsetChange]) -> Result<bool> {
+        for (partition, offset) in offsets {
+            let server = partition.get("server").and_then(Value::as_str);
+            if partition.len() != 1 || server.is_none() {
+                return Err(Error::config(format!(
+                    "The source partition must be {{\"server\": \"{}\"}}",
+                    props.get("topic.prefix").map_or("", String::as_str)
+                )));
+            }
+            if let Some(offset) = offset {
+                Offset::load(offset).map_err(|error| Error::config(error.to_string()))?;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Logs in and looks at the role; the text of what is wrong.
+async fn check_database(props: &Props) -> Result<(), String> {
+    let Ok(config) = PostgresConfig::parse(props) else { return Ok(()) };
+    let limit = config.connection_validation_timeout;
+    match tokio::time::timeout(limit, look(&config)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("Error while validating connector config: {error}")),
+        Err(_elapsed) => {
+            let limit = Duration::as_millis(&limit);
+            Err(format!("Connection validation timed out after {limit} ms"))
+        }
+    }
+}
+
+async fn look(config: &PostgresConfig) -> Result<(), PgError> {
+    let kind = SessionKind::Ordinary;
+    let mut session =
+        Connection::open(&config.connection, kind, "Debezium Validate Connection").await?;
+    let sql = format!(
+        "SELECT r.rolcanlogin AND (r.rolreplication OR r.rolsuper OR EXISTS (\
+             SELECT 1 FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles b \
+             ON b.oid = m.roleid WHERE m.member = r.oid AND b.rolname IN \
+             ('rds_superuser', 'rdsadmin', 'rdsrepladmin', 'rds_replication'))) \
+         FROM pg_catalog.pg_roles r WHERE r.rolname = {}",
+        quote_literal(&config.connection.user)
+    );
+    let row = session.query_first(&sql).await?;
+    if !row.is_some_and(|row| row.flag(0)) {
+        tracing::error!(
+            "Postgres roles LOGIN and REPLICATION are not assigned to user: {}",
+            config.connection.user
+        );
+    }
+    session.close().await;
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! One change becomes its records: the event, its tombstone, both halves of a changed key.
+//!
+//! Snapshot and stream come through here alike. It decides which records a change makes and which
+//! offset each carries; schemas, values and the source block come from [`TablePlan`] and
+//! [`EnvelopeFactory`]. Answers for `RelationalChangeRecordEmitter` and `EventDispatcher`.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use connect_api::data::{Header, Headers, SchemaAndValue, Value};
+use connect_api::record::{Record, SourceOffset, SourcePartition, SourceRecord};
+
+use crate::change::{Operation, Phase, Position, SnapshotMarker, TableInfo, TupleRef};
+use crate::config::PostgresConfig;
+use crate::envelope::EnvelopeFactory;
+use crate::error::PgError;
+use crate::table::TablePlan;
+
+/// Header on the first half of a changed key: the key that replaces it.
+const NEW_KEY_HEADER: &str = "__debezium.newkey";
+/// Header on the second half of a changed key: the key that it replaces.
+const OLD_KEY_HEADER: &str = "__debezium.oldkey";
+
+/// A captured table: what it looks like and how its rows become values.
+#[derive(Debug)]
+pub struct Table {
+    /// Its description.
+    pub info: TableInfo,
+    /// Its schemas and decoders.
+    pub plan: TablePlan,
+}
+
+/// A change of one row, as it lies in its buffer.
+#[derive(Clone, Copy, Debug)]
+pub struct RowChange<'a> {
+    /// What happened.
+    pub operation: Operation,
+    /// The old row, as far as the server sent it.
+    pub before: Option<TupleRef<'a>>,
+    /// The new row.
+    pub after: Option<TupleRef<'a>>,
+}
+
+/// Where a change stood, and what its records carry as offset.
+///
+/// A change can make several records. Only the last may say that the change is done: were the
+/// first stored with that offset and the worker killed, the others would be lost.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// For the source block.
+    pub position: &'a Position,
+    /// For the source block.
+    pub marker: SnapshotMarker,
+    /// The offset before the change.
+    pub before: &'a Arc<dyn SourceOffset>,
+    /// The offset after the change.
+    pub after: &'a Arc<dyn SourceOffset>,
+}
+
+/// Makes records of changes.
+#[derive(Debug)]
+pub struct Emitter {
+    partition: Arc<SourcePartition>,
+    envelopes: EnvelopeFactory,
+    context_headers: Headers,
+    tombstones: bool,
+    skip_without_change: bool,
+}
+
+impl Emitter {
+    /// An emitter of this task's records.
+    #[must_use]
+    pub fn new(
+        config: &PostgresConfig,
+        partition: Arc<SourcePartition>,
+        envelopes: EnvelopeFactory,
+        context_headers: Headers,
+    ) -> Self {
+        Self {
+            partition,
+            envelopes,
+            context_headers,
+            tombstones: config.tombstones_on_delete,
+            skip_without_change: config.skip_messages_without_change,
+        }
+    }
+
+    /// The partition that all records carry.
+    #[must_use]
+    pub fn partition(&self) -> &Arc<SourcePartition> {
+        &self.partition
+    }
+
+    /// The maker of envelopes.
+    #[must_use]
+    pub fn envelopes(&self) -> &EnvelopeFactory {
+        &self.envelopes
+    }
+
+    /// The records of a row's change.
+    ///
+    /// # Errors
+    /// A value that cannot be represented and may not be left out.
+    pub fn row(
+        &self,
+        table: &Table,
+        change: RowChange<'_>,
+        place: Place<'_>,
+        out: &mut Vec<SourceRecord>,
+    ) -> Result<(), PgError> {
+        let plan = &table.plan;
+        let phase = match change.operation {
+            Operation::Read => Phase::Snapshot,
+            _ => Phase::Stream,
+        };
+        let key_of = |row: TupleRef<'_>| plan.key(row, phase);
+        let after = change.after.map(|row| plan.row(row, phase)).transpose()?.map(Value::Struct);
+        let before = change.before.map(|row| plan.row(row, phase)).transpose()?.map(Value::Struct);
+        match (change.operation, change.before, change.after) {
+            (Operation::Update, Some(old), Some(new)) => {
+                if self.skip_without_change && before == after {
+                    return Ok(());
+                }
+                let (old_key, new_key) = (key_of(old)?, key_of(new)?);
+                if old_key.is_some() && old_key != new_key {
+                    self.key_change(table, (old_key, new_key), (before, after), place, out);
+                } else {
+                    self.event(table, change.operation, new_key, (before, after), place, out);
+                }
+            }
+            (Operation::Delete, Some(old), _) => {
+                let key = key_of(old)?.map(Value::Struct);
+                let event = self.envelope(table, Operation::Delete, before, None, place);
+                let headers = self.context_headers.clone();
+                if self.tombstones {
+                    let tombstone = headers.clone();
+                    out.push(self.record(table, key.clone(), event, headers, place.before));
+                    let nothing = SchemaAndValue::NULL;
+                    out.push(self.record(table, key, nothing, tombstone, place.after));
+                } else {
+                    out.push(self.record(table, key, event, headers, place.after));
+                }
+            }
+            (operation, _, Some(new)) => {
+                let key = key_of(new)?;
+                self.event(table, operation, key, (before, after), place, out);
+            }
+            // A delete without its old row has nothing to say; the server does not send any.
+            (_, _, None) => {}
+        }
+        Ok(())
+    }
+
+    fn event(
+        &self,
+        table: &Table,
+        operation: Operation,
+        key: Option<connect_api::data::Struct>,
+        (before, after): (Option<Value>, Option<Value>),
+        place: Place<'_>,
+        out: &mut Vec<SourceRecord>,
+    ) {
+        let event = self.envelope(table, operation, before, after, place);
+        let headers = self.context_headers.clone();
+        out.push(self.record(table, key.map(Value::Struct), event, headers, place.after));
+    }
+
+    /// A changed key is a delete under the old one and a create under the new one.
+    fn key_change(
+        &self,
+        table: &Table,
+        (old_key, new_key): (Option<connect_api::data::Struct>, Option<connect_api::data::Struct>),
+        (before, after): (Option<Value>, Option<Value>),
+        place: Place<'_>,
+        out: &mut Vec<SourceRecord>,
+    ) {
+        let (old_key, new_key) = (old_key.map(Value::Struct), new_key.map(Value::Struct));
+        let leaving = self.headers_with(NEW_KEY_HEADER, table, new_key.as_ref());
+        let entering = self.headers_with(OLD_KEY_HEADER, table, old_key.as_ref());
+        let delete = self.envelope(table, Operation::Delete, before, None, place);
+        if self.tombstones {
+            out.push(self.record(table, old_key.clone(), delete, leaving.clone(), place.before));
+            out.push(self.record(table, old_key, SchemaAndValue::NULL, leaving, place.before));
+        } else {
+            out.push(self.record(table, old_key, delete, leaving, place.before));
+        }
+        let create = self.envelope(table, Operation::Create, None, after, place);
+        out.push(self.record(table, new_key, create, entering, place.after));
+    }
+
+    /// The record of an emptied table.
+    pub fn truncate(&self, table: &Table, place: Place<'_>, out: &mut Vec<SourceRecord>) {
+        let event = self.envelope(table, Operation::Truncate, None, None, place);
+        let headers = self.context_headers.clone();
+        let mut record = self.record(table, None, event, headers, place.after);
+        record.record.key = SchemaAndValue::NULL;
+        out.push(record);
+    }
+
+    /// The record of a logical decoding message.
+    #[must_use]
+    pub fn message(
+        &self,
+        prefix: &str,
+        content: Bytes,
+        position: &Position,
+        offset: Arc<dyn SourceOffset>,
+    ) -> SourceRecord {
+        let (topic, key, value) = self.envelopes.message(prefix, content, position, now_ns());
+        SourceRecord {
+            record: Record { topic, key, value, ..Record::default() },
+            source_partition: Arc::clone(&self.partition),
+            source_offset: offset,
+        }
+    }
+
+    fn envelope(
+        &self,
+        table: &Table,
+        operation: Operation,
+        before: Option<Value>,
+        after: Option<Value>,
+        place: Place<'_>,
+    ) -> SchemaAndValue {
+        let value = self.envelopes.envelope(
+            &table.plan,
+            operation,
+            before,
+            after,
+            place.position,
+            place.marker,
+            now_ns(),
+        );
+        SchemaAndValue::new(Arc::clone(&table.plan.envelope_schema), value)
+    }
+
+    fn headers_with(&self, name: &'static str, table: &Table, key: Option<&Value>) -> Headers {
+        let mut headers = Headers::with_capacity(self.context_headers.len() + 1);
+        headers.push(Header {
+            key: connect_api::ByteString::from_static(name),
+            value: SchemaAndValue {
+                schema: table.plan.key_schema.clone(),
+                value: key.cloned().unwrap_or_default(),
+            },
+        });
+        headers.extend(self.context_headers.iter().cloned());
+        headers
+    }
+
+    fn record(
+        &self,
+        table: &Table,
+        key: Option<Value>,
+        value: SchemaAndValue,
+        headers: Headers,
+        offset: &Arc<dyn SourceOffset>,
+    ) -> SourceRecord {
+        let key = match key {
+            Some(value) => SchemaAndValue { schema: table.plan.key_schema.clone(), value },
+            None => SchemaAndValue::NULL,
+        };
+        SourceRecord {
+            record: Record {
+                topic: table.plan.topic.clone(),
+                partition: None,
+                key,
+                value,
+                timestamp: None,
+                headers,
+            },
+            source_partition: Arc::clone(&self.partition),
+            source_offset: Arc::clone(offset),
+        }
+    }
+}
+
+/// The wall clock, nanoseconds since 1970: the envelope's own `ts_*`.
+#[must_use]
+pub fn now_ns() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
+}

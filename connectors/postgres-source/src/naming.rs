@@ -1,0 +1,296 @@
+//! Names of topics, schemas and fields.
+//!
+//! A topic is named after its table by a strategy, made legal for Kafka, and gives the schemas
+//! their names; those and the fields' names are made legal for Avro where asked. Answers for the
+//! `io.debezium.schema.*TopicNamingStrategy` classes and `SchemaNameAdjuster`. It caches nothing:
+//! names are made once per table.
+
+use connect_api::Props;
+use connect_api::java::Regex;
+
+use crate::change::TableId;
+use crate::config::choice;
+use crate::error::PgError;
+
+/// Kafka allows no longer topic name.
+const TOPIC_NAME_LIMIT: usize = 249;
+
+choice! {
+    /// `schema.name.adjustment.mode`, `field.name.adjustment.mode`.
+    NameAdjustment {
+        /// Names stay.
+        None = "none",
+        /// What Avro does not allow becomes `_`.
+        Avro = "avro",
+        /// What Avro does not allow becomes `_uXXXX`, `_` itself too.
+        AvroUnicode = "avro_unicode",
+    }
+}
+
+impl NameAdjustment {
+    /// A schema's full name, legal for Avro if asked: dots stay.
+    #[must_use]
+    pub fn schema_name(self, name: &str) -> String {
+        self.adjust(name, true)
+    }
+
+    /// A field's name, legal for Avro if asked.
+    #[must_use]
+    pub fn field_name(self, name: &str) -> String {
+        self.adjust(name, false)
+    }
+
+    fn adjust(self, name: &str, dots: bool) -> String {
+        if self == Self::None {
+            return name.to_owned();
+        }
+        let mut adjusted = String::with_capacity(name.len());
+        for (index, unit) in name.encode_utf16().enumerate() {
+            let ascii = u8::try_from(unit).ok().map(char::from).filter(char::is_ascii);
+            let legal = ascii.filter(|&character| match character {
+                '_' => self == Self::Avro,
+                '.' => dots && index > 0,
+                '0'..='9' => index > 0,
+                _ => character.is_ascii_alphabetic(),
+            });
+            match (legal, self) {
+                (Some(character), _) => adjusted.push(character),
+                (None, Self::AvroUnicode) => push_unicode(&mut adjusted, unit),
+                (None, _) => {
+                    adjusted.push('_');
+                    // Names that differ only in a leading digit stay different.
+                    adjusted.extend(ascii.filter(|&character| index == 0 && character.is_ascii_digit()));
+                }
+            }
+        }
+        adjusted
+    }
+}
+
+fn push_unicode(text: &mut String, unit: u16) {
+    text.push_str(&format!("_u{unit:04x}"));
+}
+
+#[derive(Clone, Debug)]
+enum Strategy {
+    /// `prefix.schema.table`.
+    Schema,
+    /// `prefix.table`: what Debezium calls the database is none here.
+    Default,
+}
+
+/// How names are made.
+#[derive(Clone, Debug)]
+pub struct Naming {
+    prefix: String,
+    delimiter: String,
+    strategy: Strategy,
+    /// Illegal characters become `_uXXXX` instead of `_`.
+    unicode: bool,
+    routing: Option<(Regex, String)>,
+    heartbeat_topic: String,
+    transaction_topic: String,
+    schema_names: NameAdjustment,
+    field_names: NameAdjustment,
+}
+
+impl Naming {
+    /// Reads the `topic.*` keys.
+    ///
+    /// # Errors
+    /// A strategy that does not exist, or one whose own keys are missing or wrong.
+    pub fn new(
+        prefix: &str,
+        props: &Props,
+        schema_names: NameAdjustment,
+        field_names: NameAdjustment,
+    ) -> Result<Self, PgError> {
+        let text = |key: &str| props.get(key).map(String::as_str);
+        let class = text("topic.naming.strategy").unwrap_or("io.debezium.schema.SchemaTopicNamingStrategy");
+        let name = class.trim();
+        let known = name.strip_prefix("io.debezium.schema.").unwrap_or_default();
+        let (strategy, unicode, regex) = match known {
+            "SchemaTopicNamingStrategy" => (Strategy::Schema, false, false),
+            "SchemaUnicodeTopicNamingStrategy" => (Strategy::Schema, true, false),
+            "SchemaRegexTopicNamingStrategy" => (Strategy::Schema, false, true),
+            "DefaultTopicNamingStrategy" => (Strategy::Default, false, false),
+            "DefaultUnicodeTopicNamingStrategy" => (Strategy::Default, true, false),
+            "DefaultRegexTopicNamingStrategy" => (Strategy::Default, false, true),
+            _ => return Err(PgError::Config(format!("Unable to find class {name}"))),
+        };
+        let routing = if regex {
+            let pattern = text("topic.regex").unwrap_or_default();
+            let replacement = text("topic.replacement").unwrap_or_default();
+            if pattern.is_empty() || replacement.is_empty() {
+                return Err(PgError::Config(format!(
+                    "{name} needs both 'topic.regex' and 'topic.replacement'"
+                )));
+            }
+            let regex = Regex::new(pattern).map_err(|error| {
+                PgError::Config(format!("The 'topic.regex' value is invalid: {error}"))
+            })?;
+            Some((regex, replacement.to_owned()))
+        } else {
+            None
+        };
+        let delimiter = text("topic.delimiter").unwrap_or(".").trim().to_owned();
+        let heartbeat_prefix = text("topic.heartbeat.prefix").unwrap_or("__debezium-heartbeat");
+        let heartbeat_topic = match text("topic.heartbeat.name").filter(|name| !name.is_empty()) {
+            Some(name) => name.to_owned(),
+            None => [heartbeat_prefix, prefix].join(&delimiter),
+        };
+        let transaction = text("topic.transaction").unwrap_or("transaction");
+        Ok(Self {
+            prefix: prefix.to_owned(),
+            heartbeat_topic,
+            transaction_topic: [prefix, transaction].join(&delimiter),
+            delimiter,
+            strategy,
+            unicode,
+            routing,
+            schema_names,
+            field_names,
+        })
+    }
+
+    /// The topic of a table's changes.
+    #[must_use]
+    pub fn table_topic(&self, id: &TableId) -> String {
+        let parts: &[&str] = match self.strategy {
+            Strategy::Schema => &[&self.prefix, &id.schema, &id.table],
+            Strategy::Default => &[&self.prefix, &id.table],
+        };
+        let parts: Vec<&str> =
+            parts.iter().copied().filter(|part| !part.trim().is_empty()).collect();
+        let mut topic = parts.join(&self.delimiter);
+        if let Some((regex, replacement)) = &self.routing
+            && let Some(routed) = regex.replace_full(&topic, replacement)
+            && !routed.is_empty()
+        {
+            topic = routed;
+        }
+        let legal = self.legal_topic(&topic);
+        if legal != topic {
+            tracing::warn!(
+                "Topic '{topic}' name isn't a valid topic name, replacing it with '{legal}'."
+            );
+        }
+        legal
+    }
+
+    fn legal_topic(&self, topic: &str) -> String {
+        let mut legal = String::with_capacity(topic.len());
+        for unit in topic.encode_utf16() {
+            let ascii = u8::try_from(unit).ok().map(char::from);
+            match ascii.filter(|&character| match character {
+                '_' => !self.unicode,
+                '.' | '-' => true,
+                _ => character.is_ascii_alphanumeric(),
+            }) {
+                Some(character) => legal.push(character),
+                None if self.unicode => push_unicode(&mut legal, unit),
+                None => legal.push('_'),
+            }
+        }
+        legal.truncate(TOPIC_NAME_LIMIT);
+        match (legal.as_str(), self.unicode) {
+            ("." | "..", false) => legal.replace('.', "_"),
+            ("." | "..", true) => legal.replace('.', "_u002e"),
+            _ => legal,
+        }
+    }
+
+    /// The topic of heartbeats.
+    #[must_use]
+    pub fn heartbeat_topic(&self) -> &str {
+        &self.heartbeat_topic
+    }
+
+    /// The topic of transaction metadata.
+    #[must_use]
+    pub fn transaction_topic(&self) -> &str {
+        &self.transaction_topic
+    }
+
+    /// The topic of logical decoding messages: whatever the delimiter, with a dot.
+    #[must_use]
+    pub fn message_topic(&self) -> String {
+        format!("{}.message", self.prefix)
+    }
+
+    /// A schema's name, adjusted as `schema.name.adjustment.mode` says.
+    #[must_use]
+    pub fn schema_name(&self, name: &str) -> String {
+        self.schema_names.schema_name(name)
+    }
+
+    /// A field's name, adjusted as `field.name.adjustment.mode` says.
+    #[must_use]
+    pub fn field_name(&self, name: &str) -> String {
+        self.field_names.field_name(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(keys: &[(&str, &str)]) -> Naming {
+        let props = keys.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        Naming::new("P", &props, NameAdjustment::None, NameAdjustment::None).unwrap()
+    }
+
+    fn topic(keys: &[(&str, &str)], schema: &str, table: &str) -> String {
+        let id = TableId { schema: schema.to_owned(), table: table.to_owned() };
+        naming(keys).table_topic(&id)
+    }
+
+    #[test]
+    fn a_topic_is_named_after_its_table_and_made_legal() {
+        assert_eq!(topic(&[], "public", "t"), "P.public.t");
+        assert_eq!(topic(&[], "My-Schema", "T$x"), "P.My-Schema.T_x");
+        assert_eq!(topic(&[], "public", "We ird.Näme"), "P.public.We_ird.N_me");
+        assert_eq!(topic(&[("topic.delimiter", "_")], "public", "t"), "P_public_t");
+        let strategy = ("topic.naming.strategy", "io.debezium.schema.DefaultTopicNamingStrategy");
+        assert_eq!(topic(&[strategy], "public", "t"), "P.t");
+        let strategy =
+            ("topic.naming.strategy", "io.debezium.schema.SchemaRegexTopicNamingStrategy");
+        let route = [strategy, ("topic.regex", "(.*)t_\\d+"), ("topic.replacement", "$1all")];
+        assert_eq!(topic(&route, "public", "t_7"), "P.public.all");
+        assert_eq!(topic(&route, "public", "u"), "P.public.u");
+        assert_eq!(topic(&[], "public", &"x".repeat(300)).len(), TOPIC_NAME_LIMIT);
+    }
+
+    #[test]
+    fn an_unknown_strategy_is_an_error() {
+        let props = [("topic.naming.strategy".to_owned(), "nope.Nope".to_owned())].into_iter().collect();
+        let error = Naming::new("P", &props, NameAdjustment::None, NameAdjustment::None).unwrap_err();
+        assert_eq!(error.to_string(), "Unable to find class nope.Nope");
+    }
+
+    #[test]
+    fn other_topics_have_names_of_their_own() {
+        let names = naming(&[("topic.delimiter", "_")]);
+        assert_eq!(names.heartbeat_topic(), "__debezium-heartbeat_P");
+        assert_eq!(names.transaction_topic(), "P_transaction");
+        assert_eq!(names.message_topic(), "P.message");
+        assert_eq!(naming(&[("topic.heartbeat.name", "hb")]).heartbeat_topic(), "hb");
+    }
+
+    #[test]
+    fn names_become_legal_for_avro() {
+        use NameAdjustment::{Avro, AvroUnicode};
+        for (name, avro, unicode) in [
+            ("a.b", "a_b", "a_u002eb"),
+            ("1st-col", "_1st_col", "_u0031st_u002dcol"),
+            ("Mixed Col", "Mixed_Col", "Mixed_u0020Col"),
+            ("ü", "_", "_u00fc"),
+            ("a_b", "a_b", "a_u005fb"),
+        ] {
+            assert_eq!(Avro.field_name(name), avro);
+            assert_eq!(AvroUnicode.field_name(name), unicode);
+        }
+        assert_eq!(Avro.schema_name("my-p.public.a"), "my_p.public.a");
+        assert_eq!(AvroUnicode.schema_name("dzc7_uni.public.a"), "dzc7_u005funi.public.a");
+    }
+}

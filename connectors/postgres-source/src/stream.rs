@@ -1,0 +1,496 @@
+//! The stream: log messages become records, in commit order.
+//!
+//! Lives on the task's own thread; the socket is read elsewhere ([`ReplicationStream`]). It keeps
+//! the position that every record carries, follows tables through their RELATION messages, and
+//! drops what a restart repeats ([`Resume`]). It confirms nothing by itself. Answers for
+//! `PostgresStreamingChangeEventSource`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use connect_api::context::StopSignal;
+use connect_api::record::{SourceOffset, SourceRecord};
+use tokio::runtime::Handle;
+
+use crate::change::{Cell, Operation, Position, SnapshotMarker, TupleRef};
+use crate::config::{FailureHandling, PostgresConfig};
+use crate::emitter::{Emitter, Place, RowChange, Table};
+use crate::error::PgError;
+use crate::heartbeat::Heartbeat;
+use crate::offset::{MessageType, Offset};
+use crate::protocol::Lsn;
+use crate::protocol::catalog::Catalog;
+use crate::protocol::pgoutput::{self, Cells, Message, OldTuple, Relation};
+use crate::protocol::replication::{Chunk, ReplicationStream};
+use crate::protocol::slot;
+use crate::resume::Resume;
+use crate::session::Session;
+use crate::table::TablePlan;
+
+/// A batch ends when its rows had this many bytes, however few they are: what is handed to the
+/// worker is memory until it is delivered.
+const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// What the stream needs of its task.
+#[derive(Debug)]
+pub struct StreamContext {
+    /// The configuration.
+    pub config: Arc<PostgresConfig>,
+    /// Makes the records.
+    pub emitter: Arc<Emitter>,
+    /// For what has to be awaited.
+    pub runtime: Handle,
+    /// Ends a wait.
+    pub stop: StopSignal,
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub struct Streaming {
+    context: StreamContext,
+    stream: ReplicationStream,
+    session: Session,
+    catalog: Catalog,
+    /// By relation id; none for a table that is not captured.
+    tables: HashMap<u32, Option<Arc<Table>>>,
+    chunk: Option<Chunk>,
+    cells: Cells,
+    resume: Resume,
+    position: Position,
+    offset: Offset,
+    /// `offset` as the last finished change left it.
+    reached: Arc<dyn SourceOffset>,
+    heartbeat: Option<Heartbeat>,
+    xmin_read: Option<Instant>,
+    /// What went wrong behind the records that were given out last.
+    failure: Option<PgError>,
+}
+
+impl Streaming {
+    /// A stream that goes on from `offset`.
+    #[must_use]
+    pub fn new(
+        context: StreamContext,
+        stream: ReplicationStream,
+        session: Session,
+        catalog: Catalog,
+        offset: Offset,
+        heartbeat: Option<Heartbeat>,
+    ) -> Self {
+        let resume = Resume::from(&offset);
+        let position = Position {
+            last_commit_lsn: offset.lsn_commit,
+            ts_us: offset.ts_us.unwrap_or_default(),
+            ..Position::default()
+        };
+        let reached: Arc<dyn SourceOffset> = Arc::new(offset.clone());
+        Self {
+            context,
+            stream,
+            session,
+            catalog,
+            tables: HashMap::new(),
+            chunk: None,
+            cells: Cells::default(),
+            resume,
+            position,
+            offset,
+            reached,
+            heartbeat,
+            xmin_read: None,
+            failure: None,
+        }
+    }
+
+    /// Where the last finished change left the stream.
+    #[must_use]
+    pub fn offset(&self) -> &Offset {
+        &self.offset
+    }
+
+    /// Confirms to the server that everything before `lsn` is stored.
+    pub fn confirm(&self, lsn: Lsn) {
+        self.stream.confirm(lsn);
+    }
+
+    /// Ends the stream and frees the slot.
+    pub fn stop(self) {
+        let runtime = self.context.runtime.clone();
+        runtime.block_on(async {
+            self.stream.stop().await;
+            self.session.close().await;
+        });
+    }
+
+    /// The next records: all that are there, up to a batch; else those that come within
+    /// `poll.interval.ms`.
+    ///
+    /// # Errors
+    /// The stream broke, or a change cannot be represented.
+    pub fn poll(&mut self) -> Result<Vec<SourceRecord>, PgError> {
+        if let Some(error) = self.failure.take() {
+            return Err(error);
+        }
+        let mut out = Vec::new();
+        match self.fill(&mut out) {
+            // The position is past these records, so they have to be delivered before it is told.
+            Err(error) if !out.is_empty() => self.failure = Some(error),
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        Ok(out)
+    }
+
+    fn fill(&mut self, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
+        let mut bytes = 0;
+        let interval = self.context.config.poll_interval;
+        let deadline = Instant::now() + interval;
+        while out.len() < self.context.config.max_batch_size && bytes < BATCH_BYTES {
+            let mut chunk = match self.chunk.take() {
+                Some(chunk) => chunk,
+                None => match self.stream.ready_chunk()? {
+                    Some(chunk) => chunk,
+                    None if !out.is_empty() => break,
+                    None => match self.wait(deadline)? {
+                        Some(chunk) => chunk,
+                        None => break,
+                    },
+                },
+            };
+            while out.len() < self.context.config.max_batch_size && bytes < BATCH_BYTES {
+                match chunk.next_message()? {
+                    Some(data) => {
+                        bytes += data.message.len();
+                        self.handle(chunk.bytes(), data.lsn, data.message, out)?;
+                    }
+                    None => break,
+                }
+            }
+            if !chunk.is_finished() {
+                self.chunk = Some(chunk);
+            }
+        }
+        if self.chunk.is_none() {
+            self.beat(out)?;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, deadline: Instant) -> Result<Option<Chunk>, PgError> {
+        let mut left = deadline.saturating_duration_since(Instant::now());
+        if let Some(heartbeat) = &self.heartbeat {
+            left = left.min(heartbeat.until_due());
+        }
+        let (stream, stop) = (&mut self.stream, &self.context.stop);
+        self.context.runtime.block_on(async {
+            tokio::select! {
+                chunk = stream.next_chunk() => chunk.map(Some),
+                () = stop.wait_async() => Ok(None),
+                () = tokio::time::sleep(left) => Ok(None),
+            }
+        })
+    }
+
+    fn handle(
+        &mut self,
+        buffer: &Bytes,
+        lsn: Lsn,
+        range: std::ops::Range<usize>,
+        out: &mut Vec<SourceRecord>,
+    ) -> Result<(), PgError> {
+        let mut cells = std::mem::take(&mut self.cells);
+        let message = pgoutput::decode(buffer, range, &mut cells)
+            .map_err(|error| PgError::Protocol(format!("{error} (at {lsn})")))?;
+        let result = self.message(buffer, lsn, message, &mut cells, out);
+        self.cells = cells;
+        result
+    }
+
+    fn message(
+        &mut self,
+        buffer: &Bytes,
+        lsn: Lsn,
+        message: Message,
+        cells: &mut Cells,
+        out: &mut Vec<SourceRecord>,
+    ) -> Result<(), PgError> {
+        match message {
+            Message::Insert { relation_id } => {
+                let new = TupleRef::new(buffer, &cells.new);
+                let change =
+                    RowChange { operation: Operation::Create, before: None, after: Some(new) };
+                self.change(lsn, relation_id, MessageType::Insert, change, out)
+            }
+            Message::Update { relation_id, old } => {
+                if old == OldTuple::Full {
+                    fill_unchanged(cells);
+                }
+                let new = TupleRef::new(buffer, &cells.new);
+                let before = (old != OldTuple::None).then(|| TupleRef::new(buffer, &cells.old));
+                let change = RowChange { operation: Operation::Update, before, after: Some(new) };
+                self.change(lsn, relation_id, MessageType::Update, change, out)
+            }
+            Message::Delete { relation_id, old: _ } => {
+                let before = Some(TupleRef::new(buffer, &cells.old));
+                let change = RowChange { operation: Operation::Delete, before, after: None };
+                self.change(lsn, relation_id, MessageType::Delete, change, out)
+            }
+            Message::Begin { final_lsn, commit_ts_us, xid } => {
+                self.resume.begin(final_lsn, xid);
+                if self.resume.is_found() {
+                    self.position.tx_id = Some(i64::from(xid));
+                    self.position.ts_us = commit_ts_us;
+                    self.position.origin = None;
+                    self.position.origin_lsn = None;
+                    self.offset.lsn_events_processed = 0;
+                    self.refresh_xmin()?;
+                    self.advance(lsn, MessageType::Begin);
+                } else {
+                    // What is kept of a half done transaction needs these as well.
+                    self.position.tx_id = Some(i64::from(xid));
+                    self.position.ts_us = commit_ts_us;
+                }
+                Ok(())
+            }
+            Message::Commit { end_lsn, commit_ts_us, .. } => {
+                if self.resume.commit() {
+                    self.position.ts_us = commit_ts_us;
+                    self.position.last_commit_lsn = Some(end_lsn);
+                    self.offset.lsn_commit = Some(end_lsn);
+                    self.offset.lsn_events_processed = 0;
+                    self.advance(lsn, MessageType::Commit);
+                    self.settle();
+                    self.beat(out)?;
+                }
+                Ok(())
+            }
+            Message::Relation(relation) => self.relation(&relation),
+            Message::Truncate { relation_ids } => self.truncate(lsn, &relation_ids, out),
+            Message::Logical { transactional, lsn: at, prefix, content } => {
+                self.logical(Lsn(at), transactional, &prefix, buffer.slice(content), out)
+            }
+            Message::Origin { lsn, name } => {
+                self.position.origin = Some(name);
+                self.position.origin_lsn = Some(lsn);
+                Ok(())
+            }
+            Message::Type { .. } => Ok(()),
+        }
+    }
+
+    /// Moves the position to a message.
+    fn advance(&mut self, lsn: Lsn, message_type: MessageType) {
+        self.offset.lsn = Some(lsn.0);
+        self.offset.lsn_proc = Some(lsn.0);
+        self.offset.message_type = Some(message_type);
+        self.offset.tx_id = self.position.tx_id;
+        self.offset.ts_us = Some(self.position.ts_us);
+        self.offset.xmin = self.position.xmin;
+        self.offset.leave_snapshot();
+    }
+
+    /// Counts a change at `lsn` and moves there.
+    fn advance_change(&mut self, lsn: Lsn, message_type: MessageType) {
+        // One position can hold many changes: COPY and multi-row inserts share one log record.
+        let same = self.offset.lsn_proc == Some(lsn.0);
+        let before = if same { self.offset.lsn_events_processed } else { 0 };
+        self.offset.lsn_events_processed = before + 1;
+        self.advance(lsn, message_type);
+        self.position.lsn = Some(lsn.0);
+    }
+
+    /// The current position becomes the one that later records of unfinished changes carry.
+    fn settle(&mut self) {
+        self.reached = Arc::new(self.offset.clone());
+    }
+
+    fn change(
+        &mut self,
+        lsn: Lsn,
+        relation_id: u32,
+        message_type: MessageType,
+        change: RowChange<'_>,
+        out: &mut Vec<SourceRecord>,
+    ) -> Result<(), PgError> {
+        if !self.resume.change(lsn.0) {
+            return Ok(());
+        }
+        self.advance_change(lsn, message_type);
+        let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+        let table = self.tables.get(&relation_id).ok_or_else(|| {
+            PgError::Protocol(format!("a row of relation {relation_id}, which was not announced"))
+        })?;
+        if let Some(table) = table
+            && !self.context.config.skips(change.operation)
+        {
+            let place = Place {
+                position: &self.position,
+                marker: SnapshotMarker::False,
+                before: &self.reached,
+                after: &after,
+            };
+            let length = out.len();
+            if let Err(error) = self.context.emitter.row(table, change, place, out) {
+                out.truncate(length);
+                self.failed(error)?;
+            }
+        }
+        self.reached = after;
+        Ok(())
+    }
+
+    /// `event.processing.failure.handling.mode`.
+    fn failed(&self, error: PgError) -> Result<(), PgError> {
+        let text = format!("Error while processing event at offset {}", self.offset);
+        match self.context.config.event_processing_failure_handling {
+            FailureHandling::Fail => Err(error.while_(text)),
+            FailureHandling::Warn => {
+                tracing::warn!(error = %error, "{text}");
+                Ok(())
+            }
+            FailureHandling::Skip | FailureHandling::Ignore => {
+                tracing::debug!(error = %error, "{text}");
+                Ok(())
+            }
+        }
+    }
+
+    fn truncate(
+        &mut self,
+        lsn: Lsn,
+        relation_ids: &[u32],
+        out: &mut Vec<SourceRecord>,
+    ) -> Result<(), PgError> {
+        if !self.resume.change(lsn.0) {
+            return Ok(());
+        }
+        self.advance_change(lsn, MessageType::Truncate);
+        let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+        if !self.context.config.skips(Operation::Truncate) {
+            let captured: Vec<Arc<Table>> = relation_ids
+                .iter()
+                .filter_map(|id| self.tables.get(id).cloned().flatten())
+                .collect();
+            for (index, table) in captured.iter().enumerate() {
+                let last = index + 1 == captured.len();
+                let place = Place {
+                    position: &self.position,
+                    marker: SnapshotMarker::False,
+                    before: &self.reached,
+                    after: if last { &after } else { &self.reached },
+                };
+                self.context.emitter.truncate(table, place, out);
+            }
+        }
+        self.reached = after;
+        Ok(())
+    }
+
+    fn logical(
+        &mut self,
+        lsn: Lsn,
+        transactional: bool,
+        prefix: &str,
+        content: Bytes,
+        out: &mut Vec<SourceRecord>,
+    ) -> Result<(), PgError> {
+        let new =
+            if transactional { self.resume.change(lsn.0) } else { self.resume.message(lsn.0) };
+        if !new {
+            return Ok(());
+        }
+        let transaction = self.position.tx_id;
+        if transactional {
+            self.advance_change(lsn, MessageType::Message);
+        } else {
+            // Stands alone and counts as a commit of its own.
+            self.position.tx_id = None;
+            self.position.lsn = Some(lsn.0);
+            self.offset.lsn_events_processed = 0;
+            self.advance(lsn, MessageType::Message);
+            self.position.last_commit_lsn = Some(lsn.0);
+            self.offset.lsn_commit = Some(lsn.0);
+        }
+        if self.context.config.tables.message_prefix_included(prefix)
+            && !self.context.config.skips(Operation::Message)
+        {
+            let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+            out.push(self.context.emitter.message(prefix, content, &self.position, offset));
+        }
+        self.position.tx_id = transaction;
+        self.settle();
+        Ok(())
+    }
+
+    /// A table's shape: described by the message, completed from the catalog.
+    fn relation(&mut self, relation: &Relation) -> Result<(), PgError> {
+        let id = crate::change::TableId {
+            schema: relation.schema.clone(),
+            table: relation.table.clone(),
+        };
+        if !self.context.config.tables.includes(&id) {
+            self.tables.insert(relation.id, None);
+            return Ok(());
+        }
+        let (session, catalog) = (&mut self.session, &mut self.catalog);
+        let info = self.context.runtime.block_on(async {
+            // The session idles for long; a broken one is opened anew once.
+            match catalog.relation(session.get().await?, relation).await {
+                Err(PgError::Io { .. }) => {
+                    session.reopen().await?;
+                    catalog.relation(session.get().await?, relation).await
+                }
+                other => other,
+            }
+        })?;
+        if let Some(Some(known)) = self.tables.get(&relation.id)
+            && known.info == info
+        {
+            // Sent again without a change: schemas keep their identity.
+            return Ok(());
+        }
+        let plan = TablePlan::new(&info, &self.context.config)?;
+        tracing::debug!(table = %id, columns = info.columns.len(), "table schema read");
+        self.tables.insert(relation.id, Some(Arc::new(Table { info, plan })));
+        Ok(())
+    }
+
+    /// `source.xmin`, where it is asked for.
+    fn refresh_xmin(&mut self) -> Result<(), PgError> {
+        let interval = self.context.config.xmin_fetch_interval;
+        if interval.is_zero() || self.xmin_read.is_some_and(|at| at.elapsed() < interval) {
+            return Ok(());
+        }
+        let (config, session) = (&self.context.config, &mut self.session);
+        let state = self.context.runtime.block_on(async {
+            slot::find_slot(session.get().await?, &config.slot_name, &config.dbname).await
+        })?;
+        self.position.xmin = state.and_then(|state| state.catalog_xmin);
+        self.xmin_read = Some(Instant::now());
+        Ok(())
+    }
+
+    /// A heartbeat, if one is due.
+    fn beat(&mut self, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
+        let Some(heartbeat) = self.heartbeat.as_mut().filter(|heartbeat| heartbeat.is_due()) else {
+            return Ok(());
+        };
+        self.context.runtime.block_on(heartbeat.act())?;
+        let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+        let now_ms = crate::emitter::now_ns() / 1_000_000;
+        out.push(heartbeat.record(self.context.emitter.partition(), offset, now_ms));
+        Ok(())
+    }
+}
+
+/// With the whole old row at hand, what did not change is known after all.
+fn fill_unchanged(cells: &mut Cells) {
+    let Cells { old, new } = cells;
+    for (new, old) in new.iter_mut().zip(old) {
+        if *new == Cell::Unchanged {
+            new.clone_from(old);
+        }
+    }
+}
