@@ -1,0 +1,59 @@
+# One command for each thing that a person wants. All of them fetch what is missing first.
+
+CARGO ?= cargo
+# Dependencies and the workspace are built once; tests find the worker here.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+
+.PHONY: help quickstart quickstart-stop build test lint record chaos bench setup
+
+help:
+	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
+	@echo "make quickstart-stop  stops what it left running"
+	@echo "make test             formatting, lints, unit tests, and the tests against the real parts"
+	@echo "make record           makes the recorded answers anew from the JVM worker"
+	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
+	@echo "make bench            the benchmark beside the JVM worker; writes docs/bench"
+
+rust:
+	@command -v $(CARGO) >/dev/null || { echo "cargo is missing: install Rust 1.88 or newer (https://rustup.rs)"; exit 1; }
+
+.PHONY: rust
+
+build: rust
+	$(CARGO) build --release --workspace --bins
+
+quickstart: rust
+	@compat-tests/setup.sh quickstart >/dev/null
+	$(CARGO) build --release --workspace --bins
+	@FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect $(TARGET_DIR)/release/quickstart
+
+quickstart-stop:
+	@$(TARGET_DIR)/release/quickstart stop
+
+setup:
+	@compat-tests/setup.sh test
+
+lint: rust
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+test: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(MAKE) lint
+	$(CARGO) build --workspace --bins
+	FERROCONNECT_BIN=$(TARGET_DIR)/debug/ferroconnect $(CARGO) test --workspace
+
+record: rust
+	@compat-tests/setup.sh test >/dev/null
+	TARGET=java $(CARGO) test -p compat-tests --test main recorded
+
+chaos: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(CARGO) build --release --workspace --bins
+	CHAOS_KILLS=20 CHAOS_CHANGES=100000 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
+	  $(CARGO) test -p compat-tests --test main chaos -- --nocapture
+
+bench: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(CARGO) build --release --workspace --bins
+	FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect $(TARGET_DIR)/release/bench

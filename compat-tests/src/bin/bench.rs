@@ -1,0 +1,337 @@
+//! The benchmark: Ferroconnect beside the JVM worker, beside what was recorded of the Confluent sink,
+//! and beside the physical limit. Writes a table and a chart into `docs/bench`.
+//!
+//! The same binary, as a child, is the bare producer, consumer and Parquet writer: a process of its
+//! own, so that CPU and peak memory are its own too. `BENCH_RECORDS` sets the size (1,000,000),
+//! `BENCH_ONLY` picks parts (`start,source,sink`).
+#![expect(clippy::print_stdout, reason = "it is for a person to read")]
+
+#[path = "bench/bare.rs"]
+mod bare;
+#[path = "bench/report.rs"]
+mod report;
+
+use compat_tests::kafka::{Kafka, KafkaOptions};
+use compat_tests::load::{ORDERS_TABLE, insert_orders, produce_orders};
+use compat_tests::parts::run_folder;
+use compat_tests::postgres::{Postgres, PostgresOptions};
+use compat_tests::process::{cpu_seconds, memory_mib};
+use compat_tests::s3::S3Server;
+use compat_tests::worker::{Target, Worker, WorkerOptions};
+use compat_tests::{Outcome, fail};
+use report::{Footprint, Measurement, Report};
+use std::time::{Duration, Instant};
+
+const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(role) = arguments.first() {
+        return bare::run(role, &arguments);
+    }
+    let records = std::env::var("BENCH_RECORDS")
+        .ok()
+        .and_then(|n| n.parse().ok());
+    let records: usize = records.unwrap_or(1_000_000);
+    if !records.is_multiple_of(200_000) {
+        return fail(
+            "BENCH_RECORDS must be a multiple of 200,000: 4 partitions, 50,000 to an object",
+        );
+    }
+    let only = std::env::var("BENCH_ONLY").unwrap_or_else(|_| "start,source,sink".to_owned());
+    let wants = |part: &str| only.split(',').any(|word| word == part);
+
+    let folder = run_folder("bench")?;
+    let options = KafkaOptions {
+        jvm: KafkaOptions::FAST,
+        ..KafkaOptions::default()
+    };
+    let kafka = Kafka::start(&folder, &options)?;
+    let mut report = Report::new(records);
+    if wants("start") {
+        for target in [Target::Java, Target::Ferroconnect] {
+            report.footprints.push(footprint(&kafka, target)?);
+        }
+    }
+    if wants("source") {
+        source(&kafka, records, &mut report)?;
+    }
+    if wants("sink") {
+        sink(&kafka, records, &mut report)?;
+    }
+    report.write()
+}
+
+fn name(target: Target) -> &'static str {
+    match target {
+        Target::Java => "JVM worker",
+        Target::Ferroconnect => "Ferroconnect",
+    }
+}
+
+fn worker(kafka: &Kafka, target: Target, purpose: &str) -> Outcome<Worker> {
+    let group = format!("bench-{purpose}-{target:?}").to_lowercase();
+    Worker::start(
+        &run_folder("worker")?,
+        WorkerOptions::new(target, kafka.bootstrap(), &group),
+    )
+}
+
+/// Start until REST answers, with the three topics there already, and memory when idle.
+fn footprint(kafka: &Kafka, target: Target) -> Outcome<Footprint> {
+    let mut worker = worker(kafka, target, "start")?;
+    let mut best = Duration::MAX;
+    for _ in 0..3 {
+        worker.terminate()?;
+        best = best.min(worker.restart()?);
+    }
+    std::thread::sleep(Duration::from_secs(10));
+    let idle = memory_mib(worker.id(), "VmRSS")?;
+    println!(
+        "{}: ready after {} ms, {idle:.0} MiB idle",
+        name(target),
+        best.as_millis()
+    );
+    Ok(Footprint {
+        who: name(target).to_owned(),
+        ready_ms: best.as_millis(),
+        idle_mib: idle,
+    })
+}
+
+/// N changes wait in a slot; each worker's connector is resumed and timed until all are in Kafka.
+fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
+    let settings = "fsync=off\nmax_wal_size=8GB\nshared_buffers=256MB\n";
+    let options = PostgresOptions {
+        settings,
+        ..PostgresOptions::default()
+    };
+    let postgres = Postgres::start(&run_folder("postgres")?, options)?;
+    let targets = [Target::Java, Target::Ferroconnect];
+    let workers = [
+        worker(kafka, Target::Java, "source")?,
+        worker(kafka, Target::Ferroconnect, "source")?,
+    ];
+    // A first round warms the JVM's compiler; the second counts.
+    for (round, count) in [("warm", records / 5), ("load", records)] {
+        postgres.sql("postgres", &format!("create database {round}"))?;
+        postgres.sql(round, ORDERS_TABLE)?;
+        let slots: Vec<String> = targets
+            .iter()
+            .map(|t| format!("{round}_{t:?}").to_lowercase())
+            .collect();
+        for (worker, slot) in workers.iter().zip(&slots) {
+            start_and_stop(worker, &postgres, round, slot)?;
+        }
+        println!("source: {count} changes into the log ({round})");
+        insert_orders(&postgres, round, count, 10)?;
+        postgres.sql(round, "checkpoint")?;
+        for ((worker, slot), target) in workers.iter().zip(&slots).zip(targets) {
+            let topic = format!("{slot}.public.orders");
+            let measured = measure(worker.id(), name(target), count, || {
+                worker.rest.put(&format!("/connectors/{slot}/resume"))?;
+                arrived(kafka, &topic, count, worker, slot)
+            })?;
+            println!("source ({round}): {measured}");
+            worker.rest.delete(&format!("/connectors/{slot}"))?;
+            if round == "load" {
+                report.source.push(measured);
+            }
+            postgres.wait_slot(slot, false)?;
+            postgres.sql(
+                "postgres",
+                &format!("select pg_drop_replication_slot('{slot}')"),
+            )?;
+        }
+    }
+    let sample: String = kafka
+        .some_records("load_ferroconnect.public.orders", 1000)?
+        .iter()
+        .map(|record| record.value_text() + "\n")
+        .collect();
+    let sample_file = run_folder("sample")?.join("values");
+    std::fs::write(&sample_file, sample)?;
+    let count = records.to_string();
+    let file = sample_file.display().to_string();
+    report.source.push(bare::child(
+        "bare librdkafka producer, same bytes",
+        records,
+        &["produce", kafka.bootstrap(), "bare", &file, &count],
+    )?);
+    for slot in [
+        "load_java",
+        "load_ferroconnect",
+        "warm_java",
+        "warm_ferroconnect",
+    ] {
+        kafka.delete_topic(&format!("{slot}.public.orders"))?;
+    }
+    kafka.delete_topic("bare")
+}
+
+/// Creates a source that begins with what comes next, and stops it again.
+fn start_and_stop(worker: &Worker, postgres: &Postgres, database: &str, slot: &str) -> Outcome<()> {
+    let port = postgres.port().to_string();
+    worker.rest.create_config(
+        slot,
+        &[
+            (
+                "connector.class",
+                "io.debezium.connector.postgresql.PostgresConnector",
+            ),
+            ("tasks.max", "1"),
+            ("database.hostname", "127.0.0.1"),
+            ("database.port", &port),
+            ("database.user", "postgres"),
+            ("database.password", "x"),
+            ("database.dbname", database),
+            ("topic.prefix", slot),
+            ("slot.name", slot),
+            ("publication.name", slot),
+            ("plugin.name", "pgoutput"),
+            ("snapshot.mode", "no_data"),
+            ("key.converter", JSON),
+            ("value.converter", JSON),
+            ("key.converter.schemas.enable", "false"),
+            ("value.converter.schemas.enable", "false"),
+        ],
+    )?;
+    worker.rest.wait_running(slot)?;
+    postgres.wait_slot(slot, true)?;
+    std::thread::sleep(Duration::from_secs(2));
+    worker.rest.put(&format!("/connectors/{slot}/stop"))?;
+    postgres.wait_slot(slot, false)
+}
+
+fn arrived(
+    kafka: &Kafka,
+    topic: &str,
+    count: usize,
+    worker: &Worker,
+    connector: &str,
+) -> Outcome<()> {
+    let mut last = (0, Instant::now());
+    loop {
+        let found = kafka.count(topic)?;
+        if found >= i64::try_from(count)? {
+            return Ok(());
+        }
+        if found > last.0 {
+            last = (found, Instant::now());
+        }
+        if last.1.elapsed() > Duration::from_secs(120) {
+            return fail(format!(
+                "stalled at {found}: {}",
+                worker.rest.status(connector)?
+            ));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn measure(
+    pid: u32,
+    who: &str,
+    records: usize,
+    work: impl FnOnce() -> Outcome<()>,
+) -> Outcome<Measurement> {
+    let (cpu, start) = (cpu_seconds(pid)?, Instant::now());
+    work()?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Measurement {
+        who: who.to_owned(),
+        records,
+        seconds,
+        cpu_seconds: cpu_seconds(pid)? - cpu,
+        peak_mib: memory_mib(pid, "VmHWM")?,
+    })
+}
+
+/// N records wait in a topic; the sink is created and timed until the last object has landed.
+fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
+    let minio = S3Server::minio(&run_folder("minio")?)?;
+    let environment = minio.s3.environment();
+    for (format, schemas) in [("parquet.ParquetFormat", true), ("json.JsonFormat", false)] {
+        let short = if schemas { "parquet" } else { "json" };
+        let topic = format!("sink-{short}");
+        println!("sink: {records} records into {topic}");
+        produce_orders(kafka, &topic, records, 4, schemas)?;
+        let bucket = minio.s3.create_bucket(&topic)?;
+        // A worker of its own for each, so that the peak is its own.
+        let options = WorkerOptions::new(
+            Target::Ferroconnect,
+            kafka.bootstrap(),
+            &format!("bench-{topic}"),
+        )
+        .environment(environment.clone());
+        let worker = Worker::start(&run_folder("worker")?, options)?;
+        let format = format!("io.confluent.connect.s3.format.{format}");
+        let schemas_enable = schemas.to_string();
+        let config = [
+            ("connector.class", "io.confluent.connect.s3.S3SinkConnector"),
+            ("tasks.max", "2"),
+            ("topics", topic.as_str()),
+            ("s3.bucket.name", topic.as_str()),
+            ("s3.region", "us-east-1"),
+            ("storage.class", "io.confluent.connect.s3.storage.S3Storage"),
+            ("flush.size", "50000"),
+            ("format.class", format.as_str()),
+            (
+                "key.converter",
+                "org.apache.kafka.connect.storage.StringConverter",
+            ),
+            ("value.converter", JSON),
+            ("value.converter.schemas.enable", schemas_enable.as_str()),
+            (
+                "partitioner.class",
+                "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",
+            ),
+            ("path.format", "'dt'=YYYY-MM-dd"),
+            ("partition.duration.ms", "3600000"),
+            ("locale", "en-US"),
+            ("timezone", "UTC"),
+            ("timestamp.extractor", "Record"),
+        ];
+        let want = records / 50_000;
+        let measured = measure(worker.id(), "Ferroconnect", records, || {
+            worker.rest.create_config(&topic, &config)?;
+            let mut last = (0, Instant::now());
+            while last.0 < want {
+                let found = bucket.list()?.len();
+                if found > last.0 {
+                    last = (found, Instant::now());
+                }
+                if last.1.elapsed() > Duration::from_secs(120) {
+                    return fail(format!("stalled: {}", worker.rest.status(&topic)?));
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            Ok(())
+        })?;
+        println!("sink ({short}): {measured}");
+        let count = records.to_string();
+        let consumer = bare::child(
+            "bare librdkafka consumer, same topic",
+            records,
+            &["consume", kafka.bootstrap(), &topic, "-", &count],
+        )?;
+        if schemas {
+            report
+                .parquet
+                .extend([measured, Measurement::recorded_parquet()]);
+            let bare = ["parquet", "-", "-", "-", &count];
+            report.parquet.push(bare::child(
+                "bare Parquet writer, rows made in memory",
+                records,
+                &bare,
+            )?);
+            report.parquet.push(consumer);
+        } else {
+            report
+                .json
+                .extend([measured, Measurement::recorded_json(), consumer]);
+        }
+        kafka.delete_topic(&topic)?;
+    }
+    Ok(())
+}

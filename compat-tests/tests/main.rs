@@ -1,0 +1,14 @@
+//! The whole of Ferroconnect against the real parts. One binary, so that the parts are started once.
+//!
+//! `TARGET=java` runs the recorded scenarios against the JVM worker and rewrites what is recorded
+//! (`make record`). A part that is missing is a failure, never a skip.
+
+mod bad_input;
+mod chaos;
+mod examples;
+mod footprint;
+mod parts;
+mod recorded;
+mod restart;
+mod shared;
+mod sink;
