@@ -108,7 +108,7 @@ async fn authenticate(
                 }
                 let exchange = scram.insert(ScramSha256::new(
                     password(settings)?.as_bytes(),
-                    ChannelBinding::unrequested(),
+                    ChannelBinding::unsupported(),
                 ));
                 frontend::sasl_initial_response(SCRAM_SHA_256, exchange.message(), &mut answer)
                     .map_err(refused)?;

@@ -1,0 +1,5 @@
+//! Tests against a real server, one binary.
+
+mod login;
+mod replication;
+mod server;
