@@ -3,3 +3,4 @@
 mod login;
 mod replication;
 mod server;
+mod task;
