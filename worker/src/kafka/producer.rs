@@ -1,0 +1,320 @@
+//! Producers: one for the worker's own topics, whose writes can be waited for, and one for source
+//! tasks, whose deliveries cost a call and nothing more.
+//!
+//! Neither retries by itself: librdkafka does, until `delivery.timeout.ms`. Answers for
+//! `KafkaProducer`.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use connect_api::{Error, Result};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+};
+use rdkafka::{ClientConfig, ClientContext};
+
+use super::{ClientLog, failed};
+
+/// Hears of deliveries; called from [`RecordProducer::poll`] and [`RecordProducer::send`].
+pub trait Deliveries: Send + Sync + 'static {
+    /// The record that was sent with this token is in Kafka, or never will be.
+    fn delivered(&self, token: usize, failure: Option<&KafkaError>);
+}
+
+struct TokenContext<D> {
+    log: ClientLog,
+    deliveries: D,
+}
+
+impl<D: Deliveries> ClientContext for TokenContext<D> {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.on_log(level, facility, message);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.on_error(&error, reason);
+    }
+}
+
+impl<D: Deliveries> ProducerContext for TokenContext<D> {
+    type DeliveryOpaque = usize;
+    fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
+        self.deliveries.delivered(token, result.as_ref().err().map(|(error, _)| error));
+    }
+}
+
+/// A record on its way.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub topic: &'a str,
+    /// The partition; `None` lets the key decide.
+    pub partition: Option<i32>,
+    /// The key's bytes.
+    pub key: Option<&'a [u8]>,
+    /// The value's bytes.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since the epoch; `None` is now.
+    pub timestamp: Option<i64>,
+    /// The headers; `None` for none.
+    pub headers: Option<OutgoingHeaders>,
+}
+
+/// Headers of an outgoing record.
+#[derive(Debug)]
+pub struct OutgoingHeaders(OwnedHeaders);
+
+impl OutgoingHeaders {
+    /// Room for some headers.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self(OwnedHeaders::new_with_capacity(capacity))
+    }
+    /// One more header.
+    #[must_use]
+    pub fn with(self, key: &str, value: Option<&[u8]>) -> Self {
+        Self(self.0.insert(Header { key, value }))
+    }
+}
+
+/// Why a record was not taken.
+#[derive(Debug)]
+pub enum Refused {
+    /// The queue is full: try again once something was delivered.
+    Full,
+    /// It never will be.
+    Failed(KafkaError),
+}
+
+/// A producer whose owner polls it, for one task's thread.
+pub struct RecordProducer<D: Deliveries> {
+    producer: BaseProducer<TokenContext<D>>,
+}
+
+impl<D: Deliveries> std::fmt::Debug for RecordProducer<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecordProducer").finish_non_exhaustive()
+    }
+}
+
+impl<D: Deliveries> RecordProducer<D> {
+    /// Connects in the background.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn new(config: &ClientConfig, deliveries: D) -> Result<Self> {
+        let log = ClientLog::new(config.get("client.id").unwrap_or("producer"));
+        let producer = config
+            .create_with_context(TokenContext { log, deliveries })
+            .map_err(|error| failed("creating a Kafka producer", &error, None))?;
+        Ok(Self { producer })
+    }
+
+    /// What hears of the deliveries.
+    pub fn deliveries(&self) -> &D {
+        &self.producer.context().deliveries
+    }
+
+    /// Hands a record over; never waits.
+    ///
+    /// # Errors
+    /// The queue is full, or the record is impossible.
+    pub fn send(&self, record: Outgoing<'_>, token: usize) -> Result<(), Refused> {
+        let result = self.producer.send(BaseRecord::<[u8], [u8], usize> {
+            topic: record.topic,
+            partition: record.partition,
+            payload: record.value,
+            key: record.key,
+            timestamp: record.timestamp,
+            headers: record.headers.map(|headers| headers.0),
+            delivery_opaque: token,
+        });
+        match result {
+            Ok(()) => Ok(()),
+            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                Err(Refused::Full)
+            }
+            Err((error, _)) => Err(Refused::Failed(error)),
+        }
+    }
+
+    /// Hears of deliveries, waiting for one as long as the timeout says.
+    pub fn poll(&self, timeout: Duration) {
+        self.producer.poll(timeout);
+    }
+
+    /// How many records are on their way.
+    pub fn in_flight(&self) -> usize {
+        usize::try_from(self.producer.in_flight_count()).unwrap_or(0)
+    }
+
+    /// Sends what is gathered and waits until all is delivered; `false` if time ran out.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.producer.flush(timeout).is_ok()
+    }
+
+    /// The names of all topics in the cluster, with their numbers of partitions.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    pub fn topics(&self, timeout: Duration) -> Result<Vec<(String, usize)>> {
+        let context = self.producer.context();
+        let metadata = self
+            .producer
+            .client()
+            .fetch_metadata(None, timeout)
+            .map_err(|error| failed("listing topics", &error, Some(&context.log)))?;
+        Ok(metadata
+            .topics()
+            .iter()
+            .map(|topic| (topic.name().to_owned(), topic.partitions().len()))
+            .collect())
+    }
+
+    /// The client's error with what was being done.
+    pub fn failed(&self, doing: impl std::fmt::Display, error: &KafkaError) -> Error {
+        failed(doing, error, Some(&self.producer.context().log))
+    }
+}
+
+/// Where the delivery of a worker's own record is told.
+type Delivered = mpsc::SyncSender<(usize, Result<(i32, i64), KafkaError>)>;
+
+struct WaitContext {
+    log: ClientLog,
+}
+
+impl ClientContext for WaitContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.log.on_log(level, facility, message);
+    }
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.log.on_error(&error, reason);
+    }
+}
+
+impl ProducerContext for WaitContext {
+    type DeliveryOpaque = Box<Option<(usize, Delivered)>>;
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        let Some((index, delivered)) = *waiting else {
+            if let Err((error, message)) = result {
+                let topic = message.topic();
+                tracing::error!(topic, %error, "Failed to write status update");
+            }
+            return;
+        };
+        let outcome = match result {
+            Ok(message) => Ok((message.partition(), message.offset())),
+            Err((error, _)) => Err(error.clone()),
+        };
+        // The waiting side may have given up.
+        delivered.try_send((index, outcome)).ok();
+    }
+}
+
+/// A producer with a thread of its own, for the worker's own topics.
+pub struct StoreProducer {
+    producer: ThreadedProducer<WaitContext>,
+}
+
+impl std::fmt::Debug for StoreProducer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreProducer").finish_non_exhaustive()
+    }
+}
+
+/// A key and its value; no value is a tombstone.
+pub type KeyValue = (Vec<u8>, Option<Vec<u8>>);
+
+impl StoreProducer {
+    /// Connects in the background.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn new(config: &ClientConfig) -> Result<Self> {
+        let log = ClientLog::new(config.get("client.id").unwrap_or("producer"));
+        let producer = config
+            .create_with_context(WaitContext { log })
+            .map_err(|error| failed("creating a Kafka producer", &error, None))?;
+        Ok(Self { producer })
+    }
+
+    fn enqueue(
+        &self,
+        topic: &str,
+        key: &[u8],
+        value: Option<&[u8]>,
+        waiting: Option<(usize, Delivered)>,
+    ) -> Result<()> {
+        let mut waiting = Box::new(waiting);
+        loop {
+            let result = self.producer.send(BaseRecord::<[u8], [u8], _> {
+                topic,
+                partition: None,
+                payload: value,
+                key: Some(key),
+                timestamp: None,
+                headers: None,
+                delivery_opaque: waiting,
+            });
+            match result {
+                Ok(()) => return Ok(()),
+                Err((error, record))
+                    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) =>
+                {
+                    waiting = record.delivery_opaque;
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err((error, _)) => {
+                    return Err(failed(format!("writing to topic {topic}"), &error, None));
+                }
+            }
+        }
+    }
+
+    /// Writes without waiting; a failure is logged.
+    pub fn send(&self, topic: &str, key: &[u8], value: Option<&[u8]>) {
+        if let Err(error) = self.enqueue(topic, key, value, None) {
+            tracing::error!(topic, error = %connect_api::error::Chain(&error), "Failed to write status update");
+        }
+    }
+
+    /// Writes all of these and waits until they are in Kafka; answers partition and offset of each.
+    ///
+    /// # Errors
+    /// One of them is not, or not in time.
+    pub fn write(
+        &self,
+        topic: &str,
+        records: &[KeyValue],
+        timeout: Duration,
+    ) -> Result<Vec<(i32, i64)>> {
+        let (sender, receiver) = mpsc::sync_channel(records.len().max(1));
+        for (index, (key, value)) in records.iter().enumerate() {
+            self.enqueue(topic, key, value.as_deref(), Some((index, sender.clone())))?;
+        }
+        drop(sender);
+        let deadline = std::time::Instant::now() + timeout;
+        let mut places = vec![(0, 0); records.len()];
+        for _ in records {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let log = Some(&self.producer.context().log);
+            let (index, outcome) = receiver.recv_timeout(left).map_err(|_elapsed| {
+                let problem = log.and_then(ClientLog::last_problem).unwrap_or_default();
+                Error::retriable(format!(
+                    "writing to topic {topic}: no acknowledgement within {} ms {problem}",
+                    timeout.as_millis()
+                ))
+            })?;
+            places[index] =
+                outcome.map_err(|error| failed(format!("writing to topic {topic}"), &error, log))?;
+        }
+        Ok(places)
+    }
+
+    /// Waits until all that was sent is delivered; `false` if time ran out.
+    pub fn flush(&self, timeout: Duration) -> bool {
+        self.producer.flush(timeout).is_ok()
+    }
+}

@@ -1,0 +1,523 @@
+//! Java client property names and values as librdkafka knows them: one table.
+//!
+//! A key without counterpart is passed over with a warning, a security setting that cannot be
+//! honoured is refused. Answers for `ProducerConfig`, `ConsumerConfig` and `AdminClientConfig`.
+
+use connect_api::{Error, Props, Result};
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use super::jaas;
+
+/// The kinds of clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// A producer.
+    Producer,
+    /// A consumer.
+    Consumer,
+    /// An admin client.
+    Admin,
+}
+
+enum Rule {
+    /// The same text under this name.
+    Is(&'static str),
+    /// A number under these names, held within librdkafka's limits.
+    Number(&'static [&'static str], i64, i64),
+    /// A number of bytes that librdkafka counts in KiB, from 1.
+    Kilobytes(&'static str),
+    /// A text of librdkafka for each of Java's; others are refused.
+    Names(&'static str, &'static [(&'static str, &'static str)]),
+    /// Collected by [`security`].
+    Security,
+    /// The worker does it itself.
+    Ours,
+    /// Nothing of it can be seen from outside.
+    NoEffect,
+    /// librdkafka has no such thing.
+    Unsupported,
+}
+use Rule::{Is, Kilobytes, Names, NoEffect, Number, Ours, Security, Unsupported};
+
+const P: u8 = 1;
+const C: u8 = 2;
+const A: u8 = 4;
+const ALL: u8 = P | C | A;
+const INT: i64 = i32::MAX as i64;
+
+/// Java's keys, the clients that know them, and what becomes of them. The limits are librdkafka's.
+const KEYS: &[(&str, u8, Rule)] = &[
+    ("bootstrap.servers", ALL, Is("bootstrap.servers")),
+    ("client.id", ALL, Is("client.id")),
+    ("client.dns.lookup", ALL, Is("client.dns.lookup")),
+    ("client.rack", C, Is("client.rack")),
+    // Connections.
+    ("send.buffer.bytes", ALL, Number(&["socket.send.buffer.bytes"], 0, 100_000_000)),
+    ("receive.buffer.bytes", ALL, Number(&["socket.receive.buffer.bytes"], 0, 100_000_000)),
+    ("connections.max.idle.ms", ALL, Number(&["connections.max.idle.ms"], 0, INT)),
+    ("reconnect.backoff.ms", ALL, Number(&["reconnect.backoff.ms"], 0, 3_600_000)),
+    ("reconnect.backoff.max.ms", ALL, Number(&["reconnect.backoff.max.ms"], 0, 3_600_000)),
+    ("retry.backoff.ms", ALL, Number(&["retry.backoff.ms"], 1, 300_000)),
+    ("retry.backoff.max.ms", ALL, Number(&["retry.backoff.max.ms"], 1, 300_000)),
+    (
+        "socket.connection.setup.timeout.ms",
+        ALL,
+        Number(&["socket.connection.setup.timeout.ms"], 1000, INT),
+    ),
+    ("socket.connection.setup.timeout.max.ms", ALL, NoEffect),
+    ("metadata.recovery.strategy", ALL, Names("metadata.recovery.strategy", RECOVERY)),
+    (
+        "metadata.recovery.rebootstrap.trigger.ms",
+        ALL,
+        Number(&["metadata.recovery.rebootstrap.trigger.ms"], 0, INT),
+    ),
+    (
+        "metadata.max.age.ms",
+        ALL,
+        Number(&["topic.metadata.refresh.interval.ms", "metadata.max.age.ms"], 10, 3_600_000),
+    ),
+    ("metadata.max.idle.ms", P, NoEffect),
+    ("request.timeout.ms", P, Number(&["request.timeout.ms", "socket.timeout.ms"], 10, 300_000)),
+    ("request.timeout.ms", C | A, Number(&["socket.timeout.ms"], 1010, 300_000)),
+    ("default.api.timeout.ms", C | A, NoEffect),
+    ("retries", A, NoEffect),
+    // Producer.
+    ("acks", P, Names("acks", &[("all", "all"), ("-1", "all"), ("0", "0"), ("1", "1")])),
+    ("enable.idempotence", P, Names("enable.idempotence", BOOLEAN)),
+    (
+        "max.in.flight.requests.per.connection",
+        P,
+        Number(&["max.in.flight.requests.per.connection"], 1, 1_000_000),
+    ),
+    ("retries", P, Number(&["retries"], 0, INT)),
+    ("delivery.timeout.ms", P, Number(&["delivery.timeout.ms"], 0, INT)),
+    ("linger.ms", P, Number(&["linger.ms"], 0, 900_000)),
+    ("batch.size", P, Number(&["batch.size"], 1, INT)),
+    ("buffer.memory", P, Kilobytes("queue.buffering.max.kbytes")),
+    ("max.request.size", P, Number(&["message.max.bytes"], 1000, 1_000_000_000)),
+    ("compression.type", P, Names("compression.type", COMPRESSION)),
+    ("compression.gzip.level", P, Unsupported),
+    ("compression.lz4.level", P, Unsupported),
+    ("compression.zstd.level", P, Unsupported),
+    ("max.block.ms", P, NoEffect),
+    ("partitioner.class", P, Names("partitioner", PARTITIONER)),
+    ("partitioner.adaptive.partitioning.enable", P, NoEffect),
+    ("partitioner.availability.timeout.ms", P, NoEffect),
+    ("partitioner.ignore.keys", P, Unsupported),
+    ("transactional.id", P, Is("transactional.id")),
+    ("transaction.timeout.ms", P, Number(&["transaction.timeout.ms"], 1000, INT)),
+    ("key.serializer", P, NoEffect),
+    ("value.serializer", P, NoEffect),
+    // Consumer.
+    ("group.id", C, Is("group.id")),
+    ("group.instance.id", C, Is("group.instance.id")),
+    ("group.protocol", C, Names("group.protocol", &[("classic", "classic")])),
+    ("group.remote.assignor", C, NoEffect),
+    ("session.timeout.ms", C, Number(&["session.timeout.ms"], 1, 3_600_000)),
+    ("heartbeat.interval.ms", C, Number(&["heartbeat.interval.ms"], 1, 3_600_000)),
+    ("max.poll.interval.ms", C, Number(&["max.poll.interval.ms"], 1, 86_400_000)),
+    ("max.poll.records", C, Ours),
+    ("partition.assignment.strategy", C, Names("partition.assignment.strategy", ASSIGNOR)),
+    ("auto.offset.reset", C, Names("auto.offset.reset", RESET)),
+    ("enable.auto.commit", C, NoEffect),
+    ("auto.commit.interval.ms", C, NoEffect),
+    ("isolation.level", C, Names("isolation.level", ISOLATION)),
+    ("fetch.min.bytes", C, Number(&["fetch.min.bytes"], 1, 100_000_000)),
+    ("fetch.max.bytes", C, Number(&["fetch.max.bytes"], 0, 2_147_483_135)),
+    ("fetch.max.wait.ms", C, Number(&["fetch.wait.max.ms"], 0, 300_000)),
+    (
+        "max.partition.fetch.bytes",
+        C,
+        Number(&["max.partition.fetch.bytes"], 1, 1_000_000_000),
+    ),
+    ("check.crcs", C, Names("check.crcs", BOOLEAN)),
+    ("allow.auto.create.topics", C, Names("allow.auto.create.topics", BOOLEAN)),
+    ("exclude.internal.topics", C, NoEffect),
+    ("share.acknowledgement.mode", C, NoEffect),
+    ("key.deserializer", C, NoEffect),
+    ("value.deserializer", C, NoEffect),
+    // Watching.
+    ("interceptor.classes", ALL, Unsupported),
+    ("metric.reporters", ALL, NoEffect),
+    ("metrics.num.samples", ALL, NoEffect),
+    ("metrics.recording.level", ALL, NoEffect),
+    ("metrics.sample.window.ms", ALL, NoEffect),
+    ("enable.metrics.push", ALL, Names("enable.metrics.push", BOOLEAN)),
+    ("auto.include.jmx.reporter", ALL, NoEffect),
+    ("config.providers", ALL, NoEffect),
+    ("security.providers", ALL, Security),
+];
+
+const BOOLEAN: &[(&str, &str)] = &[("true", "true"), ("false", "false")];
+const COMPRESSION: &[(&str, &str)] =
+    &[("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")];
+const RESET: &[(&str, &str)] =
+    &[("earliest", "earliest"), ("latest", "latest"), ("none", "error")];
+const ISOLATION: &[(&str, &str)] =
+    &[("read_uncommitted", "read_uncommitted"), ("read_committed", "read_committed")];
+const RECOVERY: &[(&str, &str)] = &[("none", "none"), ("rebootstrap", "rebootstrap")];
+const PARTITIONER: &[(&str, &str)] = &[
+    ("org.apache.kafka.clients.producer.internals.DefaultPartitioner", "murmur2_random"),
+    ("org.apache.kafka.clients.producer.RoundRobinPartitioner", "random"),
+];
+const ASSIGNOR: &[(&str, &str)] = &[
+    ("org.apache.kafka.clients.consumer.RangeAssignor", "range"),
+    ("org.apache.kafka.clients.consumer.RoundRobinAssignor", "roundrobin"),
+    ("org.apache.kafka.clients.consumer.CooperativeStickyAssignor", "cooperative-sticky"),
+];
+
+/// Whether the key is one that a client of this kind knows, or a security setting.
+pub fn is_known(client: Client, key: &str) -> bool {
+    is_security(key) || rule(client, key).is_some()
+}
+
+fn rule(client: Client, key: &str) -> Option<&'static Rule> {
+    let bit = match client {
+        Client::Producer => P,
+        Client::Consumer => C,
+        Client::Admin => A,
+    };
+    KEYS.iter()
+        .find(|(name, clients, _)| *name == key && clients & bit != 0)
+        .map(|(_, _, rule)| rule)
+}
+
+fn is_security(key: &str) -> bool {
+    key == "security.protocol" || key.starts_with("ssl.") || key.starts_with("sasl.")
+}
+
+/// A librdkafka configuration that does what a Java client with these properties does. What Java
+/// has as defaults and librdkafka has not is set first.
+///
+/// # Errors
+/// Kind Config: a value is none of Java's, or a security setting cannot be honoured.
+pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
+    let mut config = ClientConfig::new();
+    config.set_log_level(RDKafkaLogLevel::Info);
+    for (key, value) in defaults(client) {
+        config.set(*key, *value);
+    }
+    for (key, value) in props {
+        let value = value.trim();
+        let Some(rule) = rule(client, key) else {
+            if !is_security(key) {
+                tracing::warn!(key, "the configuration was supplied but is not a known config");
+            }
+            continue;
+        };
+        match rule {
+            Is(name) => {
+                config.set(*name, value);
+            }
+            Number(names, min, max) => {
+                let number: i64 = value.parse().map_err(|_not_a_number| {
+                    Error::config(format!(
+                        "Invalid value {value} for configuration {key}: Not a number of type LONG"
+                    ))
+                })?;
+                for name in *names {
+                    config.set(*name, number.clamp(*min, *max).to_string());
+                }
+            }
+            Kilobytes(name) => {
+                let bytes: i64 = value.parse().map_err(|_not_a_number| {
+                    Error::config(format!(
+                        "Invalid value {value} for configuration {key}: Not a number of type LONG"
+                    ))
+                })?;
+                config.set(*name, (bytes / 1024).clamp(1, INT).to_string());
+            }
+            Names(name, texts) => {
+                // Lists (assignors) take the first that librdkafka has: it cannot offer both an
+                // eager and a cooperative one, and Java's default list is led by `range`.
+                let text = value
+                    .split(',')
+                    .filter(|item| !item.trim().is_empty())
+                    .find_map(|item| {
+                        texts.iter().find(|(java, _)| java.eq_ignore_ascii_case(item.trim()))
+                    })
+                    .map(|(_, text)| *text);
+                match text {
+                    Some(text) => {
+                        config.set(*name, text);
+                    }
+                    None if value.is_empty() => {}
+                    None => {
+                        return Err(Error::config(format!(
+                            "Invalid value {value} for configuration {key}: supported are {}",
+                            texts.iter().map(|(java, _)| *java).collect::<Vec<_>>().join(", ")
+                        )));
+                    }
+                }
+            }
+            Unsupported if !value.is_empty() => {
+                tracing::warn!(key, "the setting has no counterpart in this worker's Kafka client");
+            }
+            Unsupported | Security | Ours | NoEffect => {}
+        }
+    }
+    security(props, &mut config)?;
+    Ok(config)
+}
+
+/// What differs between Java's defaults and librdkafka's, and what bounds memory.
+fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
+    match client {
+        Client::Producer => &[
+            ("partitioner", "murmur2_random"),
+            ("acks", "all"),
+            ("socket.timeout.ms", "30000"),
+            ("request.timeout.ms", "30000"),
+            ("message.max.bytes", "1048576"),
+            // Java's `buffer.memory`; the count limit would otherwise be reached before the bytes.
+            ("queue.buffering.max.kbytes", "32768"),
+            ("queue.buffering.max.messages", "0"),
+            // Differs from Kafka: Java sends at once and gathers while a request is in flight; a
+            // few milliseconds do the same for a tenth of the requests. Nobody can see it but in
+            // latency.
+            ("linger.ms", "5"),
+            ("socket.nagle.disable", "true"),
+            ("topic.metadata.propagation.max.ms", "3600000"),
+            ("metadata.recovery.strategy", "rebootstrap"),
+        ],
+        Client::Consumer => &[
+            ("partition.assignment.strategy", "range"),
+            ("isolation.level", "read_uncommitted"),
+            ("enable.auto.commit", "false"),
+            ("enable.auto.offset.store", "false"),
+            ("allow.auto.create.topics", "true"),
+            ("socket.timeout.ms", "30000"),
+            ("check.crcs", "true"),
+            // One queue for all partitions of a consumer; Java holds one fetch (50 MB) likewise.
+            ("queued.max.messages.kbytes", "32768"),
+            ("fetch.queue.backoff.ms", "20"),
+            ("metadata.recovery.strategy", "rebootstrap"),
+        ],
+        Client::Admin => &[("socket.timeout.ms", "30000"), ("metadata.recovery.strategy", "rebootstrap")],
+    }
+}
+
+/// Security settings: translated completely or refused, never weakened silently.
+fn security(props: &Props, config: &mut ClientConfig) -> Result<()> {
+    let get = |key: &str| props.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
+    let protocol = get("security.protocol").unwrap_or("PLAINTEXT").to_ascii_uppercase();
+    let (tls, sasl) = match protocol.as_str() {
+        "PLAINTEXT" => (false, false),
+        "SSL" => (true, false),
+        "SASL_PLAINTEXT" => (false, true),
+        "SASL_SSL" => (true, true),
+        _ => {
+            return Err(Error::config(format!(
+                "Invalid value {protocol} for configuration security.protocol: String must be one \
+                 of (case insensitive): PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, SSL"
+            )));
+        }
+    };
+    config.set("security.protocol", protocol.to_ascii_lowercase());
+    if tls {
+        tls_settings(&get, config)?;
+        set_endpoint_check(props, config);
+    }
+    if sasl {
+        sasl_settings(&get, config)?;
+    }
+    Ok(())
+}
+
+fn refuse(key: &str, value: &str, hint: &str) -> Error {
+    Error::config(format!("the setting {key}={value} cannot be honoured: {hint}"))
+}
+
+fn tls_settings<'a>(
+    get: &impl Fn(&str) -> Option<&'a str>,
+    config: &mut ClientConfig,
+) -> Result<()> {
+    if let Some(pem) = get("ssl.truststore.certificates") {
+        config.set("ssl.ca.pem", pem);
+    } else if let Some(file) = get("ssl.truststore.location") {
+        let kind = get("ssl.truststore.type").unwrap_or("JKS");
+        if !kind.eq_ignore_ascii_case("PEM") {
+            return Err(refuse(
+                "ssl.truststore.type",
+                kind,
+                "set ssl.truststore.type=PEM with a PEM file; \
+                 `keytool -exportcert -rfc -keystore STORE -alias ALIAS` makes one",
+            ));
+        }
+        config.set("ssl.ca.location", file);
+    }
+    if let Some(key) = get("ssl.keystore.key") {
+        config.set("ssl.key.pem", key);
+        if let Some(chain) = get("ssl.keystore.certificate.chain") {
+            config.set("ssl.certificate.pem", chain);
+        }
+    } else if let Some(file) = get("ssl.keystore.location") {
+        match get("ssl.keystore.type").unwrap_or("JKS").to_ascii_uppercase().as_str() {
+            "PEM" => {
+                config.set("ssl.certificate.location", file).set("ssl.key.location", file);
+            }
+            "PKCS12" => {
+                config.set("ssl.keystore.location", file);
+                if let Some(password) = get("ssl.keystore.password") {
+                    config.set("ssl.keystore.password", password);
+                }
+            }
+            other => {
+                return Err(refuse(
+                    "ssl.keystore.type",
+                    other,
+                    "set ssl.keystore.type to PEM or PKCS12; `keytool -importkeystore \
+                     -deststoretype PKCS12` makes the latter from a JKS store",
+                ));
+            }
+        }
+    }
+    if let Some(password) = get("ssl.key.password") {
+        config.set("ssl.key.password", password);
+    }
+    if let Some(suites) = get("ssl.cipher.suites") {
+        return Err(refuse("ssl.cipher.suites", suites, "Java's names of suites are not OpenSSL's"));
+    }
+    for key in ["ssl.engine.factory.class", "security.providers", "ssl.provider"] {
+        if let Some(value) = get(key) {
+            return Err(refuse(key, value, "this worker has no Java classes to load"));
+        }
+    }
+    Ok(())
+}
+
+fn sasl_settings<'a>(
+    get: &impl Fn(&str) -> Option<&'a str>,
+    config: &mut ClientConfig,
+) -> Result<()> {
+    let mechanism = get("sasl.mechanism").unwrap_or("GSSAPI").to_ascii_uppercase();
+    if !matches!(mechanism.as_str(), "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") {
+        return Err(refuse(
+            "sasl.mechanism",
+            &mechanism,
+            "this build has PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512",
+        ));
+    }
+    for key in ["sasl.client.callback.handler.class", "sasl.login.callback.handler.class", "sasl.login.class"] {
+        if let Some(value) = get(key) {
+            return Err(refuse(key, value, "this worker has no Java classes to load"));
+        }
+    }
+    let text = get("sasl.jaas.config")
+        .ok_or_else(|| Error::config("sasl.jaas.config is missing: it holds the user and password"))?;
+    // The text itself holds the password, so the message does not repeat it.
+    let module = jaas::parse(text)
+        .map_err(|why| Error::config(format!("sasl.jaas.config cannot be read: {why}")))?;
+    let option = |name: &str| {
+        module.options.get(name).cloned().ok_or_else(|| {
+            Error::config(format!("sasl.jaas.config has no option {name} for {}", module.class))
+        })
+    };
+    config
+        .set("sasl.mechanism", mechanism)
+        .set("sasl.username", option("username")?)
+        .set("sasl.password", option("password")?);
+    Ok(())
+}
+
+/// The SSL endpoint check is Java's unless it is switched off with an empty text.
+fn set_endpoint_check(props: &Props, config: &mut ClientConfig) {
+    if props.get("ssl.endpoint.identification.algorithm").is_some_and(|text| text.trim().is_empty())
+    {
+        config.set("ssl.endpoint.identification.algorithm", "none");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn props(entries: &[(&str, &str)]) -> Props {
+        entries.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+
+    #[test]
+    fn names_and_values_are_librdkafkas() {
+        let config = translate(
+            Client::Producer,
+            &props(&[
+                ("bootstrap.servers", "a:1,b:2"),
+                ("acks", "-1"),
+                ("delivery.timeout.ms", "2147483647"),
+                ("buffer.memory", "1048576"),
+                ("max.request.size", "5"),
+                ("request.timeout.ms", "2147483647"),
+                ("key.serializer", "x"),
+            ]),
+        )
+        .expect("valid");
+        for (key, value) in [
+            ("bootstrap.servers", "a:1,b:2"),
+            ("acks", "all"),
+            ("delivery.timeout.ms", "2147483647"),
+            ("queue.buffering.max.kbytes", "1024"),
+            ("message.max.bytes", "1000"),
+            ("request.timeout.ms", "300000"),
+            ("partitioner", "murmur2_random"),
+        ] {
+            assert_eq!(config.get(key), Some(value), "{key}");
+        }
+        assert_eq!(config.get("key.serializer"), None);
+    }
+
+    #[test]
+    fn the_first_known_assignor_of_a_list_is_taken() {
+        let config = translate(
+            Client::Consumer,
+            &props(&[(
+                "partition.assignment.strategy",
+                "org.apache.kafka.clients.consumer.RangeAssignor,\
+                 org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+            )]),
+        )
+        .expect("valid");
+        assert_eq!(config.get("partition.assignment.strategy"), Some("range"));
+    }
+
+    #[test]
+    fn security_is_translated_or_refused() {
+        let scram = [
+            ("security.protocol", "SASL_SSL"),
+            ("sasl.mechanism", "SCRAM-SHA-512"),
+            ("sasl.jaas.config", "x.ScramLoginModule required username=\"u\" password=\"p\";"),
+        ];
+        let config = translate(Client::Admin, &props(&scram)).expect("valid");
+        assert_eq!(config.get("sasl.username"), Some("u"));
+        assert_eq!(config.get("security.protocol"), Some("sasl_ssl"));
+        for (key, value) in [
+            ("sasl.mechanism", "GSSAPI"),
+            ("ssl.truststore.location", "/x.jks"),
+            ("ssl.engine.factory.class", "x.Y"),
+        ] {
+            let mut entries = scram.to_vec();
+            entries.push((key, value));
+            let error = translate(Client::Admin, &props(&entries)).expect_err("refused");
+            assert_eq!(error.kind(), connect_api::ErrorKind::Config, "{key}");
+        }
+    }
+
+    #[test]
+    fn every_translated_key_is_one_that_librdkafka_takes() {
+        for client in [Client::Producer, Client::Consumer, Client::Admin] {
+            for (key, _, rule) in KEYS {
+                if super::rule(client, key).is_none() {
+                    continue;
+                }
+                let text = match rule {
+                    Is(_) => "use_all_dns_ips",
+                    Number(..) | Kilobytes(_) => "30000",
+                    Names(_, texts) => texts[0].0,
+                    _ => continue,
+                };
+                let config = translate(client, &props(&[(key, text)])).expect("valid");
+                config.create_native_config().unwrap_or_else(|error| panic!("{key}: {error}"));
+            }
+        }
+    }
+}

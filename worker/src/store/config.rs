@@ -1,0 +1,248 @@
+//! The config store: reads the config topic into a snapshot, writes the JVM's records to it.
+//!
+//! Decides nothing: who may write what is the herder's. Answers for the writing half of
+//! `KafkaConfigBackingStore`.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use connect_api::{Error, Result};
+use serde_json::{Map, Value as Json, json};
+
+use super::cluster_state::{ClusterConfigState, ConfigChange, in_java_order};
+use super::log::TopicLog;
+use crate::herder::request::{RawConfig, TargetState};
+use crate::kafka::ClientConfig;
+use crate::kafka::producer::{KeyValue, StoreProducer};
+
+/// The JVM's limit for a write to the config topic, reading back included.
+const WRITE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Hears of changes with the snapshot that holds them; called on the log's thread.
+pub type Listener = Box<dyn FnMut(Arc<ClusterConfigState>, ConfigChange) + Send>;
+
+/// A write to the config topic; several go together, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ConfigWrite {
+    /// A connector's configuration.
+    Connector(Arc<str>, RawConfig),
+    /// Deletes a connector.
+    RemoveConnector(Arc<str>),
+    /// All of a connector's tasks.
+    Tasks(Arc<str>, Vec<RawConfig>),
+    /// What a connector shall be.
+    Target(Arc<str>, TargetState),
+    /// Restarts a connector.
+    Restart {
+        /// The connector.
+        connector: Arc<str>,
+        /// Only what is FAILED.
+        only_failed: bool,
+        /// Its tasks, too.
+        include_tasks: bool,
+    },
+}
+
+/// The config topic.
+#[derive(Debug)]
+pub struct ConfigStore {
+    log: TopicLog,
+    state: Arc<RwLock<Arc<ClusterConfigState>>>,
+}
+
+impl ConfigStore {
+    /// Begins to read. The listener hears of every change, those of the past included.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(
+        topic: &str,
+        consumer: ClientConfig,
+        producer: Arc<StoreProducer>,
+        mut listener: Listener,
+    ) -> Result<Self> {
+        let state = Arc::new(RwLock::new(Arc::new(ClusterConfigState::default())));
+        let shared = Arc::clone(&state);
+        let log = TopicLog::start(
+            topic,
+            consumer,
+            producer,
+            Box::new(move |record| {
+                let Some(key) = record.key else { return };
+                let mut next =
+                    ClusterConfigState::clone(&shared.read().unwrap_or_else(PoisonError::into_inner));
+                let change = next.apply(record.offset, key, record.value);
+                let next = Arc::new(next);
+                *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+                if let Some(change) = change {
+                    listener(next, change);
+                }
+            }),
+        )?;
+        Ok(Self { log, state })
+    }
+
+    /// Waits until all that was there at the start has been read.
+    ///
+    /// # Errors
+    /// Reading failed, took too long, or the topic has several partitions.
+    pub fn wait_until_read(&self, topic: &str, limit: Duration) -> Result<()> {
+        let partitions = self.log.wait_until_read(limit)?;
+        if partitions == 1 {
+            return Ok(());
+        }
+        Err(Error::fatal(format!(
+            "Topic '{topic}' supplied via the 'config.storage.topic' property is required to have a \
+             single partition in order to guarantee consistency of connector configurations, but \
+             found {partitions} partitions."
+        )))
+    }
+
+    /// The snapshot of now.
+    pub fn state(&self) -> Arc<ClusterConfigState> {
+        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes and waits until it has been read back.
+    ///
+    /// # Errors
+    /// Java's text for the kind of write, with the cause.
+    pub fn write(&self, writes: &[ConfigWrite]) -> Result<()> {
+        for write in writes {
+            for batch in records(write) {
+                self.log.write_and_read_back(&batch, WRITE_LIMIT).map_err(|error| {
+                    let what = match write {
+                        ConfigWrite::RemoveConnector(_) => {
+                            "Error removing connector configuration from Kafka"
+                        }
+                        ConfigWrite::Target(..) => "Error writing target state to Kafka",
+                        ConfigWrite::Restart { .. } => "Error writing restart request to Kafka",
+                        _ => "Error writing connector configuration to Kafka",
+                    };
+                    Error::fatal(what).with_source(error)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops reading.
+    pub fn stop(&self) {
+        self.log.stop();
+    }
+}
+
+/// The records of a write; each batch is read back before the next is written.
+fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
+    match write {
+        ConfigWrite::Connector(name, config) => {
+            vec![vec![record("connector-", name, Some(properties(config)))]]
+        }
+        ConfigWrite::RemoveConnector(name) => {
+            vec![vec![record("connector-", name, None)], vec![record("target-state-", name, None)]]
+        }
+        ConfigWrite::Tasks(name, tasks) => {
+            let mut batches = Vec::with_capacity(2);
+            if !tasks.is_empty() {
+                batches.push(
+                    tasks
+                        .iter()
+                        .enumerate()
+                        .map(|(task, config)| {
+                            let config = in_java_order(
+                                config.iter().map(|(key, value)| (key.clone(), value.clone())),
+                            );
+                            record("task-", &format!("{name}-{task}"), Some(properties(&config)))
+                        })
+                        .collect(),
+                );
+            }
+            batches.push(vec![record("commit-", name, Some(json!({"tasks": tasks.len()})))]);
+            batches
+        }
+        ConfigWrite::Target(name, target) => {
+            // Readers of the first version know no STOPPED.
+            let first = match target {
+                TargetState::Stopped => TargetState::Paused,
+                other => *other,
+            };
+            let value = json!({"state": first.name(), "state.v2": target.name()});
+            vec![vec![record("target-state-", name, Some(value))]]
+        }
+        ConfigWrite::Restart { connector, only_failed, include_tasks } => {
+            let value = json!({"include-tasks": include_tasks, "only-failed": only_failed});
+            vec![vec![record("restart-connector-", connector, Some(value))]]
+        }
+    }
+}
+
+fn record(prefix: &str, name: &str, value: Option<Json>) -> KeyValue {
+    (format!("{prefix}{name}").into_bytes(), value.map(|value| value.to_string().into_bytes()))
+}
+
+fn properties(config: &RawConfig) -> Json {
+    let properties: Map<String, Json> = config
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone().map_or(Json::Null, Json::String)))
+        .collect();
+    json!({ "properties": properties })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(write: &ConfigWrite) -> Vec<String> {
+        records(write)
+            .concat()
+            .iter()
+            .map(|(key, value)| {
+                let value = value.as_deref().map_or("null".into(), String::from_utf8_lossy);
+                format!("{} {value}", String::from_utf8_lossy(key))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn records_are_those_of_the_jvm() {
+        let config: RawConfig = [("tasks.max", "1"), ("name", "rtc-src"), ("a", "ü/\"")]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), Some(value.to_owned())))
+            .collect();
+        assert_eq!(
+            shown(&ConfigWrite::Connector("rtc-src".into(), config)),
+            [r#"connector-rtc-src {"properties":{"tasks.max":"1","name":"rtc-src","a":"ü/\""}}"#]
+        );
+        assert_eq!(
+            shown(&ConfigWrite::Target("c".into(), TargetState::Stopped)),
+            [r#"target-state-c {"state":"PAUSED","state.v2":"STOPPED"}"#]
+        );
+        assert_eq!(
+            shown(&ConfigWrite::RemoveConnector("c".into())),
+            ["connector-c null", "target-state-c null"]
+        );
+        assert_eq!(
+            shown(&ConfigWrite::Restart {
+                connector: "c".into(),
+                only_failed: false,
+                include_tasks: true
+            }),
+            [r#"restart-connector-c {"include-tasks":true,"only-failed":false}"#]
+        );
+    }
+
+    #[test]
+    fn tasks_are_written_before_their_commit_in_javas_order() {
+        let task: RawConfig = ["topic", "name", "tasks.max", "task.class", "file", "connector.class"]
+            .into_iter()
+            .map(|key| (key.to_owned(), Some("v".to_owned())))
+            .collect();
+        assert_eq!(
+            shown(&ConfigWrite::Tasks("c".into(), vec![task])),
+            [
+                r#"task-c-0 {"properties":{"connector.class":"v","file":"v","task.class":"v","tasks.max":"v","name":"v","topic":"v"}}"#,
+                r#"commit-c {"tasks":1}"#
+            ]
+        );
+    }
+}

@@ -1,0 +1,313 @@
+//! A compacted topic read from its beginning to its end and on, and written to.
+//!
+//! A write can be waited for until it has been read back. Answers for `KafkaBasedLog`.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use connect_api::context::StopSignal;
+use connect_api::error::Chain;
+use connect_api::{Error, Props, Result};
+
+use crate::kafka::ClientConfig;
+use crate::kafka::admin::{Admin, TopicPlan};
+use crate::kafka::consumer::{LogConsumer, LogEvent, LogRecord};
+use crate::kafka::producer::{KeyValue, StoreProducer};
+
+/// How long a poll waits: bounds the time that stopping takes.
+const POLL: Duration = Duration::from_millis(500);
+
+/// One of the worker's topics as its properties describe it.
+#[derive(Clone, Debug)]
+pub struct StoreTopic {
+    /// Its name.
+    pub name: String,
+    /// The property that names it, for error texts.
+    pub property: &'static str,
+    /// What it holds, for error texts.
+    pub holds: &'static str,
+    /// Partitions where it is created.
+    pub partitions: i32,
+    /// Replicas where it is created.
+    pub replication_factor: i32,
+    /// Further settings where it is created.
+    pub config: Props,
+}
+
+impl StoreTopic {
+    /// Creates the topic where it is missing; checks it where it is there.
+    ///
+    /// # Errors
+    /// It cannot be created, or is not compacted.
+    pub fn ensure(&self, admin: &Admin) -> Result<()> {
+        let mut config = vec![("cleanup.policy".to_owned(), "compact".to_owned())];
+        config.extend(self.config.iter().map(|(key, value)| (key.clone(), value.clone())));
+        let plan = TopicPlan {
+            name: self.name.clone(),
+            partitions: self.partitions,
+            replication_factor: self.replication_factor,
+            config,
+        };
+        if admin.create_topic(&plan)? {
+            tracing::info!(topic = self.name, "created compacted topic");
+            return Ok(());
+        }
+        let Some(policy) = admin.topic_setting(&self.name, "cleanup.policy")? else {
+            tracing::info!(topic = self.name, "not authorized to read the topic's cleanup.policy");
+            return Ok(());
+        };
+        if policy == "compact" {
+            return Ok(());
+        }
+        let (topic, property, holds) = (&self.name, self.property, self.holds);
+        Err(Error::fatal(format!(
+            "Topic '{topic}' supplied via the '{property}' property is required to have \
+             'cleanup.policy=compact' to guarantee consistency and durability of {holds}, but \
+             found the topic currently has 'cleanup.policy={policy}'. Continuing would likely \
+             result in eventually losing {holds} and problems restarting this Connect cluster in \
+             the future. Change the '{property}' property in the Connect worker configurations to \
+             use a topic with 'cleanup.policy=compact'."
+        )))
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Position {
+    next: i64,
+    /// Whether the end was reached at some time.
+    ended: bool,
+}
+
+#[derive(Default)]
+struct Progress {
+    state: Mutex<ProgressState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct ProgressState {
+    positions: Vec<Position>,
+    /// What has to be read before the log counts as read; `None` until it is known.
+    ends: Option<Vec<Option<i64>>>,
+    failure: Option<Error>,
+}
+
+impl ProgressState {
+    fn is_read(&self) -> bool {
+        self.ends.as_ref().is_some_and(|ends| {
+            ends.iter().zip(&self.positions).all(|(end, position)| {
+                // The end alone is not enough: transaction markers have offsets, too.
+                end.is_none_or(|end| position.next >= end || position.ended)
+            })
+        })
+    }
+}
+
+impl Progress {
+    fn lock(&self) -> MutexGuard<'_, ProgressState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn wait_until(
+        &self,
+        deadline: Instant,
+        done: impl Fn(&ProgressState) -> bool,
+    ) -> Option<MutexGuard<'_, ProgressState>> {
+        let mut state = self.lock();
+        while !done(&state) && state.failure.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            state = self
+                .changed
+                .wait_timeout(state, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        Some(state)
+    }
+}
+
+/// What is done with each record, on the log's thread.
+pub type Handler = Box<dyn FnMut(LogRecord<'_>) + Send>;
+
+/// A topic that is being read, with its writer.
+pub struct TopicLog {
+    topic: String,
+    producer: Arc<StoreProducer>,
+    progress: Arc<Progress>,
+    stop: StopSignal,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for TopicLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TopicLog").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}
+
+impl TopicLog {
+    /// Begins to read on a thread of its own.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(
+        topic: &str,
+        consumer: ClientConfig,
+        producer: Arc<StoreProducer>,
+        handler: Handler,
+    ) -> Result<Self> {
+        let progress = Arc::new(Progress::default());
+        let stop = StopSignal::new();
+        let thread = {
+            let (topic, progress, stop) = (topic.to_owned(), Arc::clone(&progress), stop.clone());
+            std::thread::Builder::new()
+                .name(format!("log-{topic}"))
+                .spawn(move || {
+                    if let Err(error) = read(&topic, &consumer, &progress, &stop, handler) {
+                        tracing::error!(topic, error = %Chain(&error), "reading stopped");
+                        progress.lock().failure = Some(error);
+                        progress.changed.notify_all();
+                    }
+                })
+                .map_err(|error| Error::fatal("starting a thread").with_source(error))?
+        };
+        Ok(Self {
+            topic: topic.to_owned(),
+            producer,
+            progress,
+            stop,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Waits until all that was there at the start has been read; answers the number of partitions.
+    ///
+    /// # Errors
+    /// Reading failed, or took too long.
+    pub fn wait_until_read(&self, limit: Duration) -> Result<usize> {
+        let Some(mut state) =
+            self.progress.wait_until(Instant::now() + limit, ProgressState::is_read)
+        else {
+            return Err(Error::retriable(format!(
+                "reading topic {} took more than {} s",
+                self.topic,
+                limit.as_secs()
+            )));
+        };
+        match state.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(state.positions.len()),
+        }
+    }
+
+    /// Writes records, waits until they are in Kafka and have been read back.
+    ///
+    /// # Errors
+    /// They are not in Kafka, or not in time.
+    pub fn write_and_read_back(&self, records: &[KeyValue], limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        let places = self.producer.write(&self.topic, records, limit)?;
+        let read_back = self.progress.wait_until(deadline, |state| {
+            places.iter().all(|&(partition, offset)| {
+                usize::try_from(partition)
+                    .ok()
+                    .and_then(|partition| state.positions.get(partition))
+                    .is_some_and(|position| position.next > offset)
+            })
+        });
+        match read_back {
+            Some(_) => Ok(()),
+            None => Err(Error::retriable(format!("reading back from topic {} timed out", self.topic))),
+        }
+    }
+
+    /// Writes records and waits until they are in Kafka.
+    ///
+    /// # Errors
+    /// They are not, or not in time.
+    pub fn write(&self, records: &[KeyValue], limit: Duration) -> Result<()> {
+        self.producer.write(&self.topic, records, limit).map(drop)
+    }
+
+    /// Writes one record without waiting.
+    pub fn send(&self, key: &[u8], value: Option<&[u8]>) {
+        self.producer.send(&self.topic, key, value);
+    }
+
+    /// Stops reading.
+    pub fn stop(&self) {
+        self.stop.set();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!(topic = self.topic, "the log's thread panicked");
+        }
+    }
+}
+
+fn read(
+    topic: &str,
+    config: &ClientConfig,
+    progress: &Progress,
+    stop: &StopSignal,
+    mut handler: Handler,
+) -> Result<()> {
+    let consumer = LogConsumer::open(config, topic)?;
+    let ends = consumer.ends()?;
+    {
+        let mut state = progress.lock();
+        state.positions = vec![Position::default(); consumer.partitions()];
+        state.ends = Some(ends);
+        progress.changed.notify_all();
+    }
+    while !stop.is_set() {
+        let polled = consumer.poll(POLL, |event| {
+            let (partition, next) = match event {
+                LogEvent::Record(record) => {
+                    handler(record);
+                    (record.partition, Some(record.offset + 1))
+                }
+                LogEvent::End(partition) => (partition, None),
+            };
+            let mut state = progress.lock();
+            let position = usize::try_from(partition)
+                .ok()
+                .and_then(|partition| state.positions.get_mut(partition));
+            if let Some(position) = position {
+                match next {
+                    Some(next) => position.next = next,
+                    None => position.ended = true,
+                }
+            }
+            progress.changed.notify_all();
+        });
+        if let Err(error) = polled {
+            // Brokers come and go; librdkafka connects again.
+            tracing::warn!(topic, error = %Chain(&error), "reading");
+            if !error.is_retriable() {
+                stop.wait(Duration::from_secs(1));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_is_read_once_every_partition_is_at_its_end_or_empty() {
+        let mut state = ProgressState::default();
+        assert!(!state.is_read(), "the ends are not known yet");
+        state.positions = vec![Position::default(); 3];
+        state.ends = Some(vec![None, Some(5), Some(7)]);
+        assert!(!state.is_read());
+        state.positions[1].next = 5;
+        assert!(!state.is_read());
+        // A transaction marker is the last thing in this one.
+        state.positions[2] = Position { next: 6, ended: true };
+        assert!(state.is_read());
+    }
+}
