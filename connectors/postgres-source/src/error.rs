@@ -89,6 +89,9 @@ pub enum PgError {
         /// Why.
         source: Box<PgError>,
     },
+    /// One that is final although the server's error as such would be tried again.
+    #[error(transparent)]
+    Final(Box<PgError>),
     /// The task was told to stop while it waited.
     #[error("the task is stopping")]
     Stopped,
@@ -99,7 +102,7 @@ pub enum PgError {
 
 /// Why a connection was not made, and to which address.
 #[derive(Debug, thiserror::Error)]
-#[error("connecting to {host}:{port}: {source}")]
+#[error("connecting to {host}:{port}")]
 pub struct ConnectFailure {
     /// The configured host.
     pub host: String,
@@ -124,7 +127,7 @@ impl PgError {
     pub fn server(&self) -> Option<&ServerError> {
         match self {
             Self::Server(error) => Some(error),
-            Self::While { source, .. } => source.server(),
+            Self::While { source, .. } | Self::Final(source) => source.server(),
             _ => None,
         }
     }
@@ -135,6 +138,27 @@ impl PgError {
         self.server().map(|error| error.code.as_str())
     }
 
+    /// The same error, final if it is the server's: what Debezium does not try again.
+    #[must_use]
+    pub fn finally(self) -> Self {
+        if self.server().is_some() { Self::Final(Box::new(self)) } else { self }
+    }
+
+    /// The error as the worker shows it: this one's text first, then its causes.
+    #[must_use]
+    pub fn into_fatal(self) -> connect_api::Error {
+        match self {
+            Self::While { message, source } => {
+                connect_api::Error::fatal(message).with_source(*source)
+            }
+            Self::Final(error) => error.into_fatal(),
+            Self::Attempt { source } => {
+                connect_api::Error::fatal("The connection attempt failed.").with_source(source)
+            }
+            other => connect_api::Error::fatal(other.to_string()),
+        }
+    }
+
     /// Whether trying again can help: all that the network or the server says may pass, except a
     /// refused login.
     #[must_use]
@@ -143,7 +167,11 @@ impl PgError {
             Self::Refused { .. } | Self::Attempt { .. } | Self::Io { .. } | Self::NoTls => true,
             Self::Server(error) => !error.code.starts_with("28"),
             Self::While { source, .. } => source.is_retriable(),
-            Self::Protocol(_) | Self::Config(_) | Self::Stopped | Self::Fatal(_) => false,
+            Self::Protocol(_)
+            | Self::Config(_)
+            | Self::Final(_)
+            | Self::Stopped
+            | Self::Fatal(_) => false,
         }
     }
 }

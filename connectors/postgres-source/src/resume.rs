@@ -126,6 +126,18 @@ impl Resume {
         self.state == State::Found || self.stored.commit_lsn.is_none_or(|commit| lsn > commit)
     }
 
+    /// The server has sent everything before `lsn`, and no transaction is open; whether the
+    /// position may move there.
+    #[must_use]
+    pub fn is_past(&self, lsn: u64) -> bool {
+        match self.state {
+            State::Found => true,
+            // What was stored lay between transactions, so that nothing is being repeated.
+            State::Searching => self.stored.open.is_none() && lsn > self.stored.lsn,
+            State::Dropping | State::Within(_) => false,
+        }
+    }
+
     /// The current transaction ends; whether its end is new.
     pub fn commit(&mut self) -> bool {
         match self.state {
@@ -211,6 +223,7 @@ mod tests {
         assert!(!resume.change(150));
         assert!(!resume.commit());
         assert!(!resume.message(205));
+        assert!(resume.is_past(215) && !resume.is_past(210));
         resume.begin(220, 8);
         assert!(resume.change(180));
     }

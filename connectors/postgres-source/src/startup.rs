@@ -13,7 +13,8 @@ use tokio::runtime::Handle;
 
 use crate::change::TableId;
 use crate::config::{
-    ConfigurationBased, OffsetMismatchStrategy, PostgresConfig, RowCountOrder, SnapshotMode,
+    ConfigurationBased, GuardrailAction, OffsetMismatchStrategy, PostgresConfig, RowCountOrder,
+    SnapshotMode,
 };
 use crate::emitter::Emitter;
 use crate::error::PgError;
@@ -24,6 +25,7 @@ use crate::protocol::catalog::Catalog;
 use crate::protocol::connection::{Connection, SessionKind};
 use crate::protocol::replication::{ReplicationStream, StreamOptions};
 use crate::protocol::slot::{self, CreatedSlot, DISTINCT_SLOTS, Publication, SlotState};
+use crate::replica_identity;
 use crate::session::Session;
 use crate::snapshot::{Basis, Snapshot};
 use crate::stream::{StreamContext, Streaming};
@@ -36,6 +38,9 @@ const BUSY_SLOT_PAUSE: Duration = Duration::from_millis(500);
 /// How often, and how many times, a slot without position is looked at: some transaction holds up
 /// its making.
 const UNREADY_SLOT: (Duration, u32) = (Duration::from_secs(2), 900);
+
+/// The only plugin whose messages are read here.
+pub const PLUGIN_NAME: &str = "pgoutput";
 
 /// What everything in a task shares.
 #[derive(Clone, Debug)]
@@ -187,10 +192,19 @@ pub enum Opened {
 pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opened, PgError> {
     let config = &context.config;
     let mut session = Session::new(config.connection.clone(), config.initial_statements.clone());
-    let connection = session.get().await?;
+    let database = &config.dbname;
+    let connection = session.get().await.map_err(|error| {
+        let text = if error.is_retriable() {
+            format!("Couldn't obtain encoding for database {database}")
+        } else {
+            "Non-retriable failure obtaining database encoding; failing task.".to_owned()
+        };
+        error.while_(text)
+    })?;
     let streams = streams(config);
     check_server(connection, streams).await?;
-    let slot = slot::find_slot(connection, &config.slot_name, &config.dbname).await?;
+    let plugin = plugin_name(config);
+    let slot = slot::find_slot(connection, &config.slot_name, database, &plugin).await?;
     match &offset {
         Some(offset) => tracing::info!("Found previous partition offset {offset}"),
         None => tracing::info!("No previous offsets found"),
@@ -201,8 +215,15 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
     let offset = offset.filter(|_| !decision.forget_offset);
     let mut created = None;
     if streams && slot.is_none() {
-        ensure_publication(context, connection).await?;
-        created = Some(create_slot(context).await?);
+        if plugin == PLUGIN_NAME {
+            ensure_publication(context, connection).await.map_err(PgError::finally)?;
+        }
+        created = Some(create_slot(context, &plugin).await.map_err(PgError::finally)?);
+    }
+    if streams && plugin != PLUGIN_NAME {
+        return Err(PgError::Config(format!(
+            "plugin.name '{plugin}' is not supported; set it to {PLUGIN_NAME}"
+        )));
     }
     if !decision.snapshot {
         if !streams {
@@ -237,6 +258,12 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
         exporter.close().await;
     }
     Ok(Opened::Snapshot(Box::new(snapshot), position))
+}
+
+/// `plugin.name`; Debezium's default is one that few servers have.
+fn plugin_name(config: &PostgresConfig) -> String {
+    let name = config.originals().get("plugin.name").map_or("decoderbufs", String::as_str);
+    name.trim().to_ascii_lowercase()
 }
 
 async fn check_server(connection: &mut Connection, streams: bool) -> Result<(), PgError> {
@@ -320,14 +347,18 @@ async fn replication_session(context: &TaskContext) -> Result<Connection, PgErro
 }
 
 /// Makes the slot; the session that comes with it holds the exported snapshot.
-async fn create_slot(context: &TaskContext) -> Result<(CreatedSlot, Connection), PgError> {
+async fn create_slot(
+    context: &TaskContext,
+    plugin: &str,
+) -> Result<(CreatedSlot, Connection), PgError> {
     let config = &context.config;
     let mut tries = 0;
     loop {
         let mut connection = replication_session(context)
             .await
             .map_err(|error| error.while_("Creation of replication slot failed"))?;
-        match slot::create_slot(&mut connection, &config.slot_name, config.slot_failover).await {
+        let (name, failover) = (&config.slot_name, config.slot_failover);
+        match slot::create_slot(&mut connection, name, plugin, failover).await {
             Ok(created) => return Ok((created, connection)),
             // Cancelled by a timeout, or a lock was not to be had.
             Err(error)
@@ -360,6 +391,10 @@ pub async fn start_stream(
     tracing::info!("Starting streaming");
     let connection = session.get().await?;
     ensure_publication(context, connection).await?;
+    let captured = captured_tables(context, connection).await?;
+    check_guardrail(config, captured.len())?;
+    let identities = &config.replica_identity_autoset_values;
+    replica_identity::apply(connection, identities, &captured).await?;
     let state = ready_slot(context, connection).await?;
     let server_version = connection.server_version();
     let mut replication = replication_session(context).await?;
@@ -416,6 +451,24 @@ pub async fn start_stream(
     Ok(Streaming::new(stream_context, stream, session, Catalog::default(), offset, heartbeat))
 }
 
+/// `guardrail.collections.*`.
+fn check_guardrail(config: &PostgresConfig, count: usize) -> Result<(), PgError> {
+    let limit = config.guardrail_collections_max;
+    if limit == 0 || count <= limit {
+        return Ok(());
+    }
+    let text = format!(
+        "{count} tables are captured, more than guardrail.collections.max ({limit}) allows"
+    );
+    match config.guardrail_collections_limit_action {
+        GuardrailAction::Fail => Err(PgError::Fatal(text)),
+        GuardrailAction::Warn => {
+            tracing::warn!("{text}");
+            Ok(())
+        }
+    }
+}
+
 /// The slot, once it has a position.
 async fn ready_slot(
     context: &TaskContext,
@@ -424,7 +477,7 @@ async fn ready_slot(
     let config = &context.config;
     let (pause, tries) = UNREADY_SLOT;
     for _ in 0..tries {
-        let state = slot::find_slot(connection, &config.slot_name, &config.dbname).await?;
+        let state = slot::find_slot(connection, &config.slot_name, &config.dbname, PLUGIN_NAME).await?;
         match state {
             Some(SlotState { confirmed_flush_lsn: None, .. }) => {
                 tracing::warn!(

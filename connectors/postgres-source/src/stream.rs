@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use connect_api::context::StopSignal;
@@ -23,15 +23,20 @@ use crate::offset::{MessageType, Offset};
 use crate::protocol::Lsn;
 use crate::protocol::catalog::Catalog;
 use crate::protocol::pgoutput::{self, Cells, Message, OldTuple, Relation};
-use crate::protocol::replication::{Chunk, ReplicationStream};
+use crate::protocol::replication::{Chunk, LogMessage, ReplicationStream};
 use crate::protocol::slot;
 use crate::resume::Resume;
 use crate::session::Session;
+use crate::startup::PLUGIN_NAME;
 use crate::table::TablePlan;
 
 /// A batch ends when its rows had this many bytes, however few they are: what is handed to the
 /// worker is memory until it is delivered.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long no record was given out before the position alone is. Long enough that offsets of a
+/// database in use are those of its rows, short enough that an idle slot holds little log.
+const IDLE_PROGRESS: Duration = Duration::from_secs(60);
 
 /// What the stream needs of its task.
 #[derive(Debug)]
@@ -66,6 +71,11 @@ pub struct Streaming {
     xmin_read: Option<Instant>,
     /// What went wrong behind the records that were given out last.
     failure: Option<PgError>,
+    in_transaction: bool,
+    /// What the server said last of how far it has come.
+    sent_up_to: Option<Lsn>,
+    /// When a record or a progress was given out last.
+    last_given: Instant,
 }
 
 impl Streaming {
@@ -101,6 +111,9 @@ impl Streaming {
             heartbeat,
             xmin_read: None,
             failure: None,
+            in_transaction: false,
+            sent_up_to: None,
+            last_given: Instant::now(),
         }
     }
 
@@ -140,7 +153,33 @@ impl Streaming {
             Err(error) => return Err(error),
             Ok(()) => {}
         }
+        if !out.is_empty() {
+            self.last_given = Instant::now();
+        }
         Ok(out)
+    }
+
+    /// A position that no record carries: the log moved on, but nothing in it was captured. Stored,
+    /// it lets the server forget that log.
+    ///
+    /// Differs from Debezium, where that takes heartbeats.
+    pub fn progress(&mut self) -> Option<Arc<dyn SourceOffset>> {
+        let lsn = self.sent_up_to?;
+        let moved = self.offset.lsn_proc.is_none_or(|processed| lsn.0 > processed);
+        if self.last_given.elapsed() < IDLE_PROGRESS
+            || self.in_transaction
+            || self.chunk.is_some()
+            || !moved
+            || !self.resume.is_past(lsn.0)
+        {
+            return None;
+        }
+        self.last_given = Instant::now();
+        self.offset.lsn_commit = Some(lsn.0);
+        self.offset.lsn_events_processed = 0;
+        self.advance(lsn, MessageType::Commit);
+        self.settle();
+        Some(Arc::clone(&self.reached))
     }
 
     fn fill(&mut self, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
@@ -161,10 +200,11 @@ impl Streaming {
             };
             while out.len() < self.context.config.max_batch_size && bytes < BATCH_BYTES {
                 match chunk.next_message()? {
-                    Some(data) => {
-                        bytes += data.message.len();
-                        self.handle(chunk.bytes(), data.lsn, data.message, out)?;
+                    Some(LogMessage::Data { lsn, range }) => {
+                        bytes += range.len();
+                        self.handle(chunk.bytes(), lsn, range, out)?;
                     }
+                    Some(LogMessage::SentUpTo(lsn)) => self.sent_up_to = Some(lsn),
                     None => break,
                 }
             }
@@ -239,6 +279,7 @@ impl Streaming {
             }
             Message::Begin { final_lsn, commit_ts_us, xid } => {
                 self.resume.begin(final_lsn, xid);
+                self.in_transaction = true;
                 if self.resume.is_found() {
                     self.position.tx_id = Some(i64::from(xid));
                     self.position.ts_us = commit_ts_us;
@@ -255,6 +296,7 @@ impl Streaming {
                 Ok(())
             }
             Message::Commit { end_lsn, commit_ts_us, .. } => {
+                self.in_transaction = false;
                 if self.resume.commit() {
                     self.position.ts_us = commit_ts_us;
                     self.position.last_commit_lsn = Some(end_lsn);
@@ -465,7 +507,8 @@ impl Streaming {
         }
         let (config, session) = (&self.context.config, &mut self.session);
         let state = self.context.runtime.block_on(async {
-            slot::find_slot(session.get().await?, &config.slot_name, &config.dbname).await
+            slot::find_slot(session.get().await?, &config.slot_name, &config.dbname, PLUGIN_NAME)
+                .await
         })?;
         self.position.xmin = state.and_then(|state| state.catalog_xmin);
         self.xmin_read = Some(Instant::now());

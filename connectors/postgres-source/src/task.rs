@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use connect_api::data::Value;
 use connect_api::error::{Chain, Error};
 use connect_api::record::{OffsetMap, SourceOffset, SourcePartition, SourceRecord};
-use connect_api::source::{SourceBatch, SourceTask, SourceTaskContext};
+use connect_api::source::{SourceBatch, SourceProgress, SourceTask, SourceTaskContext};
 use connect_api::{ByteString, Props, Result};
 
 use crate::config::{LsnFlushMode, PostgresConfig, SnapshotMode};
@@ -51,6 +51,8 @@ struct Running {
     /// Where to go on: stored at the start, then what was given out last.
     offset: Option<Offset>,
     work: Work,
+    /// Nothing has been opened since the last start or restart.
+    opening: bool,
     retries: i64,
 }
 
@@ -114,6 +116,7 @@ impl SourceTask for PostgresTask {
             },
             offset,
             work: Work::Closed,
+            opening: true,
             retries: 0,
         });
         Ok(())
@@ -128,7 +131,8 @@ impl SourceTask for PostgresTask {
                 if !records.is_empty() {
                     running.retries = 0;
                 }
-                Ok(SourceBatch { records, ..SourceBatch::default() })
+                let progress = running.progress();
+                Ok(SourceBatch { records, progress, ..SourceBatch::default() })
             }
             Err(PgError::Stopped) => Ok(SourceBatch::default()),
             Err(error) => running.failed(error),
@@ -170,6 +174,7 @@ impl Running {
     fn step(&mut self) -> Result<Vec<SourceRecord>, PgError> {
         match std::mem::replace(&mut self.work, Work::Closed) {
             Work::Closed => {
+                self.opening = true;
                 let runtime = self.context.runtime.clone();
                 let offset = self.offset.clone();
                 let opened = runtime.block_on(startup::open(&self.context, offset))?;
@@ -178,6 +183,7 @@ impl Running {
                     Opened::Stream(streaming) => Work::Stream(streaming),
                     Opened::Idle => Work::Done,
                 };
+                self.opening = false;
                 Ok(Vec::new())
             }
             Work::Waiting(until) => {
@@ -228,10 +234,20 @@ impl Running {
         }
     }
 
+    /// How far an idle stream has come.
+    fn progress(&mut self) -> Option<SourceProgress> {
+        let Work::Stream(streaming) = &mut self.work else { return None };
+        let offset = streaming.progress()?;
+        Some(SourceProgress { partition: Arc::clone(self.context.emitter.partition()), offset })
+    }
+
     /// Debezium's retries: inside the task, which stays RUNNING.
     fn failed(&mut self, error: PgError) -> Result<SourceBatch> {
         let limit = self.context.config.errors_max_retries;
         let again = error.is_retriable() && (limit < 0 || self.retries < limit);
+        if !again && self.opening {
+            return Err(error.into_fatal());
+        }
         if !again {
             return Err(Error::fatal(
                 "An exception occurred in the change event producer. This connector will be \

@@ -36,13 +36,18 @@ pub struct Chunk {
     _permit: OwnedSemaphorePermit,
 }
 
-/// A piece of the log inside a chunk.
+/// What a chunk holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogData {
-    /// Where it starts in the log.
-    pub lsn: Lsn,
-    /// Where the plugin's message lies in the chunk's bytes.
-    pub message: std::ops::Range<usize>,
+pub enum LogMessage {
+    /// A message of the plugin.
+    Data {
+        /// Where it starts in the log.
+        lsn: Lsn,
+        /// Where it lies in the chunk's bytes.
+        range: std::ops::Range<usize>,
+    },
+    /// Everything before this position has been sent.
+    SentUpTo(Lsn),
 }
 
 impl Chunk {
@@ -58,11 +63,11 @@ impl Chunk {
         self.at >= self.bytes.len()
     }
 
-    /// The next piece of the log.
+    /// The next message.
     ///
     /// # Errors
     /// A frame that is no replication message.
-    pub fn next_message(&mut self) -> Result<Option<LogData>, PgError> {
+    pub fn next_message(&mut self) -> Result<Option<LogMessage>, PgError> {
         while let Some((tag, body)) = frame_at(&self.bytes, self.at)? {
             self.at = body.end;
             if tag != b'd' {
@@ -72,12 +77,11 @@ impl Chunk {
             match content.first() {
                 Some(b'w') if content.len() >= 25 => {
                     let lsn = Lsn(u64_at(content, 1));
-                    return Ok(Some(LogData {
-                        lsn,
-                        message: body.start + 25..body.end,
-                    }));
+                    return Ok(Some(LogMessage::Data { lsn, range: body.start + 25..body.end }));
                 }
-                Some(b'k') => {}
+                Some(b'k') if content.len() >= 18 => {
+                    return Ok(Some(LogMessage::SentUpTo(Lsn(u64_at(content, 1)))));
+                }
                 _ => {
                     return Err(PgError::Protocol(
                         "a malformed replication message".to_owned(),
@@ -307,7 +311,7 @@ impl Reader {
         }
     }
 
-    /// Takes the whole frames off the input: the chunk (none if only keepalives came), whether the
+    /// Takes the whole frames off the input: the chunk (none if there was nothing), whether the
     /// server wants an answer, and whether it ended the stream.
     fn take_frames(&mut self) -> Result<(Option<Bytes>, bool, Option<PgError>), PgError> {
         let (mut end, mut data, mut reply, mut failure) = (0, false, false, None);
@@ -319,7 +323,10 @@ impl Reader {
                     data = true;
                     self.received = self.received.max(Lsn(u64_at(content, 1)));
                 }
-                (b'd', Some(b'k')) => reply |= content.get(17) == Some(&1),
+                (b'd', Some(b'k')) => {
+                    data = true;
+                    reply |= content.get(17) == Some(&1);
+                }
                 (b'E', _) => failure = Some(PgError::Server(server_error(content))),
                 (b'c', _) => {
                     failure.get_or_insert_with(|| {
@@ -399,18 +406,22 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_yields_log_data_and_passes_over_keepalives() {
+    fn a_chunk_yields_log_data_and_keepalives_in_order() {
         let mut log = vec![b'w'];
         log.extend_from_slice(&7_u64.to_be_bytes());
         log.extend_from_slice(&[0; 16]);
         log.extend_from_slice(b"Bxyz");
         let mut keepalive = vec![b'k'];
-        keepalive.extend_from_slice(&[0; 17]);
-        let mut chunk = chunk([frame(&keepalive), frame(&log), frame(&keepalive)].concat());
-        let found = chunk.next_message().unwrap().unwrap();
-        assert_eq!(found.lsn, Lsn(7));
-        assert_eq!(&chunk.bytes()[found.message], b"Bxyz");
+        keepalive.extend_from_slice(&9_u64.to_be_bytes());
+        keepalive.extend_from_slice(&[0; 9]);
+        let mut chunk = chunk([frame(&log), frame(&keepalive)].concat());
+        let Some(LogMessage::Data { lsn, range }) = chunk.next_message().unwrap() else {
+            panic!("log data")
+        };
+        assert_eq!((lsn, &chunk.bytes()[range]), (Lsn(7), &b"Bxyz"[..]));
+        assert_eq!(chunk.next_message().unwrap(), Some(LogMessage::SentUpTo(Lsn(9))));
         assert_eq!(chunk.next_message().unwrap(), None);
+        assert!(chunk.is_finished());
     }
 
     #[test]

@@ -39,12 +39,14 @@ pub async fn find_slot(
     connection: &mut Connection,
     name: &str,
     database: &str,
+    plugin: &str,
 ) -> Result<Option<SlotState>, PgError> {
     let sql = format!(
         "SELECT active, restart_lsn, confirmed_flush_lsn, catalog_xmin FROM pg_replication_slots \
-         WHERE slot_name = {} AND database = {} AND plugin = 'pgoutput'",
+         WHERE slot_name = {} AND database = {} AND plugin = {}",
         quote_literal(name),
-        quote_literal(database)
+        quote_literal(database),
+        quote_literal(plugin)
     );
     let Some(row) = connection.query_first(&sql).await? else {
         return Ok(None);
@@ -66,6 +68,7 @@ pub async fn find_slot(
 pub async fn create_slot(
     connection: &mut Connection,
     name: &str,
+    plugin: &str,
     failover: bool,
 ) -> Result<CreatedSlot, PgError> {
     let failover = if failover && connection.server_version() >= 170_000 {
@@ -74,7 +77,7 @@ pub async fn create_slot(
         ""
     };
     let sql = format!(
-        "CREATE_REPLICATION_SLOT {}  LOGICAL pgoutput {failover}",
+        "CREATE_REPLICATION_SLOT {}  LOGICAL {plugin} {failover}",
         quote_identifier(name)
     );
     tracing::info!("Creating replication slot with command {sql}");

@@ -7,7 +7,7 @@ use postgres_source::protocol::Lsn;
 use postgres_source::protocol::catalog::Catalog;
 use postgres_source::protocol::connection::{Connection, SessionKind};
 use postgres_source::protocol::pgoutput::{Cells, Message, decode};
-use postgres_source::protocol::replication::{ReplicationStream, StreamOptions};
+use postgres_source::protocol::replication::{LogMessage, ReplicationStream, StreamOptions};
 use postgres_source::protocol::slot;
 
 use crate::server::Server;
@@ -22,8 +22,9 @@ async fn inserts(stream: &mut ReplicationStream, count: usize) -> (Vec<String>, 
     while found.len() < count {
         let chunk = tokio::time::timeout(Duration::from_secs(20), stream.next_chunk()).await;
         let mut chunk = chunk.expect("something arrives").expect("the stream lives");
-        while let Some(data) = chunk.next_message().expect("well-formed") {
-            match decode(chunk.bytes(), data.message, &mut cells).expect("decodes") {
+        while let Some(message) = chunk.next_message().expect("well-formed") {
+            let LogMessage::Data { range, .. } = message else { continue };
+            match decode(chunk.bytes(), range, &mut cells).expect("decodes") {
                 Message::Insert { .. } => {
                     let row = TupleRef::new(chunk.bytes(), &cells.new);
                     let ColumnValue::Text(text) = row.get(0) else { panic!("a value") };
@@ -46,8 +47,8 @@ async fn a_slot_streams_repeats_what_was_not_confirmed_and_is_freed_by_a_stop() 
         Connection::open(&server.settings(), kind, "test").await.expect("connects")
     };
     let mut session = replication().await;
-    let created = slot::create_slot(&mut session, "s", false).await.expect("created");
-    let again = slot::create_slot(&mut replication().await, "s", false).await.unwrap_err();
+    let created = slot::create_slot(&mut session, "s", "pgoutput", false).await.expect("created");
+    let again = slot::create_slot(&mut replication().await, "s", "pgoutput", false).await.unwrap_err();
     assert!(again.to_string().starts_with("Creation of replication slot failed; when"), "{again}");
 
     let options = |start| StreamOptions {
