@@ -9,6 +9,7 @@ pub mod json;
 pub mod logical;
 mod schema;
 mod schema_cache;
+pub mod text;
 mod value;
 
 pub use bytes::Bytes;

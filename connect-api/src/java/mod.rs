@@ -1,11 +1,13 @@
 //! What of the JVM shows on the wire and so has to be done as the JVM does it: the order in which a
 //! `HashMap` iterates, the regular expressions, the properties files, the text of floating numbers.
 
+mod date_format;
 mod hash_map;
 mod number;
 mod properties;
 mod regex;
 
+pub use date_format::{DateFormat, civil_from_days, days_from_civil};
 pub use hash_map::{HashMap, JavaHash, string_hash};
 pub use number::{double_to_string, float_to_string};
 pub use properties::{PropertiesError, parse_properties};
