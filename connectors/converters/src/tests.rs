@@ -1,0 +1,113 @@
+//! Facts of the converters, taken from Kafka's.
+
+use connect_api::converter::{Converter, HeaderConverter};
+use connect_api::data::{Headers, Schema, SchemaAndValue, Value};
+use connect_api::plugin::Make;
+use connect_api::{Bytes, Result};
+
+use super::PLUGINS;
+
+fn converter(name: &str) -> Box<dyn Converter> {
+    PLUGINS
+        .iter()
+        .find_map(|plugin| match plugin.make {
+            Make::Converter(make) if plugin.simple_name() == name => Some(make()),
+            _ => None,
+        })
+        .expect("a converter of this name")
+}
+
+fn header_converter(name: &str) -> Box<dyn HeaderConverter> {
+    PLUGINS
+        .iter()
+        .find_map(|plugin| match plugin.make {
+            Make::HeaderConverter(make) if plugin.simple_name() == name => Some(make()),
+            _ => None,
+        })
+        .expect("a header converter of this name")
+}
+
+fn write(name: &str, data: &SchemaAndValue) -> Result<Option<Vec<u8>>> {
+    let mut out = Vec::new();
+    let written = converter(name).from_connect_data("t", &mut Headers::new(), data, &mut out)?;
+    Ok(written.then_some(out))
+}
+
+fn read(name: &str, bytes: &'static [u8]) -> Result<Value> {
+    let data =
+        converter(name).to_connect_data("t", &Headers::new(), Some(&Bytes::from_static(bytes)))?;
+    assert!(data.schema.is_some_and(|schema| schema.is_optional()), "{name}");
+    Ok(data.value)
+}
+
+#[test]
+fn numbers_are_big_endian_and_of_one_size() {
+    for (name, value, bytes) in [
+        ("ShortConverter", Value::Int16(-2), &b"\xff\xfe"[..]),
+        ("IntegerConverter", Value::Int32(258), b"\0\0\x01\x02"),
+        ("LongConverter", Value::Int64(1), b"\0\0\0\0\0\0\0\x01"),
+        ("FloatConverter", Value::Float32(1.5), b"\x3f\xc0\0\0"),
+        ("DoubleConverter", Value::Float64(1.5), b"\x3f\xf8\0\0\0\0\0\0"),
+        ("BooleanConverter", Value::Boolean(true), b"\x01"),
+    ] {
+        let data = SchemaAndValue { schema: None, value: value.clone() };
+        assert_eq!(write(name, &data).expect(name).expect(name), bytes, "{name}");
+        assert_eq!(read(name, bytes).expect(name), value, "{name}");
+        assert_eq!(write(name, &SchemaAndValue::NULL).expect(name), None, "{name}");
+    }
+    let error = read("IntegerConverter", b"\x01").expect_err("too short");
+    assert_eq!(error.message(), "Failed to deserialize integer: ");
+    assert!(error.trace().contains("Size of data received by IntegerDeserializer is not 4"));
+    let text = SchemaAndValue::new(None, "x");
+    let error = write("IntegerConverter", &text).expect_err("a text");
+    assert_eq!(error.message(), "Failed to serialize to integer (was class java.lang.String): ");
+    let error = read("BooleanConverter", b"\x02").expect_err("neither 0 nor 1");
+    assert!(error.trace().contains("Unexpected byte received by BooleanDeserializer: 2"));
+}
+
+#[test]
+fn bytes_pass_and_nothing_else_does() {
+    let bytes = SchemaAndValue::new(Schema::bytes().build(), Bytes::from_static(b"\0\xff"));
+    assert_eq!(write("ByteArrayConverter", &bytes).expect("bytes"), Some(vec![0, 0xff]));
+    let text = SchemaAndValue::new(Schema::string().build(), "x");
+    let error = write("ByteArrayConverter", &text).expect_err("a text");
+    assert_eq!(error.message(), "Invalid schema type for ByteArrayConverter: STRING");
+    let error = write("ByteArrayConverter", &SchemaAndValue::new(None, "x")).expect_err("a text");
+    assert_eq!(
+        error.message(),
+        "ByteArrayConverter is not compatible with objects of type class java.lang.String"
+    );
+}
+
+#[test]
+fn strings_are_the_text_of_any_value() {
+    let number = SchemaAndValue::new(None, 1.0e10);
+    assert_eq!(write("StringConverter", &number).expect("a text"), Some(b"1.0E10".to_vec()));
+    assert_eq!(read("StringConverter", b"x").expect("a text"), Value::text("x"));
+}
+
+#[test]
+fn simple_headers_come_back_as_what_they_look_like() {
+    let mut simple = header_converter("SimpleHeaderConverter");
+    let mut read = |text: &'static [u8]| {
+        simple.to_connect_header("t", "h", Some(&Bytes::from_static(text))).expect("a value").value
+    };
+    assert_eq!(read(b"5"), Value::Int8(5));
+    assert_eq!(read(b"abc"), Value::text("abc"));
+    assert_eq!(read(b""), Value::text(""));
+    assert_eq!(read(b"null"), Value::Null);
+}
+
+#[test]
+fn definitions_list_the_options_in_kafka_s_order() {
+    let json = PLUGINS.iter().find(|plugin| plugin.simple_name() == "JsonConverter").expect("JSON");
+    let names: Vec<String> = (json.config)().keys().map(|key| key.name.clone()).collect();
+    assert_eq!(names, [
+        "converter.type",
+        "schemas.enable",
+        "schemas.cache.size",
+        "schema.content",
+        "decimal.format",
+        "replace.null.with.default",
+    ]);
+}
