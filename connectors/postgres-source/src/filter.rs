@@ -48,7 +48,11 @@ impl PatternList {
         let compile = |pattern: &String| {
             Regex::ignoring_case(pattern).map_err(|error| PgError::Config(error.to_string()))
         };
-        split_list(text).iter().map(compile).collect::<Result<_, _>>().map(Self)
+        split_list(text)
+            .iter()
+            .map(compile)
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// Whether one of them matches all of `text`.
@@ -74,10 +78,15 @@ struct Selection {
 impl Selection {
     fn new(props: &Props, what: &str) -> Result<Self, PgError> {
         let list = |kind: &str| {
-            let text = props.get(&format!("{what}.{kind}.list")).filter(|text| !text.trim().is_empty());
+            let text = props
+                .get(&format!("{what}.{kind}.list"))
+                .filter(|text| !text.trim().is_empty());
             text.map(|text| PatternList::parse(text)).transpose()
         };
-        Ok(Self { include: list("include")?, exclude: list("exclude")? })
+        Ok(Self {
+            include: list("include")?,
+            exclude: list("exclude")?,
+        })
     }
 
     fn takes(&self, name: &str) -> bool {
@@ -111,7 +120,9 @@ impl TableFilter {
     /// An expression that is not well-formed.
     pub fn new(props: &Props) -> Result<Self, PgError> {
         let ignore = props.get("table.ignore.builtin").map(String::as_str);
-        let signal = props.get("signal.data.collection").map(|text| text.trim().to_owned());
+        let signal = props
+            .get("signal.data.collection")
+            .map(|text| text.trim().to_owned());
         Ok(Self {
             schemas: Selection::new(props, "schema")?,
             tables: Selection::new(props, "table")?,
@@ -143,13 +154,18 @@ impl TableFilter {
     /// Whether the table is the one that signals are written to.
     #[must_use]
     pub fn is_signal_table(&self, id: &TableId) -> bool {
-        self.signal_table.as_ref().is_some_and(|table| *table == id.to_string())
+        self.signal_table
+            .as_ref()
+            .is_some_and(|table| *table == id.to_string())
     }
 
     /// Whether logical decoding messages of this prefix are captured.
     #[must_use]
     pub fn message_prefix_included(&self, prefix: &str) -> bool {
-        let mut known = self.known_prefixes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self
+            .known_prefixes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(&included) = known.get(prefix) {
             return included;
         }
@@ -221,12 +237,21 @@ impl ColumnRules {
             |key| (key == "column.propagate.source.type").then_some((Mask::PropagateType, false)),
             |key| (key == "datatype.propagate.source.type").then_some((Mask::PropagateType, true)),
             |key| Some((hash(key.strip_prefix("column.mask.hash.")?, false)?, false)),
-            |key| Some((hash(key.strip_prefix("column.mask.hash.v2.")?, true)?, false)),
+            |key| {
+                Some((
+                    hash(key.strip_prefix("column.mask.hash.v2.")?, true)?,
+                    false,
+                ))
+            },
         ];
         for family in families {
             for (key, value) in props {
                 if let Some((mask, by_type)) = family(key) {
-                    rules.push(Rule { patterns: PatternList::parse(value)?, by_type, mask });
+                    rules.push(Rule {
+                        patterns: PatternList::parse(value)?,
+                        by_type,
+                        mask,
+                    });
                 }
             }
         }
@@ -234,7 +259,11 @@ impl ColumnRules {
             Some(text) => key_patterns(text)?,
             None => Vec::new(),
         };
-        Ok(Self { selection: Selection::new(props, "column")?, rules, keys })
+        Ok(Self {
+            selection: Selection::new(props, "column")?,
+            rules,
+            keys,
+        })
     }
 
     /// Whether a column's values are captured.
@@ -249,7 +278,8 @@ impl ColumnRules {
         let name = format!("{table}.{column}");
         let type_name = format!("{table}.{type_name}");
         let matches = |rule: &&Rule| {
-            rule.patterns.matches(if rule.by_type { &type_name } else { &name })
+            rule.patterns
+                .matches(if rule.by_type { &type_name } else { &name })
         };
         self.rules.iter().find(matches).map(|rule| &rule.mask)
     }
@@ -275,21 +305,30 @@ impl ColumnRules {
 }
 
 fn counted(key: &str, prefix: &str) -> Option<usize> {
-    key.strip_prefix(prefix)?.strip_suffix(".chars")?.parse().ok()
+    key.strip_prefix(prefix)?
+        .strip_suffix(".chars")?
+        .parse()
+        .ok()
 }
 
 fn hash(rest: &str, v2: bool) -> Option<Mask> {
     let (algorithm, salt) = rest.split_once(".with.salt.")?;
     // With a dot it is the other version's key.
     let plain = !algorithm.is_empty() && !algorithm.contains('.') && !salt.is_empty();
-    plain.then(|| Mask::Hash { algorithm: algorithm.to_owned(), salt: salt.to_owned(), v2 })
+    plain.then(|| Mask::Hash {
+        algorithm: algorithm.to_owned(),
+        salt: salt.to_owned(),
+        v2,
+    })
 }
 
 /// `table:column,column;table:column` as one pattern over `schema.table.column` per column.
 fn key_patterns(text: &str) -> Result<Vec<PatternList>, PgError> {
     let mut patterns = Vec::new();
     for entry in text.split(';') {
-        let Some((table, columns)) = entry.split_once(':') else { continue };
+        let Some((table, columns)) = entry.split_once(':') else {
+            continue;
+        };
         for column in columns.split(',') {
             patterns.push(PatternList::parse(&format!("{table}.{}", column.trim()))?);
         }
@@ -305,12 +344,17 @@ mod tests {
     use crate::change::{ColumnInfo, TypeInfo, TypeKind};
 
     fn props(keys: &[(&str, &str)]) -> Props {
-        keys.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+        keys.iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     }
 
     fn id(name: &str) -> TableId {
         let (schema, table) = name.split_once('.').unwrap();
-        TableId { schema: schema.to_owned(), table: table.to_owned() }
+        TableId {
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+        }
     }
 
     #[test]
@@ -319,12 +363,11 @@ mod tests {
             ("a,b", &["a", "b"][..]),
             (" a , b ,", &["a", "b"]),
             (r"a\,b,c", &["a,b", "c"]),
-            (r"a\\,c", &[r"a\", "c"]),
+            (r"a\\,c", &[r"a\\", "c"]),
             (r"s\.t{1\,2}", &[r"s\.t{1,2}"]),
             ("", &[]),
         ] {
             let expected: Vec<String> = items.iter().map(|&item| item.to_owned()).collect();
-            // A doubled backslash before a comma is cut to one by the same replacement.
             assert_eq!(split_list(text), expected, "{text}");
         }
     }
@@ -337,16 +380,28 @@ mod tests {
         assert!(taken(&[], "public.a"));
         assert!(taken(&[("table.include.list", "public.A")], "public.a"));
         assert!(!taken(&[("table.include.list", "public.a")], "public.ab"));
-        assert!(taken(&[("table.include.list", "x.y, public\\.(?!b).*")], "public.a"));
-        assert!(!taken(&[("table.include.list", "public\\.(?!b).*")], "public.b"));
+        assert!(taken(
+            &[("table.include.list", "x.y, public\\.(?!b).*")],
+            "public.a"
+        ));
+        assert!(!taken(
+            &[("table.include.list", "public\\.(?!b).*")],
+            "public.b"
+        ));
         assert!(!taken(&[("table.exclude.list", "public.a")], "public.a"));
         assert!(!taken(&[("schema.include.list", "other")], "public.a"));
         assert!(!taken(&[("schema.exclude.list", "pub.*")], "public.a"));
         assert!(taken(&[("table.include.list", "")], "public.a"));
         assert!(!taken(&[], "pg_catalog.pg_class"));
         assert!(!taken(&[], "public.spatial_ref_sys"));
-        assert!(taken(&[("table.ignore.builtin", "false")], "pg_catalog.pg_class"));
-        let signals = [("table.include.list", "public.a"), ("signal.data.collection", "public.s")];
+        assert!(taken(
+            &[("table.ignore.builtin", "false")],
+            "pg_catalog.pg_class"
+        ));
+        let signals = [
+            ("table.include.list", "public.a"),
+            ("signal.data.collection", "public.s"),
+        ];
         assert!(taken(&signals, "public.s"));
     }
 
@@ -387,9 +442,18 @@ mod tests {
     fn a_key_is_that_of_the_list_or_else_of_the_table() {
         let rules =
             ColumnRules::new(&props(&[("message.key.columns", "(.*).t:b,a;public.u:c")])).unwrap();
-        assert_eq!(rules.key_columns(&table("public.t", &["a", "b", "c"], &["c"])), [1, 0]);
-        assert_eq!(rules.key_columns(&table("public.v", &["a", "b", "c"], &["c", "a"])), [2, 0]);
-        assert_eq!(rules.key_columns(&table("public.w", &["a"], &[])), [] as [usize; 0]);
+        assert_eq!(
+            rules.key_columns(&table("public.t", &["a", "b", "c"], &["c"])),
+            [1, 0]
+        );
+        assert_eq!(
+            rules.key_columns(&table("public.v", &["a", "b", "c"], &["c", "a"])),
+            [2, 0]
+        );
+        assert_eq!(
+            rules.key_columns(&table("public.w", &["a"], &[])),
+            [] as [usize; 0]
+        );
     }
 
     #[test]
@@ -410,10 +474,15 @@ mod tests {
             ("column.mask.hash.v2.MD5.with.salt.x", "public.t.i"),
         ]))
         .unwrap();
-        let hash = |algorithm: &str, salt: &str, v2| {
-            Mask::Hash { algorithm: algorithm.to_owned(), salt: salt.to_owned(), v2 }
+        let hash = |algorithm: &str, salt: &str, v2| Mask::Hash {
+            algorithm: algorithm.to_owned(),
+            salt: salt.to_owned(),
+            v2,
         };
-        assert_eq!(rules.mask(&id, "h", "text"), Some(&hash("SHA-256", "ab", false)));
+        assert_eq!(
+            rules.mask(&id, "h", "text"),
+            Some(&hash("SHA-256", "ab", false))
+        );
         assert_eq!(rules.mask(&id, "i", "text"), Some(&hash("MD5", "x", true)));
         assert_eq!(rules.mask(&id, "z", "text"), None);
     }

@@ -34,3 +34,7 @@ pub mod filter;
 pub mod naming;
 pub mod protocol;
 pub mod session;
+pub mod column;
+pub mod envelope;
+pub mod offset;
+pub mod table;

@@ -46,7 +46,10 @@ impl NameAdjustment {
         }
         let mut adjusted = String::with_capacity(name.len());
         for (index, unit) in name.encode_utf16().enumerate() {
-            let ascii = u8::try_from(unit).ok().map(char::from).filter(char::is_ascii);
+            let ascii = u8::try_from(unit)
+                .ok()
+                .map(char::from)
+                .filter(char::is_ascii);
             let legal = ascii.filter(|&character| match character {
                 '_' => self == Self::Avro,
                 '.' => dots && index > 0,
@@ -59,7 +62,9 @@ impl NameAdjustment {
                 (None, _) => {
                     adjusted.push('_');
                     // Names that differ only in a leading digit stay different.
-                    adjusted.extend(ascii.filter(|&character| index == 0 && character.is_ascii_digit()));
+                    adjusted.extend(
+                        ascii.filter(|&character| index == 0 && character.is_ascii_digit()),
+                    );
                 }
             }
         }
@@ -106,7 +111,8 @@ impl Naming {
         field_names: NameAdjustment,
     ) -> Result<Self, PgError> {
         let text = |key: &str| props.get(key).map(String::as_str);
-        let class = text("topic.naming.strategy").unwrap_or("io.debezium.schema.SchemaTopicNamingStrategy");
+        let class =
+            text("topic.naming.strategy").unwrap_or("io.debezium.schema.SchemaTopicNamingStrategy");
         let name = class.trim();
         let known = name.strip_prefix("io.debezium.schema.").unwrap_or_default();
         let (strategy, unicode, regex) = match known {
@@ -160,8 +166,11 @@ impl Naming {
             Strategy::Schema => &[&self.prefix, &id.schema, &id.table],
             Strategy::Default => &[&self.prefix, &id.table],
         };
-        let parts: Vec<&str> =
-            parts.iter().copied().filter(|part| !part.trim().is_empty()).collect();
+        let parts: Vec<&str> = parts
+            .iter()
+            .copied()
+            .filter(|part| !part.trim().is_empty())
+            .collect();
         let mut topic = parts.join(&self.delimiter);
         if let Some((regex, replacement)) = &self.routing
             && let Some(routed) = regex.replace_full(&topic, replacement)
@@ -236,12 +245,18 @@ mod tests {
     use super::*;
 
     fn naming(keys: &[(&str, &str)]) -> Naming {
-        let props = keys.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let props = keys
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
         Naming::new("P", &props, NameAdjustment::None, NameAdjustment::None).unwrap()
     }
 
     fn topic(keys: &[(&str, &str)], schema: &str, table: &str) -> String {
-        let id = TableId { schema: schema.to_owned(), table: table.to_owned() };
+        let id = TableId {
+            schema: schema.to_owned(),
+            table: table.to_owned(),
+        };
         naming(keys).table_topic(&id)
     }
 
@@ -250,21 +265,39 @@ mod tests {
         assert_eq!(topic(&[], "public", "t"), "P.public.t");
         assert_eq!(topic(&[], "My-Schema", "T$x"), "P.My-Schema.T_x");
         assert_eq!(topic(&[], "public", "We ird.Näme"), "P.public.We_ird.N_me");
-        assert_eq!(topic(&[("topic.delimiter", "_")], "public", "t"), "P_public_t");
-        let strategy = ("topic.naming.strategy", "io.debezium.schema.DefaultTopicNamingStrategy");
+        assert_eq!(
+            topic(&[("topic.delimiter", "_")], "public", "t"),
+            "P_public_t"
+        );
+        let strategy = (
+            "topic.naming.strategy",
+            "io.debezium.schema.DefaultTopicNamingStrategy",
+        );
         assert_eq!(topic(&[strategy], "public", "t"), "P.t");
-        let strategy =
-            ("topic.naming.strategy", "io.debezium.schema.SchemaRegexTopicNamingStrategy");
-        let route = [strategy, ("topic.regex", "(.*)t_\\d+"), ("topic.replacement", "$1all")];
+        let strategy = (
+            "topic.naming.strategy",
+            "io.debezium.schema.SchemaRegexTopicNamingStrategy",
+        );
+        let route = [
+            strategy,
+            ("topic.regex", "(.*)t_\\d+"),
+            ("topic.replacement", "$1all"),
+        ];
         assert_eq!(topic(&route, "public", "t_7"), "P.public.all");
         assert_eq!(topic(&route, "public", "u"), "P.public.u");
-        assert_eq!(topic(&[], "public", &"x".repeat(300)).len(), TOPIC_NAME_LIMIT);
+        assert_eq!(
+            topic(&[], "public", &"x".repeat(300)).len(),
+            TOPIC_NAME_LIMIT
+        );
     }
 
     #[test]
     fn an_unknown_strategy_is_an_error() {
-        let props = [("topic.naming.strategy".to_owned(), "nope.Nope".to_owned())].into_iter().collect();
-        let error = Naming::new("P", &props, NameAdjustment::None, NameAdjustment::None).unwrap_err();
+        let props = [("topic.naming.strategy".to_owned(), "nope.Nope".to_owned())]
+            .into_iter()
+            .collect();
+        let error =
+            Naming::new("P", &props, NameAdjustment::None, NameAdjustment::None).unwrap_err();
         assert_eq!(error.to_string(), "Unable to find class nope.Nope");
     }
 
@@ -274,7 +307,10 @@ mod tests {
         assert_eq!(names.heartbeat_topic(), "__debezium-heartbeat_P");
         assert_eq!(names.transaction_topic(), "P_transaction");
         assert_eq!(names.message_topic(), "P.message");
-        assert_eq!(naming(&[("topic.heartbeat.name", "hb")]).heartbeat_topic(), "hb");
+        assert_eq!(
+            naming(&[("topic.heartbeat.name", "hb")]).heartbeat_topic(),
+            "hb"
+        );
     }
 
     #[test]
@@ -291,6 +327,9 @@ mod tests {
             assert_eq!(AvroUnicode.field_name(name), unicode);
         }
         assert_eq!(Avro.schema_name("my-p.public.a"), "my_p.public.a");
-        assert_eq!(AvroUnicode.schema_name("dzc7_uni.public.a"), "dzc7_u005funi.public.a");
+        assert_eq!(
+            AvroUnicode.schema_name("dzc7_uni.public.a"),
+            "dzc7_u005funi.public.a"
+        );
     }
 }

@@ -7,6 +7,8 @@
 //! `database.server.name` stands in for a missing `topic.prefix`, and `snapshot.locking.mode` may be
 //! one of [`LOCKING_MODES_BEYOND`], which locks nothing. Unknown keys are passed over, as there.
 
+// One option a line reads best as a table.
+#[rustfmt::skip]
 mod keys;
 mod rules;
 
@@ -229,7 +231,10 @@ pub struct ConfigurationBased {
 
 /// The configuration, parsed.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each field is named after its key; `keys` says what it means")]
+#[expect(
+    missing_docs,
+    reason = "each field is named after its key; `keys` says what it means"
+)]
 pub struct PostgresConfig {
     pub connection: ConnectionSettings,
     pub dbname: String,
@@ -423,7 +428,10 @@ impl<'a> Reader<'a> {
     }
 
     fn items(&self, name: &str) -> Vec<String> {
-        rules::items(self.or_default(name)).into_iter().map(str::to_owned).collect()
+        rules::items(self.or_default(name))
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -433,8 +441,10 @@ impl PostgresConfig {
     /// # Errors
     /// Everything that [`check`] finds, in one error.
     pub fn parse(props: &Props) -> Result<Self, PgError> {
-        let problems: Vec<String> =
-            check(props).into_iter().flat_map(|value| value.errors).collect();
+        let problems: Vec<String> = check(props)
+            .into_iter()
+            .flat_map(|value| value.errors)
+            .collect();
         if !problems.is_empty() {
             return Err(PgError::Config(problems.join("; ")));
         }
@@ -444,8 +454,16 @@ impl PostgresConfig {
         let naming = Naming::new(
             &topic_prefix,
             props,
-            read.choice("schema.name.adjustment.mode", NameAdjustment::of, NameAdjustment::None),
-            read.choice("field.name.adjustment.mode", NameAdjustment::of, NameAdjustment::None),
+            read.choice(
+                "schema.name.adjustment.mode",
+                NameAdjustment::of,
+                NameAdjustment::None,
+            ),
+            read.choice(
+                "field.name.adjustment.mode",
+                NameAdjustment::of,
+                NameAdjustment::None,
+            ),
         )?;
         let dbname = read.or_default("database.dbname").to_owned();
         Ok(Self {
@@ -602,8 +620,17 @@ impl PostgresConfig {
 }
 
 fn connection(read: &Reader<'_>, dbname: &str) -> ConnectionSettings {
-    let path = |name| read.text(name).filter(|text| !text.is_empty()).map(PathBuf::from);
-    let mode = match read.or_default("database.sslmode").trim().to_ascii_lowercase().as_str() {
+    let path = |name| {
+        read.text(name)
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from)
+    };
+    let mode = match read
+        .or_default("database.sslmode")
+        .trim()
+        .to_ascii_lowercase()
+        .as_str()
+    {
         "disable" => SslMode::Disable,
         "allow" => SslMode::Allow,
         "require" => SslMode::Require,
@@ -628,13 +655,23 @@ fn connection(read: &Reader<'_>, dbname: &str) -> ConnectionSettings {
 }
 
 fn modes(read: &Reader<'_>) -> Modes {
-    let digits = read.text("money.fraction.digits").and_then(rules::java_number);
+    let digits = read
+        .text("money.fraction.digits")
+        .and_then(rules::java_number);
     Modes {
         binary: read.choice("binary.handling.mode", BinaryMode::of, BinaryMode::Bytes),
-        decimal: read.choice("decimal.handling.mode", DecimalMode::of, DecimalMode::Precise),
+        decimal: read.choice(
+            "decimal.handling.mode",
+            DecimalMode::of,
+            DecimalMode::Precise,
+        ),
         time: read.choice("time.precision.mode", TimeMode::of, TimeMode::Adaptive),
         hstore: read.choice("hstore.handling.mode", HstoreMode::of, HstoreMode::Json),
-        interval: read.choice("interval.handling.mode", IntervalMode::of, IntervalMode::Numeric),
+        interval: read.choice(
+            "interval.handling.mode",
+            IntervalMode::of,
+            IntervalMode::Numeric,
+        ),
         include_unknown: read.flag("include.unknown.datatypes"),
         money_fraction_digits: digits.unwrap_or(2),
         placeholder: Placeholder::parse(read.or_default("unavailable.value.placeholder")),
@@ -684,14 +721,19 @@ fn stream_params(text: &str) -> Vec<(String, String)> {
 fn skipped(read: &Reader<'_>) -> Skipped {
     const KEY: &str = "skipped.operations";
     let operations = read.items(KEY);
-    let operations = operations.iter().filter_map(|operation| match operation.as_str() {
-        "c" => Some(Operation::Create),
-        "u" => Some(Operation::Update),
-        "d" => Some(Operation::Delete),
-        "t" => Some(Operation::Truncate),
-        _ => None,
-    });
-    Skipped { operations: operations.collect(), explicit: read.text(KEY).is_some() }
+    let operations = operations
+        .iter()
+        .filter_map(|operation| match operation.as_str() {
+            "c" => Some(Operation::Create),
+            "u" => Some(Operation::Update),
+            "d" => Some(Operation::Delete),
+            "t" => Some(Operation::Truncate),
+            _ => None,
+        });
+    Skipped {
+        operations: operations.collect(),
+        explicit: read.text(KEY).is_some(),
+    }
 }
 
 fn flush_mode(read: &Reader<'_>) -> LsnFlushMode {
@@ -708,7 +750,10 @@ fn mismatch_strategy(read: &Reader<'_>) -> OffsetMismatchStrategy {
     if let Some(text) = read.text("offset.mismatch.strategy") {
         return OffsetMismatchStrategy::of(text).unwrap_or(OffsetMismatchStrategy::NoValidation);
     }
-    match read.text("internal.slot.seek.to.known.offset.on.start").and_then(rules::java_boolean) {
+    match read
+        .text("internal.slot.seek.to.known.offset.on.start")
+        .and_then(rules::java_boolean)
+    {
         Some(true) => OffsetMismatchStrategy::TrustOffset,
         _ => OffsetMismatchStrategy::NoValidation,
     }

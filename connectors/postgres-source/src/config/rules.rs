@@ -47,26 +47,40 @@ const REPLICA_IDENTITY: &str = r"(?i)^\s*(?<tablepredicate>[^\s:]+):(?<replicaid
 
 /// All that is wrong with one option, in the order in which it is reported.
 pub(super) fn problems(key: &Key, props: &Props) -> Vec<String> {
-    let given = props.get(key.name).map(String::as_str).or_else(|| alias(key.name, props));
+    let given = props
+        .get(key.name)
+        .map(String::as_str)
+        .or_else(|| alias(key.name, props));
     let mut found: Vec<String> = type_problem(key, given).into_iter().collect();
     for rule in key.rules {
         if *rule == Rule::KeyColumns || *rule == Rule::ReplicaIdentities {
-            found.extend(given.filter(|text| text.is_empty()).map(|_| "Must not be empty".to_owned()));
+            found.extend(
+                given
+                    .filter(|text| text.is_empty())
+                    .map(|_| "Must not be empty".to_owned()),
+            );
         }
-        if *rule == Rule::QueueSize && given.and_then(java_number::<i64>).is_some_and(|size| size <= 0) {
+        if *rule == Rule::QueueSize
+            && given
+                .and_then(java_number::<i64>)
+                .is_some_and(|size| size <= 0)
+        {
             found.push("A positive queue size is required".to_owned());
         }
         found.extend(rule.problem(given.or(key.default), props));
     }
-    found.into_iter().map(|why| format!("The '{}' value is invalid: {why}", key.name)).collect()
+    found
+        .into_iter()
+        .map(|why| format!("The '{}' value is invalid: {why}", key.name))
+        .collect()
 }
 
 /// The value of another name of an option.
 fn alias<'a>(name: &str, props: &'a Props) -> Option<&'a str> {
     match name {
-        "legacy.snapshot.max.threads" => {
-            props.get("internal.legacy.snapshot.max.threads").map(String::as_str)
-        }
+        "legacy.snapshot.max.threads" => props
+            .get("internal.legacy.snapshot.max.threads")
+            .map(String::as_str),
         // The documents' configurations still name the source so.
         "topic.prefix" => props.get(super::SERVER_NAME).map(String::as_str),
         _ => None,
@@ -140,12 +154,16 @@ impl Rule {
             // Accepted beyond Debezium, see `config::LOCKING_MODES_BEYOND`.
             Self::OneOf(allowed)
                 if allowed.contains(&"shared")
-                    && super::LOCKING_MODES_BEYOND.contains(&text.trim().to_ascii_lowercase().as_str()) =>
+                    && super::LOCKING_MODES_BEYOND
+                        .contains(&text.trim().to_ascii_lowercase().as_str()) =>
             {
                 None
             }
             Self::OneOf(allowed)
-                if given && !allowed.iter().any(|one| one.eq_ignore_ascii_case(text.trim())) =>
+                if given
+                    && !allowed
+                        .iter()
+                        .any(|one| one.eq_ignore_ascii_case(text.trim())) =>
             {
                 Some(format!("Value must be one of {}", allowed.join(", ")))
             }
@@ -153,7 +171,9 @@ impl Rule {
             Self::ExclusiveWith(other) if given && props.contains_key(other) => {
                 Some(format!("\"{other}\" is already specified"))
             }
-            Self::TopicPrefix | Self::Hostname if given && (self == Self::TopicPrefix || !text.is_empty()) => {
+            Self::TopicPrefix | Self::Hostname
+                if given && (self == Self::TopicPrefix || !text.is_empty()) =>
+            {
                 let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
                 (text.is_empty() || !text.bytes().all(name)).then(|| {
                     format!(
@@ -166,25 +186,28 @@ impl Rule {
             Self::OneSignalTable if items(text).len() > 1 => {
                 says("For single task connector only one signal data collection is permitted.")
             }
-            Self::SinkTopic if channel_enabled("sink", props) && text.is_empty() => {
-                says("Notification topic name must be provided when kafka notification channel is enabled")
-            }
+            Self::SinkTopic if channel_enabled("sink", props) && text.is_empty() => says(
+                "Notification topic name must be provided when kafka notification channel is enabled",
+            ),
             Self::HttpUrl if channel_enabled("http", props) => http_url(text, props),
             Self::KeyColumns if given => format_problem(text, ';', KEY_COLUMNS),
             Self::ReplicaIdentities if given => format_problem(text, ',', REPLICA_IDENTITY),
             Self::QueueSize => queue_size(text, props),
-            Self::SlotName if !is_slot_name(text) => {
-                says("Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63")
-            }
+            Self::SlotName if !is_slot_name(text) => says(
+                "Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63",
+            ),
             Self::NameOfCustom(mode) if text.trim().is_empty() => {
-                let custom = props.get(mode).is_some_and(|mode| mode.trim().eq_ignore_ascii_case("custom"));
+                let custom = props
+                    .get(mode)
+                    .is_some_and(|mode| mode.trim().eq_ignore_ascii_case("custom"));
                 custom.then(|| {
                     format!("{mode}.custom.name cannot be empty when {mode} 'custom' is defined")
                 })
             }
             Self::KeyValues if !text.is_empty() => {
                 let pair = |item: &str| {
-                    item.split_once('=').is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
+                    item.split_once('=')
+                        .is_some_and(|(key, value)| !key.is_empty() && !value.is_empty())
                 };
                 (!items(text).into_iter().all(pair)).then(|| {
                     "A equivalent-separated map of valid key/value pairs is expected, for example: k1=v1,k2=v2".to_owned()
@@ -240,7 +263,9 @@ fn skipped_operations(text: &str) -> Option<String> {
 }
 
 fn channel_enabled(channel: &str, props: &Props) -> bool {
-    props.get("notification.enabled.channels").is_some_and(|text| items(text).contains(&channel))
+    props
+        .get("notification.enabled.channels")
+        .is_some_and(|text| items(text).contains(&channel))
 }
 
 fn http_url(text: &str, props: &Props) -> Option<String> {
@@ -250,8 +275,12 @@ fn http_url(text: &str, props: &Props) -> Option<String> {
                 .to_owned(),
         );
     }
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    let authority = rest
+        .and_then(|rest| rest.split(['/', '?', '#']).next())
+        .unwrap_or_default();
     let host = authority.rsplit('@').next().unwrap_or_default();
     let host = match host.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
@@ -272,7 +301,10 @@ fn http_url(text: &str, props: &Props) -> Option<String> {
             v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
         }
         IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unspecified() || v6.is_unicast_link_local() || v6.is_unique_local()
+            v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_unicast_link_local()
+                || v6.is_unique_local()
         }
     };
     let address = addresses.map(|address| address.ip()).find(private)?;
@@ -282,7 +314,9 @@ fn http_url(text: &str, props: &Props) -> Option<String> {
 fn format_problem(text: &str, separator: char, pattern: &str) -> Option<String> {
     let regex = Regex::new(pattern).ok()?;
     let entry = text.split(separator).find(|entry| !regex.find(entry))?;
-    Some(format!("{entry} has an invalid format (expecting '{pattern}')"))
+    Some(format!(
+        "{entry} has an invalid format (expecting '{pattern}')"
+    ))
 }
 
 fn queue_size(text: &str, props: &Props) -> Option<String> {

@@ -1,0 +1,323 @@
+//! The event around a row: before, after, source block, operation, times.
+//!
+//! Schemas are made once and shared by all tables; per event only numbers and one text are made.
+//! It decides nothing about which events there are. Answers for `Envelope`, `SourceInfo`,
+//! `PostgresSourceInfoStructMaker` and `LogicalDecodingMessageMonitor`.
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use connect_api::ByteString;
+use connect_api::data::{Header, Headers, Schema, SchemaAndValue, SchemaRef, Struct, Value};
+
+use crate::change::{Operation, Position, SnapshotMarker};
+use crate::column::modes::BinaryMode;
+use crate::column::opaque;
+use crate::config::PostgresConfig;
+use crate::table::TablePlan;
+
+/// What records say they were made by: consumers look at the version, and so do our comparisons.
+pub const VERSION: &str = "3.7.0.Final";
+/// The connector's name in source blocks and headers.
+pub const CONNECTOR: &str = "postgresql";
+
+static SOURCE: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let text = Schema::string().build();
+    let number = Schema::int64().build();
+    let optional_text = Schema::string().optional().build();
+    let optional_number = Schema::int64().optional().build();
+    let snapshot = Schema::string()
+        .name("io.debezium.data.Enum")
+        .version(1)
+        .parameter(
+            "allowed",
+            "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental",
+        )
+        .optional()
+        .default_value(Value::text("false"))
+        .build();
+    Schema::structure()
+        .name("io.debezium.connector.postgresql.Source")
+        .version(1)
+        .field("version", Arc::clone(&text))
+        .field("connector", Arc::clone(&text))
+        .field("name", Arc::clone(&text))
+        .field("ts_ms", number)
+        .field("snapshot", snapshot)
+        .field("db", Arc::clone(&text))
+        .field("sequence", Arc::clone(&optional_text))
+        .field("ts_us", Arc::clone(&optional_number))
+        .field("ts_ns", Arc::clone(&optional_number))
+        .field("schema", Arc::clone(&text))
+        .field("table", text)
+        .field("txId", Arc::clone(&optional_number))
+        .field("lsn", Arc::clone(&optional_number))
+        .field("xmin", Arc::clone(&optional_number))
+        .field("origin", optional_text)
+        .field("origin_lsn", optional_number)
+        .build()
+});
+
+static TRANSACTION: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let number = Schema::int64().build();
+    Schema::structure()
+        .name("event.block")
+        .version(1)
+        .field("id", Schema::string().build())
+        .field("total_order", Arc::clone(&number))
+        .field("data_collection_order", number)
+        .optional()
+        .build()
+});
+
+/// The envelope's schema for a table whose rows have this schema; `name` is the full one.
+#[must_use]
+pub fn envelope_schema(name: String, row: &SchemaRef) -> SchemaRef {
+    let clock = Schema::int64().optional().build();
+    Schema::structure()
+        .name(name)
+        .version(2)
+        .field("before", Arc::clone(row))
+        .field("after", Arc::clone(row))
+        .field("source", Arc::clone(&SOURCE))
+        .field("transaction", Arc::clone(&TRANSACTION))
+        .field("op", Schema::string().build())
+        .field("ts_ms", Arc::clone(&clock))
+        .field("ts_us", Arc::clone(&clock))
+        .field("ts_ns", clock)
+        .build()
+}
+
+/// Makes envelopes.
+#[derive(Clone, Debug)]
+pub struct EnvelopeFactory {
+    name: ByteString,
+    db: ByteString,
+    message_topic: ByteString,
+    message_key: SchemaRef,
+    message_value: SchemaRef,
+    message: SchemaRef,
+    binary: BinaryMode,
+}
+
+impl EnvelopeFactory {
+    /// A factory for one connector.
+    #[must_use]
+    pub fn new(config: &PostgresConfig) -> Self {
+        let binary = config.modes.binary;
+        let content = match binary {
+            BinaryMode::Bytes => Schema::bytes(),
+            _ => Schema::string(),
+        };
+        let text = Schema::string().optional().build();
+        let named = |name: &str| {
+            let name = format!("io.debezium.connector.postgresql.{name}");
+            Schema::structure()
+                .name(config.naming.schema_name(&name))
+                .version(1)
+        };
+        let message = named("Message")
+            .field("prefix", Arc::clone(&text))
+            .field("content", content.optional().build())
+            .build();
+        Self {
+            name: ByteString::from(config.topic_prefix.as_str()),
+            db: ByteString::from(config.dbname.as_str()),
+            message_topic: ByteString::from(config.naming.message_topic()),
+            message_key: named("MessageKey").field("prefix", text).build(),
+            message_value: named("MessageValue")
+                .field("op", Schema::string().build())
+                .field("ts_ms", Schema::int64().optional().build())
+                .field("source", Arc::clone(&SOURCE))
+                .field("transaction", Arc::clone(&TRANSACTION))
+                .field("message", Arc::clone(&message))
+                .build(),
+            message,
+            binary,
+        }
+    }
+
+    /// The envelope of a row's change.
+    #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "an envelope has that many parts")]
+    pub fn envelope(
+        &self,
+        plan: &TablePlan,
+        operation: Operation,
+        before: Option<Value>,
+        after: Option<Value>,
+        position: &Position,
+        marker: SnapshotMarker,
+        now_ns: i64,
+    ) -> Struct {
+        let source = self.source(
+            position,
+            marker,
+            &plan.source_schema_name,
+            &plan.source_table,
+        );
+        let values = vec![
+            before.unwrap_or_default(),
+            after.unwrap_or_default(),
+            Value::Struct(source),
+            Value::Null,
+            Value::text(operation.code()),
+            Value::Int64(now_ns / 1_000_000),
+            Value::Int64(now_ns / 1000),
+            Value::Int64(now_ns),
+        ];
+        Struct::new(Arc::clone(&plan.envelope_schema), values)
+    }
+
+    /// Topic, key and value of a logical decoding message.
+    #[must_use]
+    pub fn message(
+        &self,
+        prefix: &str,
+        content: Bytes,
+        position: &Position,
+        now_ns: i64,
+    ) -> (ByteString, SchemaAndValue, SchemaAndValue) {
+        let nowhere = ByteString::new();
+        let source = self.source(position, SnapshotMarker::False, &nowhere, &nowhere);
+        let prefix = Value::from(prefix);
+        let key = Struct::new(Arc::clone(&self.message_key), vec![prefix.clone()]);
+        let content = opaque(content, self.binary);
+        let message = Struct::new(Arc::clone(&self.message), vec![prefix, content]);
+        let values = vec![
+            Value::text(Operation::Message.code()),
+            Value::Int64(now_ns / 1_000_000),
+            Value::Struct(source),
+            Value::Null,
+            Value::Struct(message),
+        ];
+        let value = Struct::new(Arc::clone(&self.message_value), values);
+        (
+            self.message_topic.clone(),
+            SchemaAndValue::new(Arc::clone(&self.message_key), key),
+            SchemaAndValue::new(Arc::clone(&self.message_value), value),
+        )
+    }
+
+    /// The source block.
+    fn source(
+        &self,
+        position: &Position,
+        marker: SnapshotMarker,
+        schema: &ByteString,
+        table: &ByteString,
+    ) -> Struct {
+        let signed = |lsn: u64| Value::Int64(i64::from_ne_bytes(lsn.to_ne_bytes()));
+        let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
+        let values = vec![
+            Value::text(VERSION),
+            Value::text(CONNECTOR),
+            Value::String(self.name.clone()),
+            Value::Int64(position.ts_us.div_euclid(1000)),
+            Value::text(marker.text()),
+            Value::String(self.db.clone()),
+            Value::String(sequence(position, marker)),
+            Value::Int64(position.ts_us),
+            Value::Int64(position.ts_us.wrapping_mul(1000)),
+            Value::String(schema.clone()),
+            Value::String(table.clone()),
+            number(position.tx_id),
+            position.lsn.map_or(Value::Null, signed),
+            number(position.xmin),
+            position.origin.clone().map_or(Value::Null, Value::String),
+            position.origin_lsn.map_or(Value::Null, signed),
+        ];
+        Struct::new(Arc::clone(&SOURCE), values)
+    }
+}
+
+/// `["<last commit>","<position>"]`, `null` for what there is not.
+fn sequence(position: &Position, marker: SnapshotMarker) -> ByteString {
+    let (commit, lsn) = (position.last_commit_lsn, position.lsn);
+    // Rows of an incremental snapshot have no position of their own.
+    let lsn = if marker == SnapshotMarker::Incremental {
+        commit
+    } else {
+        lsn
+    };
+    let mut out = String::with_capacity(48);
+    for (place, lsn) in [commit, lsn].into_iter().enumerate() {
+        out.push(if place == 0 { '[' } else { ',' });
+        match lsn {
+            Some(lsn) => {
+                out.push('"');
+                push_number(&mut out, lsn);
+                out.push('"');
+            }
+            None => out.push_str("null"),
+        }
+    }
+    out.push(']');
+    ByteString::from(out)
+}
+
+fn push_number(out: &mut String, mut number: u64) {
+    let mut digits = ['0'; 20];
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = char::from(b'0' + u8::try_from(number % 10).unwrap_or(0));
+        number /= 10;
+        count += 1;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend(digits.iter().skip(digits.len() - count));
+}
+
+/// The headers that every event carries: who made it, in which task, in which run.
+#[must_use]
+pub fn context_headers(config: &PostgresConfig, task: u32, run_id: &str) -> Headers {
+    let text = Schema::string().build();
+    let header = |name: &'static str, schema: &SchemaRef, value: Value| Header {
+        key: ByteString::from_static(name),
+        value: SchemaAndValue::new(Arc::clone(schema), value),
+    };
+    let task = Value::Int32(i32::try_from(task).unwrap_or(i32::MAX));
+    let name = Value::from(config.topic_prefix.as_str());
+    vec![
+        header("__debezium.context.connectorLogicalName", &text, name),
+        header("__debezium.context.taskId", &Schema::int32().build(), task),
+        header(
+            "__debezium.context.connectorName",
+            &text,
+            Value::text(CONNECTOR),
+        ),
+        header("__debezium.context.runId", &text, Value::from(run_id)),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequence_names_the_last_commit_and_the_position() {
+        let text = |commit, lsn, marker| {
+            let position = Position {
+                last_commit_lsn: commit,
+                lsn,
+                ..Position::default()
+            };
+            sequence(&position, marker).to_string()
+        };
+        let streamed = SnapshotMarker::False;
+        assert_eq!(
+            text(None, Some(1_070_230_528), streamed),
+            "[null,\"1070230528\"]"
+        );
+        assert_eq!(
+            text(Some(0), Some(u64::MAX), streamed),
+            "[\"0\",\"18446744073709551615\"]"
+        );
+        assert_eq!(
+            text(Some(7), None, SnapshotMarker::Incremental),
+            "[\"7\",\"7\"]"
+        );
+    }
+}

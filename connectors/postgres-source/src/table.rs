@@ -1,0 +1,216 @@
+//! A table's plan: its topic, its schemas, one decoder per column. Made once per description.
+//!
+//! The second row of a table looks at no schema and no option any more. Answers for
+//! `TableSchemaBuilder` and `TableSchema`.
+
+use std::sync::Arc;
+
+use connect_api::ByteString;
+use connect_api::data::{Schema, SchemaRef, Struct, Value};
+
+use crate::change::{ColumnInfo, Phase, TableId, TableInfo, TupleRef};
+use crate::column::{self, ColumnPlan};
+use crate::config::{ConversionFailure, PostgresConfig};
+use crate::envelope;
+use crate::error::PgError;
+
+/// How a table's rows become keys and values.
+#[derive(Clone, Debug)]
+pub struct TablePlan {
+    /// The topic of its changes.
+    pub topic: ByteString,
+    /// The key's schema; none for a table without key.
+    pub key_schema: Option<SchemaRef>,
+    /// The schema of a row; optional, since either side of an envelope may be missing.
+    pub row_schema: SchemaRef,
+    /// The envelope's schema.
+    pub envelope_schema: SchemaRef,
+    /// The schema's name, for the source block.
+    pub source_schema_name: ByteString,
+    /// The table's name, for the source block.
+    pub source_table: ByteString,
+    id: TableId,
+    columns: Vec<Planned>,
+    key: Vec<Planned>,
+    captured: Vec<bool>,
+    on_failure: ConversionFailure,
+}
+
+/// A column of the row or of the key.
+#[derive(Clone, Debug)]
+struct Planned {
+    /// Its place in the table.
+    index: usize,
+    plan: ColumnPlan,
+    name: String,
+    type_name: String,
+}
+
+impl TablePlan {
+    /// The plan of a table as it is now.
+    ///
+    /// # Errors
+    /// Columns that differ only by case, or a mask that cannot be.
+    pub fn new(info: &TableInfo, config: &PostgresConfig) -> Result<Self, PgError> {
+        refuse_case_duplicates(info)?;
+        let (rules, modes, naming) = (&config.columns, &config.modes, &config.naming);
+        let topic = naming.table_topic(&info.id);
+        let comments = config.include_schema_comments;
+        let planned = |index: usize, column: &ColumnInfo, plan| Planned {
+            index,
+            plan,
+            name: column.name.clone(),
+            type_name: column.data_type.name.clone(),
+        };
+        let mut key = Vec::new();
+        for index in rules.key_columns(info) {
+            if let Some(column) = info.columns.get(index)
+                && let Some(plan) = column::plan(column, modes, None, comments)?
+            {
+                key.push(planned(index, column, plan));
+            }
+        }
+        let mut columns = Vec::with_capacity(info.columns.len());
+        let mut captured = vec![false; info.columns.len()];
+        for (index, column) in info.columns.iter().enumerate() {
+            if !rules.includes(&info.id, &column.name) {
+                continue;
+            }
+            let mask = rules.mask(&info.id, &column.name, &column.data_type.name);
+            let Some(plan) = column::plan(column, modes, mask, comments)? else {
+                tracing::warn!(
+                    table = %info.id, column = %column.name, r#type = %column.data_type.name,
+                    "unexpected type, the column is left out"
+                );
+                continue;
+            };
+            captured[index] = true;
+            columns.push(planned(index, column, plan));
+        }
+        let schema_of = |part: &str, fields: &[Planned]| {
+            let name = naming.schema_name(&format!("{topic}.{part}"));
+            fields
+                .iter()
+                .fold(Schema::structure().name(name), |builder, field| {
+                    builder.field(
+                        naming.field_name(&field.name),
+                        Arc::clone(&field.plan.schema),
+                    )
+                })
+        };
+        let row_schema = schema_of("Value", &columns).optional().build();
+        let key_schema = (!key.is_empty()).then(|| schema_of("Key", &key).build());
+        let envelope_name = naming.schema_name(&format!("{topic}.Envelope"));
+        Ok(Self {
+            topic: ByteString::from(topic),
+            key_schema,
+            envelope_schema: envelope::envelope_schema(envelope_name, &row_schema),
+            row_schema,
+            source_schema_name: ByteString::from(info.id.schema.as_str()),
+            source_table: ByteString::from(info.id.table.as_str()),
+            id: info.id.clone(),
+            columns,
+            key,
+            captured,
+            on_failure: config.event_converting_failure_handling,
+        })
+    }
+
+    /// Whether the column at `index` is part of the row.
+    #[must_use]
+    pub fn captured(&self, index: usize) -> bool {
+        self.captured.get(index).copied().unwrap_or(false)
+    }
+
+    /// A row's value.
+    ///
+    /// # Errors
+    /// A value that cannot be represented, where it may not be null or
+    /// `event.converting.failure.handling.mode` says so.
+    pub fn row(&self, row: TupleRef<'_>, phase: Phase) -> Result<Struct, PgError> {
+        let mut values = Vec::with_capacity(self.columns.len());
+        for column in &self.columns {
+            let value = match column.plan.value(row.get(column.index), phase) {
+                Ok(value) => value,
+                Err(_unconvertible) => self.failed(column)?,
+            };
+            if value.is_null() && !column.plan.is_optional() {
+                return Err(required(column));
+            }
+            values.push(value);
+        }
+        Ok(Struct::new(Arc::clone(&self.row_schema), values))
+    }
+
+    /// A row's key; none for a table without key.
+    ///
+    /// # Errors
+    /// A value that cannot be represented and may not be null.
+    pub fn key(&self, row: TupleRef<'_>, phase: Phase) -> Result<Option<Struct>, PgError> {
+        let Some(schema) = &self.key_schema else {
+            return Ok(None);
+        };
+        let mut values = Vec::with_capacity(self.key.len());
+        for column in &self.key {
+            let value = match column.plan.value(row.get(column.index), phase) {
+                Ok(value) => value,
+                Err(_unconvertible) => {
+                    tracing::error!(
+                        "Failed to properly convert key value for '{}.{}' of type {}",
+                        self.id,
+                        column.name,
+                        column.type_name
+                    );
+                    Value::Null
+                }
+            };
+            if value.is_null() && !column.plan.is_optional() {
+                return Err(required(column));
+            }
+            values.push(value);
+        }
+        Ok(Some(Struct::new(Arc::clone(schema), values)))
+    }
+
+    /// What is left of a value that cannot be represented.
+    #[cold]
+    fn failed(&self, column: &Planned) -> Result<Value, PgError> {
+        let text = format!(
+            "Failed to properly convert data value for '{}.{}' of type {}",
+            self.id, column.name, column.type_name
+        );
+        match self.on_failure {
+            ConversionFailure::Fail => return Err(PgError::Fatal(text)),
+            ConversionFailure::Warn => tracing::warn!("{text}"),
+            ConversionFailure::Skip => tracing::debug!("{text}"),
+        }
+        Ok(Value::Null)
+    }
+}
+
+#[cold]
+fn required(column: &Planned) -> PgError {
+    PgError::Fatal(format!(
+        "Invalid value: null used for required field: \"{}\", schema type: {}",
+        column.name,
+        column.plan.schema.kind().name()
+    ))
+}
+
+fn refuse_case_duplicates(info: &TableInfo) -> Result<(), PgError> {
+    let mut names: Vec<String> = info
+        .columns
+        .iter()
+        .map(|column| column.name.to_lowercase())
+        .collect();
+    names.sort();
+    let Some(pair) = names.windows(2).find(|pair| pair.first() == pair.last()) else {
+        return Ok(());
+    };
+    Err(PgError::Fatal(format!(
+        "Table '{}' has columns that differ only by case. Column name: '{}'. Debezium does not \
+         support case-sensitive duplicate column names",
+        info.id,
+        pair.first().map_or("", String::as_str)
+    )))
+}
