@@ -18,7 +18,7 @@ use crate::protocol::connection::{Connection, ConnectionSettings, SessionKind};
 #[derive(Debug)]
 pub struct Heartbeat {
     interval: Duration,
-    last: Instant,
+    last: Option<Instant>,
     topic: ByteString,
     key: SchemaAndValue,
     value_schema: SchemaRef,
@@ -52,7 +52,7 @@ impl Heartbeat {
         let key = Struct::new(Arc::clone(&key_schema), vec![Value::from(server_name)]);
         Some(Self {
             interval,
-            last: Instant::now(),
+            last: Some(Instant::now()),
             topic: ByteString::from(topic),
             key: SchemaAndValue::new(key_schema, key),
             value_schema,
@@ -71,13 +71,18 @@ impl Heartbeat {
     /// Whether the interval has passed.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.last.elapsed() >= self.interval
+        self.until_due().is_zero()
     }
 
     /// How long until the next one.
     #[must_use]
     pub fn until_due(&self) -> Duration {
-        self.interval.saturating_sub(self.last.elapsed())
+        self.last.map_or(Duration::ZERO, |last| self.interval.saturating_sub(last.elapsed()))
+    }
+
+    /// Makes it due at once, as at the end of a snapshot.
+    pub fn force(&mut self) {
+        self.last = None;
     }
 
     /// The record, carrying `offset`; the interval starts anew.
@@ -88,7 +93,7 @@ impl Heartbeat {
         offset: Arc<dyn SourceOffset>,
         now_ms: i64,
     ) -> SourceRecord {
-        self.last = Instant::now();
+        self.last = Some(Instant::now());
         let value = Struct::new(Arc::clone(&self.value_schema), vec![Value::Int64(now_ms)]);
         SourceRecord {
             record: Record {

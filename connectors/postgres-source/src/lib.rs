@@ -23,18 +23,51 @@
 //!
 //! | module | one line |
 //! |---|---|
+//! | [`connector`], [`task`] | what the worker sees |
+//! | [`startup`] | snapshot or not, and from where to stream |
+//! | [`snapshot`], [`stream`] | the two producers |
+//! | [`resume`] | what a restart repeats and is dropped |
+//! | [`replica_identity`] | identities set before the stream |
+//! | [`emitter`] | a change becomes its records |
+//! | [`heartbeat`] | records of idle times |
 //! | [`change`] | rows, tables, positions: what the two producers share |
-//! | [`protocol`] | Postgres' wire: login, TLS, queries, COPY, replication, pgoutput |
+//! | [`config`], [`filter`], [`naming`] | options, include lists, topic and schema names |
+//! | [`table`], [`column`], [`envelope`] | schemas and values |
+//! | [`offset`] | Debezium's offset |
+//! | [`protocol`], [`session`] | Postgres' wire: login, TLS, queries, COPY, replication, pgoutput |
 //! | [`error`] | the crate's one error, and which of its kinds the task tries again |
 
 pub mod change;
+pub mod column;
 pub mod config;
+pub mod connector;
+pub mod emitter;
+pub mod envelope;
 pub mod error;
 pub mod filter;
+pub mod heartbeat;
 pub mod naming;
-pub mod protocol;
-pub mod session;
-pub mod column;
-pub mod envelope;
 pub mod offset;
+pub mod protocol;
+pub mod replica_identity;
+pub mod resume;
+pub mod session;
+pub mod snapshot;
+pub mod startup;
+pub mod stream;
 pub mod table;
+pub mod task;
+
+use connect_api::plugin::{Make, Plugin};
+
+/// The connector as the worker lists it.
+pub const PLUGIN: Plugin = Plugin {
+    class: "io.debezium.connector.postgresql.PostgresConnector",
+    version: "3.7.0.Final",
+    config: config::definition,
+    make: Make::Source {
+        connector: || Box::new(connector::PostgresConnector::new()),
+        task_class: "io.debezium.connector.postgresql.PostgresConnectorTask",
+        task: || Box::new(task::PostgresTask::new()),
+    },
+};

@@ -13,8 +13,8 @@ use tokio::runtime::Handle;
 
 use crate::change::TableId;
 use crate::config::{
-    ConfigurationBased, GuardrailAction, OffsetMismatchStrategy, PostgresConfig, RowCountOrder,
-    SnapshotMode,
+    ConfigurationBased, GuardrailAction, LsnFlushMode, OffsetMismatchStrategy, PostgresConfig,
+    RowCountOrder, SnapshotMode,
 };
 use crate::emitter::Emitter;
 use crate::error::PgError;
@@ -39,6 +39,9 @@ const BUSY_SLOT_PAUSE: Duration = Duration::from_millis(500);
 /// its making.
 const UNREADY_SLOT: (Duration, u32) = (Duration::from_secs(2), 900);
 
+/// What `lsn.flush.mode=connector_and_driver` makes of heartbeats that are off.
+const FORCED_HEARTBEAT: Duration = Duration::from_secs(600);
+
 /// The only plugin whose messages are read here.
 pub const PLUGIN_NAME: &str = "pgoutput";
 
@@ -56,6 +59,22 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
+    /// Blocks on `work`, unless the task is to stop.
+    ///
+    /// # Errors
+    /// The work's, or [`PgError::Stopped`].
+    pub fn until_stop<T>(
+        &self,
+        work: impl Future<Output = Result<T, PgError>>,
+    ) -> Result<T, PgError> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                result = work => result,
+                () = self.stop.wait_async() => Err(PgError::Stopped),
+            }
+        })
+    }
+
     /// Waits, unless the task is to stop.
     async fn pause(&self, time: Duration) -> Result<(), PgError> {
         tokio::select! {
@@ -432,8 +451,18 @@ pub async fn start_stream(
     if offset.lsn.is_none() {
         offset.lsn = Some(start.0);
     }
+    let mut interval = config.heartbeat_interval;
+    let driver_flushes = config.lsn_flush_mode == LsnFlushMode::ConnectorAndDriver;
+    if driver_flushes && interval.is_zero() && !config.provide_transaction_metadata {
+        interval = FORCED_HEARTBEAT;
+        tracing::warn!(
+            "lsn.flush.mode=connector_and_driver needs heartbeats: heartbeat.interval.ms is taken \
+             as {}",
+            interval.as_millis()
+        );
+    }
     let heartbeat = Heartbeat::new(
-        config.heartbeat_interval,
+        interval,
         config.naming.heartbeat_topic(),
         &config.topic_prefix,
     );

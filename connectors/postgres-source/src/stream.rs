@@ -67,6 +67,8 @@ pub struct Streaming {
     offset: Offset,
     /// `offset` as the last finished change left it.
     reached: Arc<dyn SourceOffset>,
+    /// Messages that made no record have moved `offset` on since.
+    reached_is_stale: bool,
     heartbeat: Option<Heartbeat>,
     xmin_read: Option<Instant>,
     /// What went wrong behind the records that were given out last.
@@ -108,12 +110,20 @@ impl Streaming {
             position,
             offset,
             reached,
+            reached_is_stale: false,
             heartbeat,
             xmin_read: None,
             failure: None,
             in_transaction: false,
             sent_up_to: None,
             last_given: Instant::now(),
+        }
+    }
+
+    /// Has a heartbeat follow at once, if there are any.
+    pub fn force_heartbeat(&mut self) {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.force();
         }
     }
 
@@ -178,6 +188,7 @@ impl Streaming {
         self.offset.lsn_commit = Some(lsn.0);
         self.offset.lsn_events_processed = 0;
         self.advance(lsn, MessageType::Commit);
+        self.reached_is_stale = true;
         self.settle();
         Some(Arc::clone(&self.reached))
     }
@@ -303,7 +314,7 @@ impl Streaming {
                     self.offset.lsn_commit = Some(end_lsn);
                     self.offset.lsn_events_processed = 0;
                     self.advance(lsn, MessageType::Commit);
-                    self.settle();
+                    self.reached_is_stale = true;
                     self.beat(out)?;
                 }
                 Ok(())
@@ -343,9 +354,11 @@ impl Streaming {
         self.position.lsn = Some(lsn.0);
     }
 
-    /// The current position becomes the one that later records of unfinished changes carry.
+    /// Has `reached` stand where the last finished message left the position.
     fn settle(&mut self) {
-        self.reached = Arc::new(self.offset.clone());
+        if std::mem::take(&mut self.reached_is_stale) {
+            self.reached = Arc::new(self.offset.clone());
+        }
     }
 
     fn change(
@@ -359,25 +372,28 @@ impl Streaming {
         if !self.resume.change(lsn.0) {
             return Ok(());
         }
-        self.advance_change(lsn, message_type);
-        let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
         let table = self.tables.get(&relation_id).ok_or_else(|| {
             PgError::Protocol(format!("a row of relation {relation_id}, which was not announced"))
         })?;
-        if let Some(table) = table
-            && !self.context.config.skips(change.operation)
-        {
-            let place = Place {
-                position: &self.position,
-                marker: SnapshotMarker::False,
-                before: &self.reached,
-                after: &after,
-            };
-            let length = out.len();
-            if let Err(error) = self.context.emitter.row(table, change, place, out) {
-                out.truncate(length);
-                self.failed(error)?;
-            }
+        let captured = table.as_ref().filter(|_| !self.context.config.skips(change.operation));
+        let Some(table) = captured.map(Arc::clone) else {
+            self.advance_change(lsn, message_type);
+            self.reached_is_stale = true;
+            return Ok(());
+        };
+        self.settle();
+        self.advance_change(lsn, message_type);
+        let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+        let place = Place {
+            position: &self.position,
+            marker: SnapshotMarker::False,
+            before: &self.reached,
+            after: &after,
+        };
+        let length = out.len();
+        if let Err(error) = self.context.emitter.row(&table, change, place, out) {
+            out.truncate(length);
+            self.failed(error)?;
         }
         self.reached = after;
         Ok(())
@@ -408,6 +424,7 @@ impl Streaming {
         if !self.resume.change(lsn.0) {
             return Ok(());
         }
+        self.settle();
         self.advance_change(lsn, MessageType::Truncate);
         let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
         if !self.context.config.skips(Operation::Truncate) {
@@ -462,7 +479,7 @@ impl Streaming {
             out.push(self.context.emitter.message(prefix, content, &self.position, offset));
         }
         self.position.tx_id = transaction;
-        self.settle();
+        self.reached_is_stale = true;
         Ok(())
     }
 

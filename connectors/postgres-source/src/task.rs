@@ -175,9 +175,8 @@ impl Running {
         match std::mem::replace(&mut self.work, Work::Closed) {
             Work::Closed => {
                 self.opening = true;
-                let runtime = self.context.runtime.clone();
-                let offset = self.offset.clone();
-                let opened = runtime.block_on(startup::open(&self.context, offset))?;
+                let opened =
+                    self.context.until_stop(startup::open(&self.context, self.offset.clone()))?;
                 self.work = match opened {
                     Opened::Snapshot(snapshot, position) => Work::Snapshot(snapshot, position),
                     Opened::Stream(streaming) => Work::Stream(streaming),
@@ -211,7 +210,8 @@ impl Running {
                 if startup::streams(&self.context.config) {
                     let offset = self.offset.clone().unwrap_or_default();
                     let opening = startup::start_stream(&self.context, session, offset, position);
-                    let streaming = self.context.runtime.block_on(opening)?;
+                    let mut streaming = self.context.until_stop(opening)?;
+                    streaming.force_heartbeat();
                     self.work = Work::Stream(Box::new(streaming));
                 } else {
                     self.context.runtime.block_on(session.close());
