@@ -1,0 +1,258 @@
+//! Rows as columns: plain vectors of values with Dremel's levels, before anything is encoded.
+
+use connect_api::data::Value;
+use connect_api::{Error, Result};
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Boolean,
+    Int32,
+    Int64,
+    Float,
+    Double,
+    /// Bytes, text and decimals of this scale; of this length where it is fixed.
+    Bytes { scale: Option<i32>, length: Option<usize> },
+}
+
+/// A column of the file's schema.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) kind: Kind,
+    /// The definition level of a value; 0 where none is ever missing.
+    pub(super) max_definition: i16,
+    /// The repetition level; 0 where a row has one value.
+    pub(super) max_repetition: i16,
+}
+
+/// The values of a column.
+#[derive(Debug)]
+pub(super) enum Data {
+    Boolean(Vec<bool>),
+    Int32(Vec<i32>),
+    Int64(Vec<i64>),
+    Float(Vec<f32>),
+    Double(Vec<f64>),
+    Bytes { bytes: Vec<u8>, ends: Vec<usize>, scale: Option<i32>, length: Option<usize> },
+}
+
+/// One column.
+#[derive(Debug)]
+pub(super) struct Column {
+    data: Data,
+    definitions: Vec<i16>,
+    repetitions: Vec<i16>,
+    max_definition: i16,
+    max_repetition: i16,
+}
+
+impl Column {
+    fn new(shape: Shape) -> Self {
+        let data = match shape.kind {
+            Kind::Boolean => Data::Boolean(Vec::new()),
+            Kind::Int32 => Data::Int32(Vec::new()),
+            Kind::Int64 => Data::Int64(Vec::new()),
+            Kind::Float => Data::Float(Vec::new()),
+            Kind::Double => Data::Double(Vec::new()),
+            Kind::Bytes { scale, length } => {
+                Data::Bytes { bytes: Vec::new(), ends: Vec::new(), scale, length }
+            }
+        };
+        Self {
+            data,
+            definitions: Vec::new(),
+            repetitions: Vec::new(),
+            max_definition: shape.max_definition,
+            max_repetition: shape.max_repetition,
+        }
+    }
+
+    pub(super) fn data(&self) -> &Data {
+        &self.data
+    }
+    /// The definition levels, where the column has any.
+    pub(super) fn definitions(&self) -> Option<&[i16]> {
+        (self.max_definition > 0).then_some(&self.definitions)
+    }
+    /// The repetition levels, where the column has any.
+    pub(super) fn repetitions(&self) -> Option<&[i16]> {
+        (self.max_repetition > 0).then_some(&self.repetitions)
+    }
+
+    /// Bytes of its values as plain encoding would write them.
+    pub(super) fn size(&self) -> usize {
+        match &self.data {
+            Data::Boolean(data) => data.len() / 8,
+            Data::Int32(data) => data.len() * 4,
+            Data::Int64(data) => data.len() * 8,
+            Data::Float(data) => data.len() * 4,
+            Data::Double(data) => data.len() * 8,
+            Data::Bytes { bytes, ends, .. } => bytes.len() + ends.len() * 4,
+        }
+    }
+
+    /// Cuts off what follows the first `rows` rows.
+    fn truncate(&mut self, rows: usize) {
+        let levels = match self.max_repetition {
+            0 => rows,
+            _ => {
+                let starts = self.repetitions.iter().enumerate().filter(|(_, level)| **level == 0);
+                starts.map(|(at, _)| at).nth(rows).unwrap_or(self.repetitions.len())
+            }
+        };
+        self.repetitions.truncate(levels);
+        let values = match self.max_definition {
+            0 => levels,
+            max => {
+                self.definitions.truncate(levels);
+                self.definitions.iter().filter(|&&level| level == max).count()
+            }
+        };
+        match &mut self.data {
+            Data::Boolean(data) => data.truncate(values),
+            Data::Int32(data) => data.truncate(values),
+            Data::Int64(data) => data.truncate(values),
+            Data::Float(data) => data.truncate(values),
+            Data::Double(data) => data.truncate(values),
+            Data::Bytes { bytes, ends, .. } => {
+                ends.truncate(values);
+                bytes.truncate(ends.last().copied().unwrap_or(0));
+            }
+        }
+    }
+}
+
+/// All columns of a file, and the rows that wait in them.
+#[derive(Debug)]
+pub(super) struct Columns {
+    list: Vec<Column>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Columns {
+    pub(super) fn new(shapes: &[Shape]) -> Self {
+        Self { list: shapes.iter().map(|&shape| Column::new(shape)).collect(), rows: 0, bytes: 0 }
+    }
+    pub(super) fn column(&self, index: usize) -> &Column {
+        &self.list[index]
+    }
+    pub(super) fn rows(&self) -> usize {
+        self.rows
+    }
+    /// Bytes of texts and byte strings that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+    pub(super) fn row_finished(&mut self) {
+        self.rows += 1;
+    }
+    /// Forgets what a row that turned out bad has left.
+    pub(super) fn drop_unfinished_row(&mut self) {
+        for column in &mut self.list {
+            column.truncate(self.rows);
+        }
+    }
+    /// Forgets all rows; keeps the memory.
+    pub(super) fn clear(&mut self) {
+        for column in &mut self.list {
+            column.definitions.clear();
+            column.repetitions.clear();
+            match &mut column.data {
+                Data::Boolean(data) => data.clear(),
+                Data::Int32(data) => data.clear(),
+                Data::Int64(data) => data.clear(),
+                Data::Float(data) => data.clear(),
+                Data::Double(data) => data.clear(),
+                Data::Bytes { bytes, ends, .. } => {
+                    bytes.clear();
+                    ends.clear();
+                }
+            }
+        }
+        self.rows = 0;
+        self.bytes = 0;
+    }
+
+    /// A level without a value, in each of these columns.
+    pub(super) fn push_null(&mut self, columns: std::ops::Range<usize>, definition: i16, repetition: i16) {
+        for column in &mut self.list[columns] {
+            column.definitions.push(definition);
+            if column.max_repetition > 0 {
+                column.repetitions.push(repetition);
+            }
+        }
+    }
+
+    /// A value. `type_name` is for the error's text.
+    pub(super) fn push(
+        &mut self,
+        index: usize,
+        value: &Value,
+        repetition: i16,
+        type_name: &str,
+    ) -> Result<()> {
+        let column = &mut self.list[index];
+        match (&mut column.data, value) {
+            (Data::Boolean(data), Value::Boolean(value)) => data.push(*value),
+            (Data::Int32(data), Value::Int32(value) | Value::Date(value) | Value::Time(value)) => {
+                data.push(*value);
+            }
+            (Data::Int32(data), Value::Int16(value)) => data.push(i32::from(*value)),
+            (Data::Int32(data), Value::Int8(value)) => data.push(i32::from(*value)),
+            (Data::Int64(data), Value::Int64(value) | Value::Timestamp(value)) => data.push(*value),
+            (Data::Float(data), Value::Float32(value)) => data.push(*value),
+            (Data::Double(data), Value::Float64(value)) => data.push(*value),
+            (Data::Bytes { bytes, ends, scale: None, .. }, Value::String(text)) => {
+                bytes.extend_from_slice(text.as_bytes());
+                ends.push(bytes.len());
+                self.bytes += text.len();
+            }
+            (Data::Bytes { bytes, ends, scale: None, length }, Value::Bytes(value)) => {
+                if length.is_some_and(|length| length != value.len()) {
+                    return Err(Error::data(format!(
+                        "Fixed size mismatch: {} bytes where {} are declared",
+                        value.len(),
+                        length.unwrap_or_default()
+                    )));
+                }
+                bytes.extend_from_slice(value);
+                ends.push(bytes.len());
+                self.bytes += value.len();
+            }
+            (Data::Bytes { bytes, ends, scale: Some(scale), length }, Value::Decimal(decimal)) => {
+                if decimal.scale() != *scale {
+                    return Err(Error::data(
+                        "Decimal value has mismatching scale for given Decimal schema",
+                    ));
+                }
+                let length = *length;
+                let fits = decimal.with_signed_bytes_be(|unscaled| {
+                    let is_negative = unscaled.first().is_some_and(|first| first & 0x80 != 0);
+                    let padding = length.map_or(0, |length| length.saturating_sub(unscaled.len()));
+                    bytes.extend(std::iter::repeat_n(if is_negative { 0xff } else { 0 }, padding));
+                    bytes.extend_from_slice(unscaled);
+                    length.is_none_or(|length| unscaled.len() <= length)
+                });
+                if !fits {
+                    return Err(Error::data("a decimal is too long for its fixed type"));
+                }
+                ends.push(bytes.len());
+                self.bytes += 8;
+            }
+            (_, other) => {
+                return Err(Error::data(format!(
+                    "Invalid type for {type_name}: class {}",
+                    other.java_class().unwrap_or("null")
+                )));
+            }
+        }
+        if column.max_definition > 0 {
+            column.definitions.push(column.max_definition);
+            if column.max_repetition > 0 {
+                column.repetitions.push(repetition);
+            }
+        }
+        Ok(())
+    }
+}

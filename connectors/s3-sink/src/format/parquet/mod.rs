@@ -1,0 +1,246 @@
+//! Parquet files as parquet-avro writes them over AvroData's schema.
+//!
+//! ```text
+//! records --plan--> columns (plain vectors) --8192 rows--> encoders (pages) --row group--> object
+//! ```
+//!
+//! Rows wait in plain vectors first, so that a file with few rows costs little more than they do;
+//! encoders are opened when there are many. Answers for
+//! `io.confluent.connect.s3.format.parquet.ParquetFormat` and `org.apache.parquet.avro.AvroParquetWriter`.
+
+mod column;
+mod encoder;
+mod plan;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use connect_api::data::{SchemaAndValue, SchemaRef, Value};
+use connect_api::{Error, Result};
+use parquet::basic::{Compression, GzipLevel, ZstdLevel};
+use parquet::file::writer::SerializedFileWriter;
+
+use self::column::Columns;
+use self::encoder::Encoder;
+use self::plan::{FileOptions, Plan};
+use super::{Format, FormatSettings, RecordWriter};
+use crate::config::invalid;
+use crate::storage::object::ObjectWriter;
+
+/// Rows that wait before encoders are opened: enough to make a batch worth its call.
+const BATCH_ROWS: usize = 8192;
+/// The same in bytes, for long rows.
+const BATCH_BYTES: usize = 1024 * 1024;
+/// What a row group may hold, before encoding. Java's 128 MiB would be held in memory, encoded,
+/// per open file; half of it keeps some 100,000 to 1,000,000 rows in a group, which readers want.
+const ROW_GROUP_BYTES: usize = 64 * 1024 * 1024;
+
+/// Makes Parquet files.
+#[derive(Debug)]
+pub(crate) struct ParquetFormat {
+    extension: &'static str,
+    options: FileOptions,
+    /// Plans by schema, the last used at the end.
+    plans: Mutex<Vec<Arc<Plan>>>,
+    max_plans: usize,
+}
+
+impl ParquetFormat {
+    /// # Errors
+    /// Kind Config: the codec is one that this build cannot write.
+    pub(crate) fn new(settings: &FormatSettings) -> Result<Self> {
+        let codec = settings.parquet_codec.as_str();
+        let refuse = || {
+            Error::config(invalid(
+                "parquet.codec",
+                codec,
+                "this codec is not supported: use none, snappy, gzip or zstd",
+            ))
+        };
+        let (compression, extension) = match codec {
+            "none" => (Compression::UNCOMPRESSED, ".parquet"),
+            "snappy" => (Compression::SNAPPY, ".snappy.parquet"),
+            "gzip" => (Compression::GZIP(GzipLevel::default()), ".gz.parquet"),
+            // The level that Java's codec takes.
+            "zstd" => (
+                Compression::ZSTD(ZstdLevel::try_new(3).map_err(|_| refuse())?),
+                ".zstd.parquet",
+            ),
+            _ => return Err(refuse()),
+        };
+        Ok(Self {
+            extension,
+            options: FileOptions { compression, avro: settings.avro },
+            plans: Mutex::default(),
+            max_plans: settings.schema_cache_size.max(1),
+        })
+    }
+
+    fn plan(&self, schema: &SchemaRef) -> Result<Arc<Plan>> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = plans
+            .iter()
+            .rposition(|plan| Arc::ptr_eq(&plan.schema, schema))
+            .or_else(|| plans.iter().rposition(|plan| plan.schema == *schema));
+        if let Some(known) = known.and_then(|index| plans.get(index)) {
+            return Ok(Arc::clone(known));
+        }
+        let plan = Arc::new(Plan::new(schema, &self.options)?);
+        if plans.len() >= self.max_plans {
+            plans.remove(0);
+        }
+        plans.push(Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+impl Format for ParquetFormat {
+    fn extension(&self) -> String {
+        self.extension.to_owned()
+    }
+    fn needs_record(&self) -> bool {
+        true
+    }
+    fn open(&self, first: &SchemaAndValue, object: ObjectWriter) -> Result<Box<dyn RecordWriter>> {
+        let Some(schema) = &first.schema else {
+            return Err(Error::fatal(format!(
+                "writing {}: Parquet needs records with a schema; use a converter that gives one",
+                object.key()
+            )));
+        };
+        let plan = self.plan(schema)?;
+        Ok(Box::new(ParquetRecordWriter {
+            columns: Columns::new(&plan.shapes),
+            encoders: plan.shapes.iter().map(|_| None).collect(),
+            encoded: 0,
+            plan,
+            file: File::Unopened(object),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct ParquetRecordWriter {
+    plan: Arc<Plan>,
+    columns: Columns,
+    /// Open from the first batch of a row group to its end.
+    encoders: Vec<Option<Encoder>>,
+    /// Bytes of the row group that are with the encoders, before encoding.
+    encoded: usize,
+    file: File,
+}
+
+/// A file's footer is begun with its first row group.
+enum File {
+    Unopened(ObjectWriter),
+    Open(Box<SerializedFileWriter<ObjectWriter>>),
+    /// Between the two, and after an error there.
+    Gone,
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Unopened(_) => "Unopened",
+            Self::Open(_) => "Open",
+            Self::Gone => "Gone",
+        })
+    }
+}
+
+/// The library's errors: a full upload budget comes back as the retriable error that it was.
+fn failure(action: &'static str, error: parquet::errors::ParquetError) -> Error {
+    Error::fatal(action).with_source(error)
+}
+
+impl RecordWriter for ParquetRecordWriter {
+    fn write(&mut self, record: &SchemaAndValue) -> Result<()> {
+        let Value::Struct(row) = &record.value else {
+            return Err(Error::data(format!(
+                "Invalid type for STRUCT: class {}",
+                record.value.java_class().unwrap_or("null")
+            )));
+        };
+        let schema = &row.schema;
+        if !Arc::ptr_eq(schema, &self.plan.schema) && !self.plan.takes(schema) {
+            return Err(Error::data("Mismatching struct schema"));
+        }
+        if let Err(error) = self.plan.write_row(&row.values, &mut self.columns) {
+            self.columns.drop_unfinished_row();
+            return Err(error);
+        }
+        self.columns.row_finished();
+        if self.columns.rows() >= BATCH_ROWS || self.columns.bytes() >= BATCH_BYTES {
+            self.encode()?;
+        }
+        Ok(())
+    }
+
+    fn close(mut self: Box<Self>) -> Result<ObjectWriter> {
+        self.flush_row_group()?;
+        let file = match std::mem::replace(&mut self.file, File::Gone) {
+            File::Open(file) => file,
+            _ => return Err(Error::fatal("closing a Parquet file without rows")),
+        };
+        file.into_inner().map_err(|error| failure("writing a Parquet footer", error))
+    }
+}
+
+impl ParquetRecordWriter {
+    /// Encodes the waiting rows.
+    fn encode(&mut self) -> Result<()> {
+        for (index, slot) in self.encoders.iter_mut().enumerate() {
+            let encoder = slot.get_or_insert_with(|| Encoder::new(&self.plan, index));
+            encoder
+                .write(self.columns.column(index))
+                .map_err(|error| failure("encoding a Parquet column", error))?;
+            self.encoded += self.columns.column(index).size();
+        }
+        self.columns.clear();
+        if self.encoded >= ROW_GROUP_BYTES {
+            self.flush_row_group()?;
+        }
+        Ok(())
+    }
+
+    /// Ends the row group, column by column, so that a small file has one encoder open at a time.
+    fn flush_row_group(&mut self) -> Result<()> {
+        let mut file = match std::mem::replace(&mut self.file, File::Gone) {
+            File::Open(file) => file,
+            File::Unopened(object) => Box::new(
+                SerializedFileWriter::new(
+                    object,
+                    Arc::clone(&self.plan.parquet_schema),
+                    Arc::clone(&self.plan.properties),
+                )
+                .map_err(|error| failure("beginning a Parquet file", error))?,
+            ),
+            File::Gone => return Err(Error::fatal("writing on after a failed Parquet file")),
+        };
+        let is_empty = self.columns.rows() == 0 && self.encoders.iter().all(Option::is_none);
+        if !is_empty {
+            self.write_row_group(&mut file)
+                .map_err(|error| failure("writing a Parquet row group", error))?;
+        }
+        self.columns.clear();
+        self.encoded = 0;
+        self.file = File::Open(file);
+        Ok(())
+    }
+
+    fn write_row_group(
+        &mut self,
+        file: &mut SerializedFileWriter<ObjectWriter>,
+    ) -> parquet::errors::Result<()> {
+        let mut group = file.next_row_group()?;
+        for (index, slot) in self.encoders.iter_mut().enumerate() {
+            let mut encoder = slot.take().unwrap_or_else(|| Encoder::new(&self.plan, index));
+            encoder.write(self.columns.column(index))?;
+            let (pages, closed) = encoder.finish()?;
+            group.append_column(&pages, closed)?;
+        }
+        group.close().map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Files that were written are read back with the library's reader.

@@ -1,0 +1,509 @@
+//! One topic partition: its open files, when they are committed, and which offset that makes safe.
+//!
+//! ```text
+//! record -> folder -> open file (accepted) --rotation--> uploads (committing) -> stored (durable)
+//! ```
+//!
+//! An [`Accepted`] file says nothing about offsets; a [`Durable`] one carries the offset that may
+//! be committed, and only a finished upload makes one. Answers for `TopicPartitionWriter`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_api::context::StopSignal;
+use connect_api::data::{Schema, SchemaAndValue, SchemaRef, Struct, Value};
+use connect_api::error::Chain;
+use connect_api::record::{SinkRecord, TopicPartition};
+use connect_api::{Error, ErrorKind, Result};
+
+use crate::compatibility::{Fit, project};
+use crate::format::{Format, RecordWriter};
+use crate::partitioner::{EncodedPartition, Partitioner};
+use crate::rotation::State;
+use crate::settings::{NullValues, Settings};
+use crate::storage::Store;
+use crate::storage::object::{ObjectWriter, Upload};
+
+/// Hands a bad record to the dead letter queue; an error means that the task fails.
+pub(crate) type Report<'a> = &'a dyn Fn(&SinkRecord, Error) -> Result<()>;
+
+/// Files whose uploads have ended well: everything below the offset is safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Durable {
+    next_offset: i64,
+}
+
+impl Durable {
+    /// The offset to commit.
+    pub(crate) fn offset(self) -> i64 {
+        self.next_offset
+    }
+}
+
+/// A file that records are written to; nothing of it is safe.
+#[derive(Debug)]
+struct Accepted {
+    partition: EncodedPartition,
+    schema: Option<SchemaRef>,
+    /// Another schema object that was found to need no projection.
+    same_as: Option<SchemaRef>,
+    start_offset: i64,
+    value: Option<Box<dyn RecordWriter>>,
+    key: Option<Box<dyn RecordWriter>>,
+    headers: Option<Box<dyn RecordWriter>>,
+    is_empty: bool,
+}
+
+/// Files that were closed together and are on their way.
+#[derive(Debug)]
+struct Committing {
+    uploads: VecDeque<Upload>,
+    /// Why one of the files could not be closed: the group never becomes durable.
+    broken: Option<Error>,
+    start_offset: i64,
+    next_offset: i64,
+}
+
+/// What became of the uploads.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    /// None has failed.
+    Fine,
+    /// Read again from this offset, after a pause.
+    Rewind(i64),
+}
+
+/// Writes one topic partition.
+#[derive(Debug)]
+pub(crate) struct PartitionWriter {
+    topic_partition: TopicPartition,
+    settings: Arc<Settings>,
+    store: Arc<Store>,
+    stop: StopSignal,
+    partitioner: Partitioner,
+    state: State,
+    /// In the order of their creation.
+    files: Vec<Accepted>,
+    by_partition: HashMap<EncodedPartition, usize>,
+    /// The offset after the last record written.
+    next_offset: i64,
+    committing: VecDeque<Committing>,
+    durable: Option<Durable>,
+}
+
+impl PartitionWriter {
+    pub(crate) fn new(
+        topic_partition: TopicPartition,
+        settings: &Arc<Settings>,
+        store: &Arc<Store>,
+        stop: &StopSignal,
+    ) -> Self {
+        Self {
+            topic_partition,
+            settings: Arc::clone(settings),
+            store: Arc::clone(store),
+            stop: stop.clone(),
+            partitioner: settings.partitioner.clone(),
+            state: State::default(),
+            files: Vec::new(),
+            by_partition: HashMap::new(),
+            next_offset: 0,
+            committing: VecDeque::new(),
+            durable: None,
+        }
+    }
+
+    /// Writes records of this partition, in order; with none, acts on time alone.
+    ///
+    /// # Errors
+    /// The task fails; a retriable error means that the files have to be written again.
+    pub(crate) fn write(&mut self, records: &[SinkRecord], now: i64, report: Report<'_>) -> Result<()> {
+        let settings = Arc::clone(&self.settings);
+        settings.rules.begin(&mut self.state, now);
+        for record in records {
+            if record.record.value.is_null() && !takes_null(&settings, record, report)? {
+                continue;
+            }
+            self.write_one(&settings, record, now, report)?;
+        }
+        if settings.rules.is_time_up_at_end(&self.state, now) {
+            settings.rules.arm(&mut self.state, now);
+            self.rotate();
+        }
+        Ok(())
+    }
+
+    fn write_one(
+        &mut self,
+        settings: &Settings,
+        record: &SinkRecord,
+        now: i64,
+        report: Report<'_>,
+    ) -> Result<()> {
+        let rules = &settings.rules;
+        // A record without a readable time fails the task even where bad records are tolerated.
+        let timestamp = self
+            .partitioner
+            .timestamp(record, now)
+            .map_err(|error| Error::fatal(error.into_error().message().to_owned()))?;
+        rules.observe(&mut self.state, timestamp);
+        let partition = match self.partitioner.encode(record, timestamp) {
+            Ok(partition) => partition,
+            Err(error) => return tolerate(record, error.into_error(), report),
+        };
+        let mut index = self.find(&partition);
+        let toggles = index.is_some_and(|index| {
+            self.files[index].schema.is_none() != record.record.value.schema.is_none()
+                && !record.record.value.is_null()
+        });
+        if toggles {
+            self.rotate();
+            (index, _) = (None, rules.observe(&mut self.state, timestamp));
+        }
+        if rules.is_time_up(&self.state, &partition, now) {
+            rules.arm(&mut self.state, now);
+            self.rotate();
+            (index, _) = (None, rules.observe(&mut self.state, timestamp));
+        }
+        let mut fit = Fit::Same;
+        if let Some(at) = index {
+            fit = match self.fit(settings, at, record) {
+                Ok(fit) => fit,
+                Err(error) => return tolerate(record, error, report),
+            };
+            if fit == Fit::Incompatible {
+                self.rotate();
+                rules.observe(&mut self.state, timestamp);
+                (index, fit) = (None, Fit::Same);
+            }
+        }
+        if index.is_none() && settings.max_open_files.is_some_and(|limit| self.files.len() >= limit) {
+            self.rotate();
+            rules.observe(&mut self.state, timestamp);
+        }
+        let index = match index {
+            Some(index) => index,
+            None => self.add_file(&partition, record),
+        };
+        if let Err(error) = self.append(settings, index, record, fit) {
+            // A file that never held a record is as if it had not been.
+            if self.files[index].is_empty {
+                self.files.remove(index);
+                self.by_partition.remove(&partition);
+            }
+            return match error.kind() {
+                ErrorKind::Data => tolerate(record, error, report),
+                _ => Err(error),
+            };
+        }
+        self.next_offset = record.offset + 1;
+        if rules.written(&mut self.state, &partition) {
+            self.rotate();
+        }
+        Ok(())
+    }
+
+    /// The open file of a folder; mostly the newest.
+    fn find(&self, partition: &EncodedPartition) -> Option<usize> {
+        match self.files.last() {
+            Some(file) if Arc::ptr_eq(&file.partition, partition) => Some(self.files.len() - 1),
+            _ => self.by_partition.get(partition).copied(),
+        }
+    }
+
+    fn fit(&mut self, settings: &Settings, index: usize, record: &SinkRecord) -> Result<Fit> {
+        let file = &mut self.files[index];
+        let schema = record.record.value.schema.as_ref();
+        let is = |known: &Option<SchemaRef>| match (known, schema) {
+            (Some(known), Some(schema)) => Arc::ptr_eq(known, schema),
+            (known, schema) => known.is_none() && schema.is_none(),
+        };
+        if is(&file.schema) || (file.same_as.is_some() && is(&file.same_as)) || record.record.value.is_null() {
+            return Ok(Fit::Same);
+        }
+        let fit = settings.compatibility.check(schema, file.schema.as_ref())?;
+        if fit == Fit::Same {
+            file.same_as = schema.cloned();
+        }
+        Ok(fit)
+    }
+
+    fn add_file(&mut self, partition: &EncodedPartition, record: &SinkRecord) -> usize {
+        self.files.push(Accepted {
+            partition: Arc::clone(partition),
+            schema: record.record.value.schema.clone(),
+            same_as: None,
+            start_offset: record.offset,
+            value: None,
+            key: None,
+            headers: None,
+            is_empty: true,
+        });
+        self.by_partition.insert(Arc::clone(partition), self.files.len() - 1);
+        self.files.len() - 1
+    }
+
+    fn append(&mut self, settings: &Settings, index: usize, record: &SinkRecord, fit: Fit) -> Result<()> {
+        let file = &mut self.files[index];
+        let place = Place {
+            settings,
+            store: &self.store,
+            stop: &self.stop,
+            topic_partition: &self.topic_partition,
+        };
+        if settings.key_format.is_some() && record.record.key.is_null() {
+            return Err(Error::data(format!("Key cannot be null for SinkRecord: {}", describe(record))));
+        }
+        if settings.header_format.is_some() && record.record.headers.is_empty() {
+            return Err(Error::data(format!("Headers cannot be null for SinkRecord: {}", describe(record))));
+        }
+        if !record.record.value.is_null() {
+            match (fit, &file.schema, &record.record.value.schema) {
+                (Fit::Project, Some(to), Some(from)) => {
+                    let value = project(&record.record.value.value, from, to)?;
+                    let projected = SchemaAndValue { schema: Some(Arc::clone(to)), value };
+                    place.write(&settings.format, "", &file.partition, file.start_offset, &mut file.value, &projected)?;
+                }
+                _ => {
+                    let value = &record.record.value;
+                    place.write(&settings.format, "", &file.partition, file.start_offset, &mut file.value, value)?;
+                }
+            }
+            file.is_empty = false;
+        }
+        if let Some(format) = &settings.key_format {
+            let wrapped;
+            let key = match format.needs_record() {
+                true => {
+                    wrapped = wrap("RecordKey", "key", &record.record.key)?;
+                    &wrapped
+                }
+                false => &record.record.key,
+            };
+            place.write(format, ".keys", &file.partition, file.start_offset, &mut file.key, key)?;
+            file.is_empty = false;
+        }
+        if let Some(format) = &settings.header_format {
+            let headers = wrap("RecordHeaders", "headers", &header_list(record)?)?;
+            place.write(format, ".headers", &file.partition, file.start_offset, &mut file.headers, &headers)?;
+        }
+        Ok(())
+    }
+
+    /// Commits all open files: closes them and sends them on their way. What goes wrong is met
+    /// again in [`Self::settle`].
+    fn rotate(&mut self) {
+        self.settings.rules.committed(&mut self.state);
+        let files = std::mem::take(&mut self.files);
+        self.by_partition.clear();
+        let Some(start_offset) = files.iter().map(|file| file.start_offset).min() else { return };
+        let mut group = Committing {
+            uploads: VecDeque::new(),
+            broken: None,
+            start_offset,
+            next_offset: self.next_offset,
+        };
+        for file in files {
+            for writer in [file.value, file.key, file.headers].into_iter().flatten() {
+                match writer.close().and_then(ObjectWriter::finish) {
+                    Ok(upload) => group.uploads.push_back(upload),
+                    Err(error) => group.broken = group.broken.or(Some(error)),
+                }
+            }
+        }
+        self.committing.push_back(group);
+    }
+
+    /// Looks after the uploads; `wait` until they have ended or the time is over.
+    ///
+    /// # Errors
+    /// An upload failed for good.
+    pub(crate) fn settle(&mut self, wait: Option<Duration>) -> Result<Progress> {
+        let deadline = wait.map(|wait| std::time::Instant::now() + wait);
+        while let Some(group) = self.committing.front_mut() {
+            while let Some(upload) = group.uploads.front() {
+                while !upload.is_finished() {
+                    if deadline.is_none_or(|deadline| std::time::Instant::now() >= deadline) {
+                        return Ok(Progress::Fine);
+                    }
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                let Some(upload) = group.uploads.pop_front() else { break };
+                if let Err(error) = upload.wait() {
+                    group.broken = Some(error);
+                }
+            }
+            if let Some(error) = group.broken.take() {
+                if !error.is_retriable() {
+                    // Stays at the head, so that nothing after it becomes durable.
+                    group.broken = Some(Error::fatal("an upload failed before"));
+                    return Err(error);
+                }
+                tracing::warn!(
+                    partition = %self.topic_partition,
+                    error = %Chain(&error),
+                    "an upload failed; its records are read again"
+                );
+                return Ok(Progress::Rewind(self.rewind()));
+            }
+            self.durable = Some(Durable { next_offset: group.next_offset });
+            self.committing.pop_front();
+        }
+        Ok(Progress::Fine)
+    }
+
+    /// Gives up everything that is not durable; answers from where it has to be read again.
+    pub(crate) fn rewind(&mut self) -> i64 {
+        let closed = self.committing.iter().map(|group| group.start_offset);
+        let open = self.files.iter().map(|file| file.start_offset);
+        let offset = closed.chain(open).min().unwrap_or(self.next_offset);
+        // Uploads of the same names follow: these have to be over first.
+        for upload in std::mem::take(&mut self.committing).into_iter().flat_map(|group| group.uploads) {
+            if let Err(error) = upload.wait() {
+                tracing::debug!(error = %Chain(&error), "a given up upload failed, too");
+            }
+        }
+        self.files.clear();
+        self.by_partition.clear();
+        self.state = State::default();
+        offset
+    }
+
+    /// What became durable since this was asked last.
+    pub(crate) fn take_durable(&mut self) -> Option<Durable> {
+        self.durable.take()
+    }
+}
+
+/// Where objects are opened.
+struct Place<'a> {
+    settings: &'a Settings,
+    store: &'a Arc<Store>,
+    stop: &'a StopSignal,
+    topic_partition: &'a TopicPartition,
+}
+
+impl Place<'_> {
+    /// Writes to a file's object, opening it first where it is not.
+    fn write(
+        &self,
+        format: &Arc<dyn Format>,
+        view: &str,
+        partition: &str,
+        start_offset: i64,
+        writer: &mut Option<Box<dyn RecordWriter>>,
+        data: &SchemaAndValue,
+    ) -> Result<()> {
+        if let Some(writer) = writer {
+            return writer.write(data);
+        }
+        let extension = format!("{view}{}", format.extension());
+        let key = self.settings.keys.key(
+            &self.topic_partition.topic,
+            partition,
+            self.topic_partition.partition,
+            start_offset,
+            &extension,
+        );
+        if view.is_empty() && key.contains(&*self.settings.tombstone) {
+            // Confluent's sink takes such a name for a tombstone's, whatever the record is.
+            return Err(Error::fatal(format!(
+                "Value writer not configured for SinkRecord: fileName: {key}, tombstonePartition: {}",
+                self.settings.tombstone
+            )));
+        }
+        let mut opened = format.open(data, ObjectWriter::new(self.store, self.stop, key)?)?;
+        opened.write(data)?;
+        *writer = Some(opened);
+        Ok(())
+    }
+}
+
+fn takes_null(settings: &Settings, record: &SinkRecord, report: Report<'_>) -> Result<bool> {
+    match settings.null_values {
+        NullValues::Write => Ok(true),
+        NullValues::Fail => Err(Error::fatal(
+            "Null valued records are not writeable with current behavior.on.null.values 'settings.",
+        )),
+        NullValues::Ignore => {
+            tracing::debug!(record = describe(record), "passing over a record without a value");
+            if settings.report_null_values {
+                // Without a dead letter queue an ignored record is nobody's business.
+                let reported = report(record, Error::data("Skipping null value record."));
+                if let Err(error) = reported
+                    && error.kind() != ErrorKind::Data
+                {
+                    return Err(error);
+                }
+            }
+            Ok(false)
+        }
+    }
+}
+
+/// A bad record goes to the dead letter queue, or fails the task.
+fn tolerate(record: &SinkRecord, error: Error, report: Report<'_>) -> Result<()> {
+    match error.kind() {
+        ErrorKind::Data => report(record, error),
+        _ => Err(error),
+    }
+}
+
+fn describe(record: &SinkRecord) -> String {
+    format!(
+        "SinkRecord{{kafkaOffset={}, topic='{}', kafkaPartition={}}} ",
+        record.offset,
+        record.record.topic,
+        record.record.partition.unwrap_or(record.original_partition)
+    )
+}
+
+/// A record of one field, for formats that write records only.
+fn wrap(name: &'static str, field: &'static str, data: &SchemaAndValue) -> Result<SchemaAndValue> {
+    let Some(schema) = &data.schema else {
+        return Err(Error::fatal(format!("{name}: a field needs a schema; the {field} has none")));
+    };
+    let schema = Schema::structure().name(name).field(field, Arc::clone(schema)).build();
+    let value = Value::Struct(Struct::new(Arc::clone(&schema), vec![data.value.clone()]));
+    Ok(SchemaAndValue { schema: Some(schema), value })
+}
+
+/// The headers as a list of keys and texts.
+fn header_list(record: &SinkRecord) -> Result<SchemaAndValue> {
+    let entry = Schema::structure()
+        .field("key", Schema::string().build())
+        .field("value", Schema::string().build())
+        .build();
+    let items = record.record.headers.iter().map(|header| {
+        let text = match &header.value.value {
+            Value::String(text) => text.clone(),
+            Value::Null => {
+                return Err(Error::data(
+                    "Invalid value: null used for required field: \"value\", schema type: STRING",
+                ));
+            }
+            other => header_text(other)?.into(),
+        };
+        Ok(Value::Struct(Struct::new(
+            Arc::clone(&entry),
+            vec![Value::String(header.key.clone()), Value::String(text)],
+        )))
+    });
+    let items = items.collect::<Result<_>>()?;
+    Ok(SchemaAndValue {
+        schema: Some(Schema::array(Arc::clone(&entry)).build()),
+        value: Value::Array(items),
+    })
+}
+
+/// A header's value as text: numbers and flags as Java prints them, anything else as JSON.
+fn header_text(value: &Value) -> Result<String> {
+    let mut out = Vec::new();
+    match value {
+        Value::Float64(number) => return Ok(connect_api::java::double_to_string(*number)),
+        Value::Float32(number) => return Ok(connect_api::java::float_to_string(*number)),
+        other => connect_api::data::json::write_schemaless(other, &mut out)?,
+    }
+    String::from_utf8(out).map_err(|error| Error::data("a header is no text").with_source(error))
+}

@@ -1,0 +1,290 @@
+//! The options as a task uses them: typed, combined, with the environment's share. Connects to nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use avro_data::Options as AvroOptions;
+use connect_api::config::Config;
+use connect_api::data::json::DecimalFormat;
+use connect_api::{Error, Props, Result};
+
+use crate::compatibility::Compatibility;
+use crate::config::{definition, invalid};
+use crate::connector::with_storage_class;
+use crate::format::{self, Format, FormatSettings};
+use crate::object_key::ObjectKeys;
+use crate::partitioner::zone::Zone;
+use crate::partitioner::{Affix, Partitioner, PartitionerSettings};
+use crate::rotation::Rules;
+use crate::storage::{Encryption, StoreSettings};
+
+/// `behavior.on.null.values`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NullValues {
+    /// The record is passed over.
+    Ignore,
+    /// The task fails.
+    Fail,
+    /// Its key is written.
+    Write,
+}
+
+/// Everything that a task's writers share.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) keys: ObjectKeys,
+    pub(crate) format: Arc<dyn Format>,
+    /// The format of keys, where they are stored.
+    pub(crate) key_format: Option<Arc<dyn Format>>,
+    /// The format of headers, where they are stored.
+    pub(crate) header_format: Option<Arc<dyn Format>>,
+    pub(crate) partitioner: Partitioner,
+    pub(crate) rules: Rules,
+    pub(crate) compatibility: Compatibility,
+    pub(crate) null_values: NullValues,
+    pub(crate) report_null_values: bool,
+    pub(crate) tombstone: Arc<str>,
+    pub(crate) retry_backoff: Duration,
+    pub(crate) max_open_files: Option<usize>,
+    pub(crate) store: StoreSettings,
+}
+
+impl Settings {
+    /// # Errors
+    /// Kind Config: an option is wrong, or asks for what this sink does not do.
+    pub(crate) fn new(props: &Props) -> Result<Self> {
+        let config = definition().parse(&with_storage_class(props))?;
+        refuse_unsupported(&config)?;
+        let formats = format_settings(&config);
+        let null_values = match config.string("behavior.on.null.values").to_ascii_lowercase().as_str() {
+            "ignore" => NullValues::Ignore,
+            "write" => NullValues::Write,
+            _ => NullValues::Fail,
+        };
+        let side_format = |what: &str| -> Result<Option<Arc<dyn Format>>> {
+            if !config.bool(&format!("store.kafka.{what}")) {
+                return Ok(None);
+            }
+            let option = format!("{what}.format.class");
+            format::make(&option, config.string(&option), &formats).map(Some)
+        };
+        let tombstone: Arc<str> = config.string("tombstone.encoded.partition").into();
+        let written_tombstone = (null_values == NullValues::Write).then(|| Arc::clone(&tombstone));
+        let partitioner = Partitioner::new(&partitioner_settings(&config, written_tombstone.clone()))?;
+        let rules = rules(&config, partitioner.is_time_based(), written_tombstone)?;
+        Ok(Self {
+            keys: ObjectKeys {
+                topics_dir: config.string("topics.dir").to_owned(),
+                directory_delim: config.string("directory.delim").to_owned(),
+                file_delim: config.string("file.delim").to_owned(),
+                pad_width: usize::try_from(config.int("filename.offset.zero.pad.width")).unwrap_or(0),
+            },
+            format: format::make("format.class", config.string("format.class"), &formats)?,
+            key_format: side_format("keys")?,
+            header_format: side_format("headers")?,
+            partitioner,
+            rules,
+            compatibility: Compatibility::parse(config.string("schema.compatibility")),
+            null_values,
+            report_null_values: config.bool("report.null.values.to.dlq"),
+            tombstone,
+            retry_backoff: millis(&config, "retry.backoff.ms"),
+            max_open_files: usize::try_from(config.int("partitioner.max.open.files")).ok(),
+            store: store_settings(&config)?,
+        })
+    }
+}
+
+fn millis(config: &Config, key: &str) -> Duration {
+    Duration::from_millis(u64::try_from(config.int(key)).unwrap_or(0))
+}
+
+/// What Confluent's sink does and this one does not yet: refused, since passing over it would
+/// write other objects than were asked for.
+fn refuse_unsupported(config: &Config) -> Result<()> {
+    let refuse = |key: &str, what: &str| {
+        Err(Error::config(format!("{key}: {what} is not supported; leave the option out")))
+    };
+    if config.int("filename.offset.zero.pad.width") == 0 {
+        return Err(Error::fatal(
+            "filename.offset.zero.pad.width: a width of 0 is no format, Flags = '0'",
+        ));
+    }
+    if config.int("s3.part.retries") == 0 {
+        return Err(Error::config("s3.part.retries: maxAttempts must be positive"));
+    }
+    if config.string_opt("s3.acl.canned").is_some_and(|acl| !acl.is_empty()) {
+        return refuse("s3.acl.canned", "a canned ACL");
+    }
+    if config.bool("s3.object.tagging") {
+        return refuse("s3.object.tagging", "tagging objects");
+    }
+    if config.string("s3.credentials.provider.class").ends_with("AwsAssumeRoleCredentialsProvider") {
+        return refuse("s3.credentials.provider.class", "assuming a role by this provider");
+    }
+    Ok(())
+}
+
+fn format_settings(config: &Config) -> FormatSettings {
+    let gzip = (config.string("s3.compression.type") == "gzip").then(|| {
+        // zlib's -1 is its level 6.
+        u32::try_from(config.int("s3.compression.level")).unwrap_or(6)
+    });
+    // Taken as it was written: a separator may be white space.
+    let separator = config.originals().get("format.bytearray.separator");
+    FormatSettings {
+        gzip,
+        decimal_format: match config.string("json.decimal.format").eq_ignore_ascii_case("numeric") {
+            true => DecimalFormat::Numeric,
+            false => DecimalFormat::Base64,
+        },
+        schema_cache_size: usize::try_from(config.int("schemas.cache.config")).unwrap_or(1).max(1),
+        parquet_codec: config.string("parquet.codec").to_owned(),
+        byte_array_extension: config.string("format.bytearray.extension").to_owned(),
+        byte_array_separator: separator.map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec()),
+        avro: AvroOptions {
+            connect_meta_data: config.bool("connect.meta.data"),
+            enhanced_schema_support: config.bool("enhanced.avro.schema.support"),
+            allow_optional_map_keys: config.bool("allow.optional.map.keys"),
+        },
+    }
+}
+
+fn partitioner_settings(config: &Config, tombstone: Option<Arc<str>>) -> PartitionerSettings {
+    let text = |key: &str| config.string(key).to_owned();
+    PartitionerSettings {
+        class: text("partitioner.class"),
+        field_names: config.list("partition.field.name").to_vec(),
+        duration_ms: config.int("partition.duration.ms"),
+        path_format: text("path.format"),
+        locale: text("locale"),
+        timezone: text("timezone"),
+        timestamp_extractor: text("timestamp.extractor"),
+        timestamp_field: text("timestamp.field"),
+        directory_delim: text("directory.delim"),
+        affix: match config.string("s3.schema.partition.affix.type") {
+            "PREFIX" => Affix::Prefix,
+            "SUFFIX" => Affix::Suffix,
+            _ => Affix::None,
+        },
+        tombstone,
+    }
+}
+
+fn rules(config: &Config, is_time_based: bool, tombstone: Option<Arc<str>>) -> Result<Rules> {
+    let interval = config.int("rotate.interval.ms");
+    if interval > 0 && !is_time_based {
+        tracing::warn!("rotate.interval.ms has no effect without a time-based partitioner");
+    }
+    let scheduled = config.int("rotate.schedule.interval.ms");
+    let schedule = match scheduled > 0 {
+        true => Some((scheduled, schedule_zone(config.string("timezone"))?)),
+        false => None,
+    };
+    Ok(Rules {
+        flush_size: config.int("flush.size"),
+        interval_ms: (interval > 0 && is_time_based).then_some(interval),
+        on_partition_change: config.bool("rotate.file.on.partition.change"),
+        schedule,
+        tombstone,
+    })
+}
+
+/// The zone of scheduled rotation.
+///
+/// # Errors
+/// Kind Config: there is none.
+pub(crate) fn schedule_zone(timezone: &str) -> Result<Zone> {
+    if timezone.is_empty() {
+        return Err(Error::config(invalid(
+            "timezone",
+            timezone,
+            "timezone configuration must be set when using rotate.schedule.interval.ms",
+        )));
+    }
+    Zone::parse(timezone).map_err(|why| Error::config(invalid("timezone", timezone, &why)))
+}
+
+fn store_settings(config: &Config) -> Result<StoreSettings> {
+    let key = config.string("aws.access.key.id").to_owned();
+    let secret = config.string_opt("aws.secret.access.key").unwrap_or_default().to_owned();
+    let customer_key = config.string_opt("s3.sse.customer.key").unwrap_or_default();
+    let kms_key = config.string("s3.sse.kms.key.id");
+    // The combinations that Confluent's sink sends; others are the bucket's own default there, too.
+    let encryption = match config.string("s3.ssea.name") {
+        "AES256" if !customer_key.is_empty() => Encryption::Customer(customer_key.to_owned()),
+        "AES256" => Encryption::S3,
+        "aws:kms" if !kms_key.trim().is_empty() => Encryption::Kms(kms_key.to_owned()),
+        _ => Encryption::BucketDefault,
+    };
+    Ok(StoreSettings {
+        bucket: config.string("s3.bucket.name").to_owned(),
+        region: config.string("s3.region").to_owned(),
+        endpoint: endpoint(config.string_opt("store.url").unwrap_or_default())?,
+        path_style: config.bool("s3.path.style.access.enabled"),
+        accelerate: config.bool("s3.wan.mode"),
+        static_credentials: (!key.is_empty() && !secret.is_empty()).then_some((key, secret)),
+        part_size: usize::try_from(config.int("s3.part.size")).unwrap_or(usize::MAX),
+        attempts: usize::try_from(config.int("s3.part.retries")).unwrap_or(1),
+        backoff: millis(config, "s3.retry.backoff.ms"),
+        encryption,
+        proxy: proxy(config)?,
+        sign_payload: config.bool("s3.send.digest"),
+    })
+}
+
+/// `store.url`, else what AWS's clients read from the environment, else the region's own.
+fn endpoint(store_url: &str) -> Result<Option<String>> {
+    let from_environment = || {
+        ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+    };
+    let given = Some(store_url.to_owned()).filter(|url| !url.trim().is_empty());
+    let Some(url) = given.or_else(from_environment) else { return Ok(None) };
+    let url = url.trim().trim_end_matches('/').to_owned();
+    if url.contains("://") {
+        return match url.starts_with("http://") || url.starts_with("https://") {
+            true => Ok(Some(url)),
+            false => Err(Error::config(format!("store.url: {url} is neither http nor https"))),
+        };
+    }
+    match url.contains(':') {
+        true => Err(Error::config(format!(
+            "store.url: Illegal character in scheme name at index 0: {url}; write http:// or https:// before the host"
+        ))),
+        false => Ok(Some(format!("https://{url}"))),
+    }
+}
+
+fn proxy(config: &Config) -> Result<Option<String>> {
+    let url = config.string("s3.proxy.url").trim();
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    if !matches!(scheme, "http" | "https") {
+        return Err(Error::config(format!("s3.proxy.url: unknown protocol: {scheme}")));
+    }
+    let user = config.string_opt("s3.proxy.user").filter(|user| !user.is_empty());
+    Ok(Some(match user {
+        Some(user) => {
+            let password = config.string_opt("s3.proxy.password").unwrap_or_default();
+            let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+            format!("{scheme}://{user}:{password}@{host}")
+        }
+        None => url.to_owned(),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_needs_a_scheme_where_it_has_a_port() {
+        assert_eq!(endpoint("http://127.0.0.1:9000/").expect("fine").as_deref(), Some("http://127.0.0.1:9000"));
+        assert_eq!(endpoint("minio.local").expect("fine").as_deref(), Some("https://minio.local"));
+        endpoint("127.0.0.1:29000").expect_err("no scheme");
+    }
+}
