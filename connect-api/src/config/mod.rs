@@ -346,15 +346,13 @@ impl ConfigDef {
                         "Missing required configuration \"{}\" which has no default value.",
                         key.name
                     ));
-                    problems.insert(key.name.clone(), found);
-                    values.insert(key.name.clone(), None);
-                    continue;
+                    None
                 }
             };
             let value = given.and_then(|text| {
                 Parsed::parse(&key.name, key.kind, text).map_err(|why| found.push(why)).ok()
             });
-            // As in Java, also on the null that a failed parse leaves.
+            // As in Java, also on the null that a missing value or a failed parse leaves.
             if let Some(Err(why)) =
                 key.validator.as_ref().map(|validator| validator(&key.name, value.as_ref()))
             {

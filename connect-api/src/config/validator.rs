@@ -92,7 +92,8 @@ pub fn non_empty() -> Validator {
 /// Neither empty nor with control characters (`NonEmptyStringWithoutControlChars`).
 pub fn non_empty_without_control() -> Validator {
     Arc::new(|name, value| match value {
-        None => Err(invalid(name, "null", "entry must be non null")),
+        // A missing name is told by the key being required.
+        None => Ok(()),
         Some(Parsed::String(text)) if text.is_empty() => {
             Err(invalid(name, "", "String may not be empty"))
         }

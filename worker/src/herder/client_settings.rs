@@ -1,0 +1,197 @@
+//! The settings of Java's Kafka clients that a connector may override: name, type, default,
+//! importance. Only what validate shows of them; what they do is the Kafka client's business.
+//!
+//! Facts of `ProducerConfig`, `ConsumerConfig` and `AdminClientConfig` of Kafka 4.3.1.
+
+use connect_api::config::Importance::{self, High, Low, Medium};
+use connect_api::config::Type::{self, Boolean, Class, Double, Int, List, Long, Password, Short, String};
+
+/// The default of a setting.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fallback {
+    /// There is none.
+    Required,
+    /// Java's null.
+    Null,
+    /// This text.
+    Is(&'static str),
+}
+use Fallback::{Is, Null, Required};
+
+/// Name, type, default, importance.
+pub(super) type Setting = (&'static str, Type, Fallback, Importance);
+
+/// A setting of one of the clients.
+pub(super) fn find(own: &'static [Setting], name: &str) -> Option<&'static Setting> {
+    own.iter().chain(SHARED).find(|setting| setting.0 == name)
+}
+
+/// Settings that all three have.
+const SHARED: &[Setting] = &[
+    ("client.dns.lookup", String, Is("use_all_dns_ips"), Medium),
+    ("config.providers", List, Is(""), Low),
+    ("metadata.max.age.ms", Long, Is("300000"), Low),
+    ("metadata.recovery.rebootstrap.trigger.ms", Long, Is("300000"), Low),
+    ("metadata.recovery.strategy", String, Is("rebootstrap"), Low),
+    ("metric.reporters", List, Is("org.apache.kafka.common.metrics.JmxReporter"), Low),
+    ("metrics.num.samples", Int, Is("2"), Low),
+    ("metrics.recording.level", String, Is("INFO"), Low),
+    ("metrics.sample.window.ms", Long, Is("30000"), Low),
+    ("reconnect.backoff.max.ms", Long, Is("1000"), Low),
+    ("reconnect.backoff.ms", Long, Is("50"), Low),
+    ("request.timeout.ms", Int, Is("30000"), Medium),
+    ("retry.backoff.max.ms", Long, Is("1000"), Low),
+    ("retry.backoff.ms", Long, Is("100"), Low),
+    ("sasl.client.callback.handler.class", Class, Null, Medium),
+    ("sasl.jaas.config", Password, Null, Medium),
+    ("sasl.kerberos.kinit.cmd", String, Is("/usr/bin/kinit"), Low),
+    ("sasl.kerberos.min.time.before.relogin", Long, Is("60000"), Low),
+    ("sasl.kerberos.service.name", String, Null, Medium),
+    ("sasl.kerberos.ticket.renew.jitter", Double, Is("0.05"), Low),
+    ("sasl.kerberos.ticket.renew.window.factor", Double, Is("0.8"), Low),
+    ("sasl.login.callback.handler.class", Class, Null, Medium),
+    ("sasl.login.class", Class, Null, Medium),
+    ("sasl.login.connect.timeout.ms", Int, Null, Low),
+    ("sasl.login.read.timeout.ms", Int, Null, Low),
+    ("sasl.login.refresh.buffer.seconds", Short, Is("300"), Low),
+    ("sasl.login.refresh.min.period.seconds", Short, Is("60"), Low),
+    ("sasl.login.refresh.window.factor", Double, Is("0.8"), Low),
+    ("sasl.login.refresh.window.jitter", Double, Is("0.05"), Low),
+    ("sasl.login.retry.backoff.max.ms", Long, Is("10000"), Low),
+    ("sasl.login.retry.backoff.ms", Long, Is("100"), Low),
+    ("sasl.mechanism", String, Is("GSSAPI"), Medium),
+    ("sasl.oauthbearer.assertion.algorithm", String, Is("RS256"), Medium),
+    ("sasl.oauthbearer.assertion.claim.aud", String, Null, Medium),
+    ("sasl.oauthbearer.assertion.claim.exp.seconds", Int, Is("300"), Low),
+    ("sasl.oauthbearer.assertion.claim.iss", String, Null, Medium),
+    ("sasl.oauthbearer.assertion.claim.jti.include", Boolean, Is("false"), Medium),
+    ("sasl.oauthbearer.assertion.claim.nbf.seconds", Int, Is("60"), Low),
+    ("sasl.oauthbearer.assertion.claim.sub", String, Null, Medium),
+    ("sasl.oauthbearer.assertion.file", String, Null, Medium),
+    ("sasl.oauthbearer.assertion.private.key.file", String, Null, Medium),
+    ("sasl.oauthbearer.assertion.private.key.passphrase", Password, Null, Medium),
+    ("sasl.oauthbearer.assertion.template.file", String, Null, Medium),
+    ("sasl.oauthbearer.client.credentials.client.id", String, Null, Medium),
+    ("sasl.oauthbearer.client.credentials.client.secret", Password, Null, Medium),
+    ("sasl.oauthbearer.clock.skew.seconds", Int, Is("30"), Low),
+    ("sasl.oauthbearer.expected.audience", List, Is(""), High),
+    ("sasl.oauthbearer.expected.issuer", String, Null, High),
+    ("sasl.oauthbearer.header.urlencode", Boolean, Is("false"), Low),
+    ("sasl.oauthbearer.jwks.endpoint.refresh.ms", Long, Is("3600000"), Low),
+    ("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Long, Is("10000"), Low),
+    ("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", Long, Is("100"), Low),
+    ("sasl.oauthbearer.jwks.endpoint.url", String, Null, Medium),
+    ("sasl.oauthbearer.jwt.retriever.class", Class, Is("org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever"), Medium),
+    ("sasl.oauthbearer.jwt.validator.class", Class, Is("org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator"), Medium),
+    ("sasl.oauthbearer.scope", String, Null, Medium),
+    ("sasl.oauthbearer.scope.claim.name", String, Is("scope"), Low),
+    ("sasl.oauthbearer.sub.claim.name", String, Is("sub"), Low),
+    ("sasl.oauthbearer.token.endpoint.url", String, Null, Medium),
+    ("security.protocol", String, Is("PLAINTEXT"), Medium),
+    ("security.providers", String, Null, Low),
+    ("send.buffer.bytes", Int, Is("131072"), Medium),
+    ("socket.connection.setup.timeout.max.ms", Long, Is("30000"), Medium),
+    ("socket.connection.setup.timeout.ms", Long, Is("10000"), Medium),
+    ("ssl.cipher.suites", List, Is(""), Low),
+    ("ssl.enabled.protocols", List, Is("TLSv1.2,TLSv1.3"), Medium),
+    ("ssl.endpoint.identification.algorithm", String, Is("https"), Low),
+    ("ssl.engine.factory.class", Class, Null, Low),
+    ("ssl.key.password", Password, Null, High),
+    ("ssl.keymanager.algorithm", String, Is("SunX509"), Low),
+    ("ssl.keystore.certificate.chain", Password, Null, High),
+    ("ssl.keystore.key", Password, Null, High),
+    ("ssl.keystore.location", String, Null, High),
+    ("ssl.keystore.password", Password, Null, High),
+    ("ssl.keystore.type", String, Is("JKS"), Medium),
+    ("ssl.protocol", String, Is("TLSv1.3"), Medium),
+    ("ssl.provider", String, Null, Medium),
+    ("ssl.secure.random.implementation", String, Null, Low),
+    ("ssl.trustmanager.algorithm", String, Is("PKIX"), Low),
+    ("ssl.truststore.certificates", Password, Null, High),
+    ("ssl.truststore.location", String, Null, High),
+    ("ssl.truststore.password", Password, Null, High),
+    ("ssl.truststore.type", String, Is("JKS"), Medium),
+];
+
+/// Further settings of the producer.
+pub(super) const PRODUCER: &[Setting] = &[
+    ("acks", String, Is("all"), Low),
+    ("batch.size", Int, Is("16384"), Medium),
+    ("bootstrap.servers", List, Required, High),
+    ("buffer.memory", Long, Is("33554432"), High),
+    ("client.id", String, Is(""), Medium),
+    ("compression.gzip.level", Int, Is("-1"), Medium),
+    ("compression.lz4.level", Int, Is("9"), Medium),
+    ("compression.type", String, Is("none"), High),
+    ("compression.zstd.level", Int, Is("3"), Medium),
+    ("connections.max.idle.ms", Long, Is("540000"), Medium),
+    ("delivery.timeout.ms", Int, Is("120000"), Medium),
+    ("enable.idempotence", Boolean, Is("true"), Low),
+    ("enable.metrics.push", Boolean, Is("true"), Low),
+    ("interceptor.classes", List, Is(""), Low),
+    ("key.serializer", Class, Required, High),
+    ("linger.ms", Long, Is("5"), Medium),
+    ("max.block.ms", Long, Is("60000"), Medium),
+    ("max.in.flight.requests.per.connection", Int, Is("5"), Low),
+    ("max.request.size", Int, Is("1048576"), Medium),
+    ("metadata.max.idle.ms", Long, Is("300000"), Low),
+    ("partitioner.adaptive.partitioning.enable", Boolean, Is("true"), Low),
+    ("partitioner.availability.timeout.ms", Long, Is("0"), Low),
+    ("partitioner.class", Class, Null, Medium),
+    ("partitioner.ignore.keys", Boolean, Is("false"), Medium),
+    ("receive.buffer.bytes", Int, Is("32768"), Medium),
+    ("retries", Int, Is("2147483647"), High),
+    ("transaction.timeout.ms", Int, Is("60000"), Low),
+    ("transaction.two.phase.commit.enable", Boolean, Is("false"), Low),
+    ("transactional.id", String, Null, Low),
+    ("value.serializer", Class, Required, High),
+];
+
+/// Further settings of the consumer.
+pub(super) const CONSUMER: &[Setting] = &[
+    ("allow.auto.create.topics", Boolean, Is("true"), Medium),
+    ("auto.commit.interval.ms", Int, Is("5000"), Low),
+    ("auto.offset.reset", String, Is("latest"), Medium),
+    ("bootstrap.servers", List, Required, High),
+    ("check.crcs", Boolean, Is("true"), Low),
+    ("client.id", String, Is(""), Low),
+    ("client.rack", String, Is(""), Low),
+    ("connections.max.idle.ms", Long, Is("540000"), Medium),
+    ("default.api.timeout.ms", Int, Is("60000"), Medium),
+    ("enable.auto.commit", Boolean, Is("true"), Medium),
+    ("enable.metrics.push", Boolean, Is("true"), Low),
+    ("exclude.internal.topics", Boolean, Is("true"), Medium),
+    ("fetch.max.bytes", Int, Is("52428800"), Medium),
+    ("fetch.max.wait.ms", Int, Is("500"), Low),
+    ("fetch.min.bytes", Int, Is("1"), High),
+    ("group.id", String, Null, High),
+    ("group.instance.id", String, Null, Medium),
+    ("group.protocol", String, Is("classic"), High),
+    ("group.remote.assignor", String, Null, Medium),
+    ("heartbeat.interval.ms", Int, Is("3000"), High),
+    ("interceptor.classes", List, Is(""), Low),
+    ("internal.throw.on.fetch.stable.offset.unsupported", Boolean, Is("false"), Low),
+    ("isolation.level", String, Is("read_uncommitted"), Medium),
+    ("key.deserializer", Class, Required, High),
+    ("max.partition.fetch.bytes", Int, Is("1048576"), High),
+    ("max.poll.interval.ms", Int, Is("300000"), Medium),
+    ("max.poll.records", Int, Is("500"), Medium),
+    ("partition.assignment.strategy", List, Is("class org.apache.kafka.clients.consumer.RangeAssignor,class org.apache.kafka.clients.consumer.CooperativeStickyAssignor"), Medium),
+    ("receive.buffer.bytes", Int, Is("65536"), Medium),
+    ("session.timeout.ms", Int, Is("45000"), High),
+    ("share.acknowledgement.mode", String, Is("implicit"), Medium),
+    ("share.acquire.mode", String, Is("BATCH_OPTIMIZED"), Medium),
+    ("value.deserializer", Class, Required, High),
+];
+
+/// Further settings of the admin client.
+pub(super) const ADMIN: &[Setting] = &[
+    ("bootstrap.controllers", List, Is(""), High),
+    ("bootstrap.servers", List, Is(""), High),
+    ("client.id", String, Is(""), Medium),
+    ("connections.max.idle.ms", Long, Is("300000"), Medium),
+    ("default.api.timeout.ms", Int, Is("60000"), Medium),
+    ("enable.metrics.push", Boolean, Is("false"), Low),
+    ("receive.buffer.bytes", Int, Is("65536"), Medium),
+    ("retries", Int, Is("2147483647"), Low),
+];

@@ -1,0 +1,127 @@
+//! The `ferroconnect` command: reads arguments, properties and environment, and runs a worker.
+//!
+//! The only file that names the list of connectors. Answers for `connect-distributed.sh` and
+//! `connect-standalone.sh`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use connect_api::error::Chain;
+use connect_api::java::parse_properties;
+use connect_api::Props;
+use tokio::signal::unix::{SignalKind, signal};
+use worker::run::{Command, Failure};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str = "\
+Ferroconnect, a Kafka Connect worker
+
+usage: ferroconnect distributed [worker.properties]
+       ferroconnect standalone worker.properties [connector.json|connector.properties ...]
+       ferroconnect --version | --help
+
+Without a file a distributed worker takes everything from the environment: CONNECT_BOOTSTRAP_SERVERS
+is bootstrap.servers, and so on; `__` stands for `_`, `___` for `-`.
+Logging: CONNECT_LOG4J_ROOT_LOGLEVEL, CONNECT_LOG4J_LOGGERS, or FERROCONNECT_LOG=info,worker=debug.
+";
+
+/// Threads for REST and the herder: they wait more than they work.
+const REST_THREADS: usize = 2;
+/// Threads for the I/O of plugins, whose records have threads of their own.
+const PLUGIN_THREADS: usize = 2;
+
+fn main() -> ExitCode {
+    let environment: Vec<(String, String)> = std::env::vars().collect();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (standalone, file, connectors) = match words.as_slice() {
+        ["--version" | "-V" | "version"] => {
+            say(&format!("ferroconnect {} (Kafka Connect {})\n", env!("CARGO_PKG_VERSION"), worker::KAFKA_VERSION));
+            return ExitCode::SUCCESS;
+        }
+        ["--help" | "-h" | "help"] => {
+            say(USAGE);
+            return ExitCode::SUCCESS;
+        }
+        ["distributed" | "start"] => (false, None, Vec::new()),
+        ["distributed", file] => (false, Some(*file), Vec::new()),
+        ["standalone", file, connectors @ ..] => {
+            (true, Some(*file), connectors.iter().map(PathBuf::from).collect())
+        }
+        _ => {
+            complain(USAGE);
+            return ExitCode::from(1);
+        }
+    };
+    let filter = worker::environment::log_filter(&environment);
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_ansi(false)
+        .init();
+    let props = match file.map_or_else(|| Ok(Props::new()), |file| read_properties(Path::new(file))) {
+        Ok(props) => worker::environment::complete(props, file.is_some(), &environment),
+        Err(error) => return fail(&Failure::Setup(error)),
+    };
+    match run(Command { props, standalone, connectors }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = |name: &str, threads| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name(name)
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                Failure::Setup(connect_api::Error::fatal("starting the async runtime").with_source(error))
+            })
+    };
+    let plugins = runtime("plugin-io", PLUGIN_THREADS)?;
+    let rest = runtime("rest", REST_THREADS)?;
+    let outcome =
+        rest.block_on(worker::run::run(command, connectors::PLUGINS, plugins.handle().clone(), told_to_stop()));
+    // Whatever still blocks has had its time while the herder stopped.
+    plugins.shutdown_background();
+    rest.shutdown_background();
+    outcome
+}
+
+/// Completes on SIGTERM or SIGINT.
+async fn told_to_stop() {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals cannot be heard: the worker stops only by being killed");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn read_properties(path: &Path) -> connect_api::Result<Props> {
+    let failed = || format!("reading the worker's properties from {}", path.display());
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| connect_api::Error::config(failed()).with_source(error))?;
+    parse_properties(&text).map_err(|error| connect_api::Error::config(failed()).with_source(error))
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    tracing::error!(error = %Chain(failure), "Stopping due to error");
+    ExitCode::from(failure.exit_code())
+}
+
+#[expect(clippy::print_stdout, reason = "the command line's own answers")]
+fn say(text: &str) {
+    print!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "the command line's own answers")]
+fn complain(text: &str) {
+    eprint!("{text}");
+}

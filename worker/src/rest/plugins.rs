@@ -1,0 +1,150 @@
+//! `/connector-plugins` (`ConnectorPluginsResource`).
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, put};
+use connect_api::config::ConfigDef;
+use connect_api::plugin::{Plugin, PluginKind};
+use serde::Serialize;
+
+use super::body::{Infos, Key};
+use super::{Api, Body, Call, json_body, ok, resource};
+use crate::herder::request::{Answer, Refusal, RequestError};
+use crate::herder::validate::KeyInfo;
+
+pub(super) fn routes() -> Router<Api> {
+    Router::new()
+        .route("/connector-plugins", resource(&["GET"], get(list)))
+        .route("/connector-plugins/{plugin}/config", resource(&["GET"], get(config)))
+        .route("/connector-plugins/{plugin}/config/validate", resource(&["PUT"], put(validate)))
+}
+
+async fn list(call: Call, State(api): State<Api>) -> Response {
+    #[derive(Serialize)]
+    struct PluginInfo {
+        class: &'static str,
+        #[serde(rename = "type")]
+        kind: &'static str,
+        version: &'static str,
+    }
+    let connectors_only = call.flag("connectorsOnly", true);
+    let shown = |plugin: &&&'static Plugin| match plugin.kind() {
+        PluginKind::Sink | PluginKind::Source => true,
+        PluginKind::ConfigProvider => false,
+        _ => !connectors_only,
+    };
+    let infos: Vec<PluginInfo> = api
+        .validator
+        .plugins
+        .all()
+        .iter()
+        .filter(shown)
+        .map(|plugin| PluginInfo {
+            class: plugin.class,
+            kind: plugin.kind().name(),
+            version: plugin.version,
+        })
+        .collect();
+    ok(&infos)
+}
+
+/// The plugin's own options, then those that every connector has.
+async fn config(
+    call: Call,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+) -> Result<Response, RequestError> {
+    let plugins = &api.validator.plugins;
+    let plugin = plugins
+        .any(&name)
+        .ok_or_else(|| RequestError::not_found(format!("Unknown plugin {name}.")))?;
+    check_version(plugin, call.params("version").first())?;
+    let own = (plugin.config)();
+    let framework = match plugin.kind() {
+        PluginKind::Sink | PluginKind::Source => api.validator.framework_options(plugin),
+        PluginKind::ConfigProvider => {
+            return Err(RequestError::bad_request(format!(
+                "Invalid plugin class {name}. Valid types are sink, source, converter, \
+                 header_converter, transformation, predicate."
+            )));
+        }
+        _ => ConfigDef::new(),
+    };
+    let keys: Vec<KeyInfo> = own
+        .keys()
+        .chain(framework.keys().filter(|key| own.key(&key.name).is_none()))
+        .filter(|key| !key.internal)
+        .map(|key| KeyInfo::new(key, ""))
+        .collect();
+    Ok(ok(&keys.iter().map(Key).collect::<Vec<_>>()))
+}
+
+fn check_version(plugin: &Plugin, wanted: Option<&String>) -> Answer<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    if wanted == plugin.version || wanted == "latest" {
+        return Ok(());
+    }
+    Err(RequestError::bad_request(format!(
+        "Plugin {} not found that matches the version range [{wanted},{wanted}], available versions: [{}]",
+        plugin.class, plugin.version
+    )))
+}
+
+async fn validate(
+    _: Call,
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    Body(body): Body,
+) -> Result<Response, RequestError> {
+    let config = json_body::string_map(&body)?.ok_or_else(|| {
+        RequestError::new(
+            Refusal::Failure("java.lang.NullPointerException"),
+            "Cannot invoke \"java.util.Map.get(Object)\" because \"connectorConfig\" is null",
+        )
+    })?;
+    if let Some(class) = config.get("connector.class").and_then(Option::as_deref)
+        && !short(class).ends_with(short(&name))
+    {
+        return Err(RequestError::bad_request(format!(
+            "Included connector type {class} does not match request type {name}"
+        )));
+    }
+    match api.validator.validate(config).await {
+        Ok(infos) => Ok(ok(&Infos(&infos))),
+        Err(error) => Err(with_class(error)),
+    }
+}
+
+/// A class without the suffix that an alias may leave out.
+fn short(class: &str) -> &str {
+    class.strip_suffix("Connector").unwrap_or(class)
+}
+
+/// Whatever fails in validation is a 500 that names the exception's class, as in Java.
+fn with_class(error: RequestError) -> RequestError {
+    let class = match error.refusal {
+        Refusal::BadRequest => "org.apache.kafka.connect.runtime.rest.errors.BadRequestException",
+        Refusal::NotFound => "org.apache.kafka.connect.errors.NotFoundException",
+        Refusal::Failure(class) => class,
+        Refusal::Conflict | Refusal::Forbidden | Refusal::Unavailable => {
+            "org.apache.kafka.connect.errors.ConnectException"
+        }
+    };
+    RequestError::failure(format!("{class}: {}", error.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_validate_name_the_exception() {
+        let error = with_class(RequestError::bad_request("no type"));
+        assert_eq!(
+            error.message,
+            "org.apache.kafka.connect.runtime.rest.errors.BadRequestException: no type"
+        );
+        assert_eq!(super::super::error::status(error.refusal).as_u16(), 500);
+    }
+}
