@@ -5,7 +5,8 @@
 //!     database.user=postgres database.dbname=shop topic.prefix=p plugin.name=pgoutput
 //! ```
 //!
-//! It ends when nothing has come for three seconds. `print=true` prints each record. Offsets are
+//! It ends when nothing has come for three seconds, or for as many as `quiet=10` says. `print=true`
+//! prints each record as JSON, key and value as `JsonConverter` writes them. Offsets are
 //! neither read nor stored, so that each run begins anew.
 #![expect(clippy::print_stdout, reason = "what it is for")]
 
@@ -13,7 +14,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connect_api::context::{PluginContext, StopSignal};
-use connect_api::record::{OffsetMap, SourcePartition};
+use connect_api::data::SchemaAndValue;
+use connect_api::data::json::{JsonOptions, JsonWriter, write_string};
+use connect_api::record::{OffsetMap, Record, SourcePartition};
 use connect_api::source::{OffsetReader, SourceTask, SourceTaskContext};
 use connect_api::{Error, Props, Result};
 use postgres_source::task::PostgresTask;
@@ -32,6 +35,8 @@ fn main() -> Result<()> {
         .filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
         .collect();
     let print = props.shift_remove("print").is_some_and(|value| value == "true");
+    let quiet = props.shift_remove("quiet").and_then(|value| value.parse().ok()).unwrap_or(3);
+    let mut writer = JsonWriter::new(JsonOptions::default());
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Error::fatal("starting the runtime").with_source(error))?;
     let mut task = PostgresTask::new();
@@ -45,7 +50,7 @@ fn main() -> Result<()> {
     task.start(context, &props)?;
     let (mut count, mut first, mut last) = (0_u64, None, Instant::now());
     let mut cpu_at_first = 0.0;
-    while last.elapsed() < Duration::from_secs(3) {
+    while last.elapsed() < Duration::from_secs(quiet) {
         let batch = task.poll()?;
         if batch.records.is_empty() {
             continue;
@@ -58,7 +63,7 @@ fn main() -> Result<()> {
         count += batch.records.len() as u64;
         if print {
             for record in &batch.records {
-                println!("{} {:?} {:?}", record.record.topic, record.record.key.value, record.record.value.value);
+                println!("{}", shown(&record.record, &mut writer)?);
             }
         }
     }
@@ -72,6 +77,28 @@ fn main() -> Result<()> {
     );
     task.stop();
     Ok(())
+}
+
+/// A record as one line.
+fn shown(record: &Record, writer: &mut JsonWriter) -> Result<String> {
+    let mut text = |data: &SchemaAndValue| -> Result<String> {
+        let mut bytes = Vec::new();
+        let some = writer.write(data, &mut bytes)?;
+        Ok(if some { quoted(&String::from_utf8_lossy(&bytes)) } else { "null".to_owned() })
+    };
+    let (key, value) = (text(&record.key)?, text(&record.value)?);
+    let mut headers = Vec::new();
+    for header in &record.headers {
+        headers.push(format!("[{},{}]", quoted(&header.key), text(&header.value)?));
+    }
+    let (topic, headers) = (quoted(&record.topic), headers.join(","));
+    Ok(format!(r#"{{"topic":{topic},"key":{key},"value":{value},"headers":[{headers}]}}"#))
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = Vec::new();
+    write_string(text, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// User and system time of this process so far, by the clock ticks of Linux.

@@ -60,8 +60,8 @@ pub mod task;
 
 use connect_api::plugin::{Make, Plugin};
 
-/// The connector as the worker lists it.
-pub const PLUGIN: Plugin = Plugin {
+/// What this crate carries.
+pub const PLUGINS: &[Plugin] = &[Plugin {
     class: "io.debezium.connector.postgresql.PostgresConnector",
     version: "3.7.0.Final",
     config: config::definition,
@@ -70,4 +70,4 @@ pub const PLUGIN: Plugin = Plugin {
         task_class: "io.debezium.connector.postgresql.PostgresConnectorTask",
         task: || Box::new(task::PostgresTask::new()),
     },
-};
+}];

@@ -86,6 +86,20 @@ pub(super) fn geometry(type_name: &str) -> Option<(SchemaBuilder, Geometry)> {
 type Pair = (f64, f64);
 
 impl Geometry {
+    /// Takes the column's finished schema.
+    pub(super) fn adopt(&mut self, schema: &SchemaRef) {
+        match self {
+            Self::Point(own)
+            | Self::Line(own)
+            | Self::Circle(own, _)
+            | Self::Segment(own)
+            | Self::Box(own)
+            | Self::Path(own)
+            | Self::Polygon(own)
+            | Self::Postgis(own) => *own = Arc::clone(schema),
+        }
+    }
+
     /// The value of a text; none where it is not of this shape.
     pub(super) fn decode(&self, text: &[u8]) -> Option<Value> {
         if let Self::Postgis(schema) = self {
@@ -198,7 +212,8 @@ fn triple(schema: &SchemaRef, numbers: [f64; 3]) -> Value {
 }
 
 fn shape(schema: &SchemaRef, wkb: Vec<u8>, extensions: &[(&'static str, &'static str)]) -> Value {
-    let mut map = ConnectMap::new();
+    // Java's map keeps the order of insertion here; a table of this size happens to give the same.
+    let mut map = ConnectMap::sized_for(2);
     for (key, value) in extensions {
         map.insert(Value::text(key), Value::text(value));
     }

@@ -26,6 +26,8 @@ mod numeric;
 mod temporal;
 mod text;
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
@@ -133,14 +135,12 @@ pub fn plan(
     with_comment: bool,
 ) -> Result<Option<ColumnPlan>, PgError> {
     let resolved = resolve(&column.data_type, column.type_modifier);
-    let Some((mut builder, decoder)) = type_plan(resolved, modes) else {
+    let Some((mut builder, mut decoder)) = type_plan(resolved, modes) else {
         return Ok(None);
     };
     let default = column.default_expression.as_deref().and_then(|expression| {
         default::value(expression, &column.data_type, resolved.modifier, &decoder)
     });
-    let fallback = decoder.fallback(resolved.modifier);
-    let unchanged = unchanged(resolved.info, &decoder, modes);
     let mut masking = None;
     if let Some(mask) = mask {
         let (length, scale) = length_and_scale(resolved);
@@ -153,22 +153,19 @@ pub fn plan(
     if let Some(comment) = column.comment.as_ref().filter(|_| with_comment) {
         builder = builder.doc(comment.as_str());
     }
+    if let Some(default) = &default {
+        builder = builder.default_value(default.clone());
+    }
+    let schema = builder.build();
+    decoder.adopt(&schema);
     let null = if column.optional {
         Value::Null
     } else {
-        default.clone().or(fallback).unwrap_or_default()
+        default.or_else(|| decoder.fallback(resolved.modifier)).unwrap_or_default()
     };
-    if let Some(default) = default {
-        builder = builder.default_value(default);
-    }
-    Ok(Some(ColumnPlan {
-        schema: builder.build(),
-        decoder,
-        masking,
-        optional: column.optional,
-        null,
-        unchanged,
-    }))
+    let unchanged = unchanged(resolved.info, &decoder, modes);
+    let optional = column.optional;
+    Ok(Some(ColumnPlan { schema, decoder, masking, optional, null, unchanged }))
 }
 
 impl ColumnPlan {
@@ -404,7 +401,7 @@ fn array_plan(
         return Some((Schema::array(element), Decoder::Array(Box::new(decoder))));
     }
     if matches!(decoder, Decoder::Geometry(_)) {
-        return Some((Schema::array(builder.build()), Decoder::Null));
+        return Some((Schema::array(builder.optional().build()), Decoder::Null));
     }
     let required = matches!(element.kind, TypeKind::Enum(_))
         || matches!(
@@ -530,6 +527,23 @@ impl Decoder {
             Self::EmptyArray => Value::Array(Vec::new()),
             Self::Null => Value::Null,
         })
+    }
+
+    /// Takes the column's finished schema: a struct has to carry the very schema of its field.
+    fn adopt(&mut self, schema: &SchemaRef) {
+        match self {
+            Self::Numeric(Numeric::Variable(own)) | Self::Vector(Vector::Sparse(own)) => {
+                *own = Arc::clone(schema);
+            }
+            Self::Temporal(form) => form.adopt(schema),
+            Self::Geometry(form) => form.adopt(schema),
+            Self::Array(array) => {
+                if let Some(element) = schema.value_schema() {
+                    array.element.adopt(element);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// What stands for a null that may not be.

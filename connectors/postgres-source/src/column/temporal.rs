@@ -267,6 +267,19 @@ pub(super) fn interval(modes: &Modes, precision: i32) -> (SchemaBuilder, Tempora
 }
 
 impl Temporal {
+    /// Takes the column's finished schema, for the forms that are structs.
+    pub(super) fn adopt(&mut self, schema: &SchemaRef) {
+        if let Self::Date(DateForm::Struct(own))
+        | Self::Time(TimeForm::Struct(own, _))
+        | Self::Timestamp(TimestampForm::Struct(own, _))
+        | Self::ZonedTimestampStruct(own, _)
+        | Self::ZonedTimeStruct(own, _)
+        | Self::IntervalStruct(own, _) = self
+        {
+            *own = Arc::clone(schema);
+        }
+    }
+
     /// The value of a text; none where there is none in this form.
     #[inline]
     pub(super) fn decode(&self, text: &[u8], phase: Phase) -> Option<Value> {
