@@ -29,7 +29,9 @@ pub(super) fn value(
         Decoder::Boolean => Some(Value::Boolean(literal.eq_ignore_ascii_case("true"))),
         Decoder::Bit => Some(Value::Boolean(literal == "1")),
         Decoder::Numeric(form) => form.default_value(&literal, modifier),
-        Decoder::Temporal(form) => defaults::value(form, &literal),
+        // A struct cannot be a default.
+        Decoder::Temporal(form) => defaults::value(form, &literal)
+            .filter(|value| !matches!(value, Value::Struct(_))),
         // Java takes a sign and blanks, but no letters.
         Decoder::Float32 => literal.trim().parse().ok().map(Value::Float32),
         Decoder::Float64 => literal.trim().parse().ok().map(Value::Float64),

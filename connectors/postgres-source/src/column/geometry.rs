@@ -39,7 +39,9 @@ fn point_schema() -> SchemaBuilder {
 
 fn shape_schema(name: &str) -> SchemaBuilder {
     let text = Schema::string().build();
+    // Optional whatever the column is, here and in the two below.
     named(name, 2, "Geometry")
+        .optional()
         .field("wkb", Schema::bytes().build())
         .field("srid", Schema::int32().optional().build())
         .field(
@@ -60,7 +62,7 @@ pub(super) fn geometry(type_name: &str) -> Option<(SchemaBuilder, Geometry)> {
             let number = Schema::float64().build();
             let builder = ["a", "b", "c"]
                 .iter()
-                .fold(named("Line", 1, "Geometry (LINE)"), |builder, name| {
+                .fold(named("Line", 1, "Geometry (LINE)").optional(), |builder, name| {
                     builder.field(*name, Arc::clone(&number))
                 });
             shape(builder, Geometry::Line)
@@ -68,6 +70,7 @@ pub(super) fn geometry(type_name: &str) -> Option<(SchemaBuilder, Geometry)> {
         "circle" => {
             let center = point_schema().build();
             let builder = named("Circle", 1, "Geometry (CIRCLE)")
+                .optional()
                 .field("center", Arc::clone(&center))
                 .field("radius", Schema::float64().build());
             let schema = builder.clone().optional().build();

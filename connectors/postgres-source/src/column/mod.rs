@@ -145,11 +145,14 @@ pub fn plan(
     if let Some(mask) = mask {
         let (length, scale) = length_and_scale(resolved);
         if *mask == Mask::PropagateType {
-            builder = propagated(column, length, scale, builder);
+            let comment = column.comment.as_deref().filter(|_| with_comment);
+            builder = propagated(column, (length, scale), comment, builder);
         }
         (builder, masking) = mask::prepare(mask, length, is_character(resolved.info), builder)?;
     }
-    builder = builder.optional_if(column.optional);
+    if column.optional {
+        builder = builder.optional();
+    }
     if let Some(comment) = column.comment.as_ref().filter(|_| with_comment) {
         builder = builder.doc(comment.as_str());
     }
@@ -164,7 +167,7 @@ pub fn plan(
         default.or_else(|| decoder.fallback(resolved.modifier)).unwrap_or_default()
     };
     let unchanged = unchanged(resolved.info, &decoder, modes);
-    let optional = column.optional;
+    let optional = schema.is_optional();
     Ok(Some(ColumnPlan { schema, decoder, masking, optional, null, unchanged }))
 }
 
@@ -729,8 +732,8 @@ fn length_and_scale(resolved: Resolved<'_>) -> (i32, i32) {
 /// `column.propagate.source.type`: the column's own type as schema parameters.
 fn propagated(
     column: &ColumnInfo,
-    length: i32,
-    scale: i32,
+    (length, scale): (i32, i32),
+    comment: Option<&str>,
     builder: SchemaBuilder,
 ) -> SchemaBuilder {
     let name = match serial_name(column) {
@@ -741,9 +744,9 @@ fn propagated(
         .parameter("__debezium.source.column.type", name)
         .parameter("__debezium.source.column.length", length.to_string())
         .parameter("__debezium.source.column.scale", scale.to_string());
-    let builder = match &column.comment {
+    let builder = match comment {
         Some(comment) if !comment.is_empty() => {
-            builder.parameter("__debezium.source.column.comment", comment.as_str())
+            builder.parameter("__debezium.source.column.comment", comment)
         }
         _ => builder,
     };

@@ -69,7 +69,7 @@ mod infinity {
     pub(super) const SNAPSHOT_ISO: (&str, &str) = ("+292278994-08-16Z", "+292269055-12-02Z");
     /// In the stream: a date that Debezium chose.
     pub(super) const STREAM_DAYS: (i32, i32) = (2_146_033_979, -2_147_472_691);
-    pub(super) const STREAM_ISO: (&str, &str) = ("-5877611-06-21Z", "-5877611-06-22Z");
+    pub(super) const STREAM_ISO: (&str, &str) = ("+5877611-06-21Z", "-5877611-06-22Z");
     pub(super) const TIMESTAMP_ISO: (&str, &str) =
         ("+292278994-08-16T23:00:00Z", "-292275055-05-16T23:00:00Z");
 }
@@ -436,14 +436,20 @@ fn zoned_time_iso(text: &[u8]) -> Option<Value> {
     Some(shared(out))
 }
 
+/// A date that went through the driver's `java.sql.Date`: it has no era, so that 44 BC becomes
+/// 44 AD, and its calendar lacks the ten days of 1582 that were skipped, which become the next ten.
+fn of_driver(date: Date) -> Date {
+    match date {
+        Date { year, .. } if year <= 0 => Date { year: 1 - year, ..date },
+        Date { year: 1582, month: 10, day: 5..=14 } => Date { day: date.day + 10, ..date },
+        _ => date,
+    }
+}
+
 impl DateForm {
     fn value(&self, date: Bounded<Date>, phase: Phase) -> Option<Value> {
-        // The driver's dates have no era: a snapshot takes 44 BC for 44 AD.
         let date = match (date, phase) {
-            (Bounded::Finite(date), Phase::Snapshot) if date.year <= 0 => Bounded::Finite(Date {
-                year: 1 - date.year,
-                ..date
-            }),
+            (Bounded::Finite(date), Phase::Snapshot) => Bounded::Finite(of_driver(date)),
             (date, _) => date,
         };
         let (days, iso) = match phase {
