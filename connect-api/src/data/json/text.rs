@@ -33,14 +33,14 @@ fn is_special(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
-/// Appends a string in quotes, escaped as Jackson does: quotes, backslashes and control
-/// characters, nothing else.
+/// Appends a string in quotes, escaped as Jackson does: quotes, backslashes, control characters,
+/// and as two escapes each what takes two UTF-16 units; nothing else.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {
         let plain = plain_length(rest);
-        out.extend_from_slice(&rest[..plain]);
+        write_plain(&rest[..plain], out);
         let Some(&byte) = rest.get(plain) else { break };
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -60,6 +60,25 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
         rest = &rest[plain + 1..];
     }
     out.push(b'"');
+}
+
+fn write_plain(bytes: &[u8], out: &mut Vec<u8>) {
+    // Only these begin a character beyond the 65536 that one UTF-16 unit holds.
+    const FOUR_BYTES: u8 = 0xf0;
+    let wide = |bytes: &[u8]| bytes.iter().position(|&byte| byte >= FOUR_BYTES);
+    let mut rest = bytes;
+    if !bytes.is_ascii() {
+        while let Some(at) = wide(rest) {
+            let (before, after) = rest.split_at(at);
+            out.extend_from_slice(before);
+            let (character, after) = after.split_at(after.len().min(4));
+            for unit in String::from_utf8_lossy(character).encode_utf16() {
+                out.extend_from_slice(format!("\\u{unit:04X}").as_bytes());
+            }
+            rest = after;
+        }
+    }
+    out.extend_from_slice(rest);
 }
 
 /// Appends an integer.
@@ -119,12 +138,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_quotes_backslashes_and_controls_are_escaped() {
+    fn only_quotes_backslashes_controls_and_surrogates_are_escaped() {
         let mut out = Vec::new();
         write_string("a\"b\\c\n\t\u{1}\u{1f}\u{7f}/é\u{2028}😀 long enough for words\r", &mut out);
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
-            "\"a\\\"b\\\\c\\n\\t\\u0001\\u001F\u{7f}/é\u{2028}😀 long enough for words\\r\""
+            "\"a\\\"b\\\\c\\n\\t\\u0001\\u001F\u{7f}/é\u{2028}\\uD83D\\uDE00 long enough for words\\r\""
         );
     }
 
