@@ -12,6 +12,10 @@ use indexmap::IndexMap;
 use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
+use crate::config::WorkerConfig;
+use crate::plugins::Plugins;
+use crate::providers::Resolver;
+
 /// A connector's configuration as it is sent and stored: placeholders unresolved, `null` values
 /// kept. What was read back from the config topic is in the order of a Java `HashMap`.
 pub type RawConfig = IndexMap<String, Option<String>>;
@@ -203,6 +207,19 @@ pub struct OffsetEntry {
     pub offset: Json,
 }
 
+/// What a herder is made of.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// The worker's configuration.
+    pub config: Arc<WorkerConfig>,
+    /// The plugins it knows.
+    pub plugins: Arc<Plugins>,
+    /// Where references in configurations come from.
+    pub resolver: Arc<Resolver>,
+    /// The runtime for plugins' own I/O.
+    pub runtime: tokio::runtime::Handle,
+}
+
 /// The herder, for REST.
 #[async_trait]
 pub trait Herder: Send + Sync + 'static {
@@ -265,6 +282,8 @@ pub trait Herder: Send + Sync + 'static {
     ) -> Answer<String>;
     /// Stops all connectors and tasks, offsets flushed, and the herder itself. Blocks.
     fn stop(&self);
+    /// Completes with the reason when the herder cannot go on: the worker then ends with code 1.
+    async fn failed(&self) -> Error;
 }
 
 /// Where a request's answer goes.

@@ -277,7 +277,10 @@ impl HerderState {
             }
         }
         let config = Arc::clone(&self.config);
-        for name in config.connectors().filter(|name| self.is_assigned(name)) {
+        for name in config.connectors() {
+            if !self.is_assigned(name) {
+                continue;
+            }
             let (Some(connector), Some(target)) = (config.config(name), config.target(name)) else {
                 continue;
             };

@@ -4,10 +4,11 @@
 //! Rebalances do not call back into tasks from inside a poll: they are noted, and the task's loop
 //! settles them once the poll has returned. Answers for `KafkaConsumer`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use connect_api::record::{Topic, TopicPartition};
+use connect_api::record::{TimestampType, Topic, TopicPartition};
 use connect_api::sink::Offsets;
 use connect_api::{Error, Result};
 use rdkafka::config::RDKafkaLogLevel;
@@ -15,7 +16,7 @@ use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
 };
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
@@ -171,6 +172,47 @@ fn partition_number(index: usize) -> i32 {
     i32::try_from(index).unwrap_or(i32::MAX)
 }
 
+/// A message in the consumer's memory.
+#[derive(Debug)]
+pub struct Message<'a>(BorrowedMessage<'a>);
+
+impl Message<'_> {
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        self.0.topic()
+    }
+    /// The partition.
+    pub fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+    /// The offset.
+    pub fn offset(&self) -> i64 {
+        self.0.offset()
+    }
+    /// The key's bytes.
+    pub fn key(&self) -> Option<&[u8]> {
+        self.0.key()
+    }
+    /// The value's bytes.
+    pub fn value(&self) -> Option<&[u8]> {
+        self.0.payload()
+    }
+    /// Who set the timestamp, and the timestamp in milliseconds since the epoch.
+    pub fn timestamp(&self) -> (TimestampType, i64) {
+        match self.0.timestamp() {
+            rdkafka::Timestamp::NotAvailable => (TimestampType::NoTimestamp, -1),
+            rdkafka::Timestamp::CreateTime(ms) => (TimestampType::CreateTime, ms),
+            rdkafka::Timestamp::LogAppendTime(ms) => (TimestampType::LogAppendTime, ms),
+        }
+    }
+    /// Each header in turn.
+    pub fn headers<T>(&self, mut each: impl FnMut(&str, Option<&[u8]>) -> T) -> Vec<T> {
+        self.0.headers().map_or_else(Vec::new, |headers| {
+            headers.iter().map(|header| each(header.key, header.value)).collect()
+        })
+    }
+}
+
 /// A change of what a group member reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rebalance {
@@ -184,6 +226,7 @@ struct GroupContext {
     log: ClientLog,
     rebalances: Mutex<Vec<Rebalance>>,
     commit_failures: Mutex<Vec<KafkaError>>,
+    closing: AtomicBool,
 }
 
 impl ClientContext for GroupContext {
@@ -198,10 +241,21 @@ impl ClientContext for GroupContext {
 impl ConsumerContext for GroupContext {
     fn rebalance(
         &self,
-        _consumer: &BaseConsumer<Self>,
+        consumer: &BaseConsumer<Self>,
         error: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
+        if self.closing.load(Ordering::Acquire) {
+            // Nobody looks at rebalances any more, and leaving the group waits for this.
+            let result = match consumer.rebalance_protocol() {
+                RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),
+                _ => consumer.unassign(),
+            };
+            if let Err(error) = result {
+                tracing::warn!(%error, "giving up the assignment");
+            }
+            return;
+        }
         let partitions = from_list(partitions);
         let rebalance = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assigned(partitions),
@@ -267,6 +321,7 @@ impl GroupConsumer {
             log: ClientLog::new(config.get("client.id").unwrap_or("consumer")),
             rebalances: Mutex::default(),
             commit_failures: Mutex::default(),
+            closing: AtomicBool::new(false),
         };
         let consumer = config
             .create_with_context(context)
@@ -320,10 +375,10 @@ impl GroupConsumer {
     ///
     /// # Errors
     /// A problem that librdkafka does not get over by itself.
-    pub fn poll(&self, timeout: Duration) -> Result<Option<BorrowedMessage<'_>>> {
+    pub fn poll(&self, timeout: Duration) -> Result<Option<Message<'_>>> {
         match self.consumer.poll(timeout) {
             None => Ok(None),
-            Some(Ok(message)) => Ok(Some(message)),
+            Some(Ok(message)) => Ok(Some(Message(message))),
             Some(Err(error)) => {
                 let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
                     || matches!(
@@ -348,9 +403,9 @@ impl GroupConsumer {
     /// Changes of the assignment since the last call, in order. Each has to be answered by
     /// [`Self::accept`].
     pub fn take_rebalances(&self) -> Vec<Rebalance> {
-        std::mem::take(
-            &mut self.consumer.context().rebalances.lock().unwrap_or_else(PoisonError::into_inner),
-        )
+        let mut noted =
+            self.consumer.context().rebalances.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *noted)
     }
 
     /// Takes or gives up the partitions of a rebalance.
@@ -358,7 +413,7 @@ impl GroupConsumer {
     /// # Errors
     /// librdkafka refuses.
     pub fn accept(&self, rebalance: &Rebalance) -> Result<()> {
-        let cooperative = self.consumer.rebalance_protocol() == RebalanceProtocol::Cooperative;
+        let cooperative = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
         match (rebalance, cooperative) {
             (Rebalance::Assigned(partitions), false) => self.consumer.assign(&to_list(partitions)),
             (Rebalance::Assigned(partitions), true) => {
@@ -450,5 +505,15 @@ impl GroupConsumer {
                 _ => None,
             })
             .collect())
+    }
+}
+
+impl Drop for GroupConsumer {
+    fn drop(&mut self) {
+        self.consumer.context().closing.store(true, Ordering::Release);
+        // A rebalance that came in and was not answered would hold up the closing.
+        if !self.take_rebalances().is_empty() {
+            self.consumer.unassign().ok();
+        }
     }
 }

@@ -18,7 +18,8 @@ use connect_api::{Error, ErrorKind};
 pub use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+pub use rdkafka::error::KafkaError;
+use rdkafka::error::RDKafkaErrorCode;
 
 /// How long a request to the cluster may take where Java has `default.api.timeout.ms`.
 pub const API_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);

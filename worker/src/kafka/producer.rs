@@ -81,8 +81,8 @@ impl OutgoingHeaders {
 /// Why a record was not taken.
 #[derive(Debug)]
 pub enum Refused {
-    /// The queue is full: try again once something was delivered.
-    Full,
+    /// The queue is full: try again once something was delivered. The headers come back.
+    Full(Option<OutgoingHeaders>),
     /// It never will be.
     Failed(KafkaError),
 }
@@ -132,8 +132,10 @@ impl<D: Deliveries> RecordProducer<D> {
         });
         match result {
             Ok(()) => Ok(()),
-            Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
-                Err(Refused::Full)
+            Err((error, record))
+                if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) =>
+            {
+                Err(Refused::Full(record.headers.map(OutgoingHeaders)))
             }
             Err((error, _)) => Err(Refused::Failed(error)),
         }
@@ -200,7 +202,7 @@ impl ProducerContext for WaitContext {
         let Some((index, delivered)) = *waiting else {
             if let Err((error, message)) = result {
                 let topic = message.topic();
-                tracing::error!(topic, %error, "Failed to write status update");
+                tracing::error!(topic, %error, "failed to write a record");
             }
             return;
         };
@@ -240,30 +242,24 @@ impl StoreProducer {
         Ok(Self { producer })
     }
 
-    fn enqueue(
-        &self,
-        topic: &str,
-        key: &[u8],
-        value: Option<&[u8]>,
-        waiting: Option<(usize, Delivered)>,
-    ) -> Result<()> {
-        let mut waiting = Box::new(waiting);
+    fn enqueue(&self, record: Outgoing<'_>, waiting: Option<(usize, Delivered)>) -> Result<()> {
+        let topic = record.topic;
+        let mut record = BaseRecord::<[u8], [u8], _> {
+            topic,
+            partition: record.partition,
+            payload: record.value,
+            key: record.key,
+            timestamp: record.timestamp,
+            headers: record.headers.map(|headers| headers.0),
+            delivery_opaque: Box::new(waiting),
+        };
         loop {
-            let result = self.producer.send(BaseRecord::<[u8], [u8], _> {
-                topic,
-                partition: None,
-                payload: value,
-                key: Some(key),
-                timestamp: None,
-                headers: None,
-                delivery_opaque: waiting,
-            });
-            match result {
+            match self.producer.send(record) {
                 Ok(()) => return Ok(()),
-                Err((error, record))
+                Err((error, refused))
                     if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) =>
                 {
-                    waiting = record.delivery_opaque;
+                    record = refused;
                     std::thread::sleep(Duration::from_millis(10));
                 }
                 Err((error, _)) => {
@@ -275,8 +271,14 @@ impl StoreProducer {
 
     /// Writes without waiting; a failure is logged.
     pub fn send(&self, topic: &str, key: &[u8], value: Option<&[u8]>) {
-        if let Err(error) = self.enqueue(topic, key, value, None) {
-            tracing::error!(topic, error = %connect_api::error::Chain(&error), "Failed to write status update");
+        self.send_record(plain(topic, key, value));
+    }
+
+    /// The same with all that a record can have.
+    pub fn send_record(&self, record: Outgoing<'_>) {
+        let topic = record.topic;
+        if let Err(error) = self.enqueue(record, None) {
+            tracing::error!(topic, error = %connect_api::error::Chain(&error), "failed to write a record");
         }
     }
 
@@ -292,7 +294,8 @@ impl StoreProducer {
     ) -> Result<Vec<(i32, i64)>> {
         let (sender, receiver) = mpsc::sync_channel(records.len().max(1));
         for (index, (key, value)) in records.iter().enumerate() {
-            self.enqueue(topic, key, value.as_deref(), Some((index, sender.clone())))?;
+            let record = plain(topic, key, value.as_deref());
+            self.enqueue(record, Some((index, sender.clone())))?;
         }
         drop(sender);
         let deadline = std::time::Instant::now() + timeout;
@@ -317,4 +320,8 @@ impl StoreProducer {
     pub fn flush(&self, timeout: Duration) -> bool {
         self.producer.flush(timeout).is_ok()
     }
+}
+
+fn plain<'a>(topic: &'a str, key: &'a [u8], value: Option<&'a [u8]>) -> Outgoing<'a> {
+    Outgoing { topic, partition: None, key: Some(key), value, timestamp: None, headers: None }
 }

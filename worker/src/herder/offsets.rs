@@ -1,0 +1,326 @@
+//! Offsets over REST: a source's live in the offsets topic, a sink's in its consumer group.
+//!
+//! Works beside the herder's thread: the caller has made sure that a connector whose offsets are
+//! changed is stopped. Answers for the offsets methods of `Worker` and for `SinkUtils`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use connect_api::connector::{Connector, OffsetChange};
+use connect_api::error::Chain;
+use connect_api::java::Regex;
+use connect_api::plugin::Make;
+use connect_api::record::{OffsetMap, Topic, TopicPartition};
+use connect_api::sink::Offsets;
+use connect_api::{Error, Props};
+use serde_json::{Map, Value as Json, json};
+
+use super::Stores;
+use super::request::{Answer, ConnectorKind, OffsetEntry, Parts, RawConfig, RequestError, TaskId};
+use crate::kafka::admin::Admin;
+use crate::kafka::consumer::GroupConsumer;
+use crate::store::offset::from_json;
+use crate::task::clients;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// The offsets of a connector.
+pub(super) async fn read(
+    parts: &Parts,
+    stores: Arc<Stores>,
+    kind: ConnectorKind,
+    name: &str,
+    config: Arc<RawConfig>,
+) -> Answer<Vec<OffsetEntry>> {
+    let (parts, name) = (parts.clone(), name.to_owned());
+    let runtime = parts.runtime.clone();
+    let work = move || match kind {
+        ConnectorKind::Sink => group_offsets(&parts, &name, &config),
+        ConnectorKind::Source | ConnectorKind::Unknown => Ok(stores
+            .offsets
+            .all(&name)
+            .into_iter()
+            .map(|(partition, offset)| OffsetEntry {
+                partition: Json::Object(partition),
+                offset: Json::Object(offset),
+            })
+            .collect()),
+    };
+    finished(runtime.spawn_blocking(work).await)
+}
+
+/// Changes or forgets the offsets of a stopped connector; answers the message for the user.
+pub(super) async fn change(
+    parts: &Parts,
+    stores: Arc<Stores>,
+    kind: ConnectorKind,
+    name: &str,
+    config: Arc<RawConfig>,
+    changes: Option<Vec<OffsetEntry>>,
+) -> Answer<String> {
+    let (parts, name) = (parts.clone(), name.to_owned());
+    let runtime = parts.runtime.clone();
+    let work = move || {
+        let done = if changes.is_some() { "altered" } else { "reset" };
+        let handled = match kind {
+            ConnectorKind::Sink => change_group(&parts, &name, &config, changes)?,
+            ConnectorKind::Source | ConnectorKind::Unknown => {
+                change_source(&parts, &stores, &name, &config, changes)?
+            }
+        };
+        Ok(if handled {
+            format!("The offsets for this connector have been {done} successfully")
+        } else {
+            format!(
+                "The Connect framework-managed offsets for this connector have been {done} \
+                 successfully. However, if this connector manages offsets externally, they will \
+                 need to be manually {done} in the system that the connector uses."
+            )
+        })
+    };
+    finished(runtime.spawn_blocking(work).await)
+}
+
+fn finished<T>(joined: Result<Answer<T>, tokio::task::JoinError>) -> Answer<T> {
+    joined.unwrap_or_else(|panic| Err(RequestError::failure(panic.to_string())))
+}
+
+/// The connector's own say: whether it deals with the change completely.
+fn ask_connector(
+    parts: &Parts,
+    name: &str,
+    props: &Props,
+    changes: &[OffsetChange],
+) -> Answer<bool> {
+    let class = props.get("connector.class").map_or("", String::as_str);
+    let connector: Box<dyn Connector> = match parts.plugins.connector(class)?.make {
+        Make::Source { connector, .. } | Make::Sink { connector, .. } => connector(),
+        _ => return Err(RequestError::failure(format!("{class} is no connector"))),
+    };
+    connector.alter_offsets(props, changes).map_err(|error| {
+        if error.message() == "the connector does not support altering offsets" {
+            RequestError::failure(format!(
+                "Failed to modify offsets for connector {name} because it doesn't support external \
+                 modification of offsets"
+            ))
+        } else {
+            error.into()
+        }
+    })
+}
+
+fn object(value: &Json) -> Option<&Map<String, Json>> {
+    value.as_object()
+}
+
+fn change_source(
+    parts: &Parts,
+    stores: &Stores,
+    name: &str,
+    config: &RawConfig,
+    changes: Option<Vec<OffsetEntry>>,
+) -> Answer<bool> {
+    let props = parts.resolver.resolve(config)?.props;
+    let changes: Vec<OffsetChange> = match changes {
+        Some(changes) => changes
+            .iter()
+            .map(|entry| {
+                let partition = object(&entry.partition).map(from_json).unwrap_or_default();
+                (partition, object(&entry.offset).map(from_json))
+            })
+            .collect(),
+        None => stores
+            .offsets
+            .all(name)
+            .iter()
+            .map(|(partition, _)| (from_json(partition), None))
+            .collect(),
+    };
+    let handled = ask_connector(parts, name, &props, &changes)?;
+    let entries: Vec<(&OffsetMap, Option<OffsetMap>)> =
+        changes.iter().map(|(partition, offset)| (partition, offset.clone())).collect();
+    stores.offsets.write(name, &entries, LIMIT)?;
+    Ok(handled)
+}
+
+fn group_consumer(parts: &Parts, name: &str, props: &Props) -> Answer<(GroupConsumer, String)> {
+    let id = TaskId { connector: name.into(), task: 0 };
+    let (mut config, _) = clients::consumer(&parts.config, &id, props)?;
+    config.set("client.id", format!("connector-consumer-{name}"));
+    let group = config.get("group.id").unwrap_or_default().to_owned();
+    Ok((GroupConsumer::new(&config)?, group))
+}
+
+/// The committed offsets of all partitions of a sink's topics.
+fn group_offsets(parts: &Parts, name: &str, config: &RawConfig) -> Answer<Vec<OffsetEntry>> {
+    let props = parts.resolver.resolve(config)?.props;
+    let (consumer, _) = group_consumer(parts, name, &props)?;
+    let offsets = committed(&consumer, &props)?;
+    let mut offsets: Vec<_> = offsets.into_iter().collect();
+    offsets.sort();
+    Ok(offsets
+        .into_iter()
+        .map(|(partition, offset)| OffsetEntry {
+            partition: json!({"kafka_partition": partition.partition, "kafka_topic": *partition.topic}),
+            offset: json!({"kafka_offset": offset}),
+        })
+        .collect())
+}
+
+fn committed(consumer: &GroupConsumer, props: &Props) -> Answer<Offsets> {
+    let named: Vec<&str> =
+        props.get("topics").map_or("", String::as_str).split(',').map(str::trim).collect();
+    let pattern = match props.get("topics.regex").filter(|pattern| !pattern.is_empty()) {
+        Some(pattern) => Some(Regex::new(pattern).map_err(|error| {
+            RequestError::failure(format!("the pattern of topics.regex is wrong: {error}"))
+        })?),
+        None => None,
+    };
+    let mut partitions = Vec::new();
+    for (topic, count) in consumer.partition_counts(LIMIT)? {
+        let ours = named.contains(&topic.as_str())
+            || pattern.as_ref().is_some_and(|pattern| pattern.matches(&topic));
+        if ours {
+            let topic = Topic::from(topic);
+            partitions.extend((0..count).filter_map(|partition| {
+                Some(TopicPartition { topic: topic.clone(), partition: i32::try_from(partition).ok()? })
+            }));
+        }
+    }
+    if partitions.is_empty() {
+        return Ok(Offsets::new());
+    }
+    Ok(consumer.committed(&partitions, LIMIT)?)
+}
+
+fn change_group(
+    parts: &Parts,
+    name: &str,
+    config: &RawConfig,
+    changes: Option<Vec<OffsetEntry>>,
+) -> Answer<bool> {
+    let props = parts.resolver.resolve(config)?.props;
+    let failed = |what: &str, error: &Error| {
+        tracing::error!(connector = name, error = %Chain(error), "changing consumer group offsets");
+        RequestError::failure(format!("Failed to {what} consumer group offsets for connector {name}"))
+    };
+    let Some(changes) = changes else {
+        let (consumer, group) = group_consumer(parts, name, &props)?;
+        let all: Vec<OffsetChange> =
+            committed(&consumer, &props)?.keys().map(|partition| (as_map(partition), None)).collect();
+        drop(consumer);
+        let handled = ask_connector(parts, name, &props, &all)?;
+        admin(parts, name, &props)?.delete_group(&group).map_err(|error| failed("reset", &error))?;
+        return Ok(handled);
+    };
+    let mut offsets = Offsets::new();
+    let mut forgotten = Vec::new();
+    let mut asked = Vec::new();
+    for entry in &changes {
+        let partition = partition(&entry.partition)?;
+        let offset = offset(&entry.offset)?;
+        asked.push((as_map(&partition), object(&entry.offset).map(from_json)));
+        match offset {
+            Some(offset) if offset >= 0 => drop(offsets.insert(partition, offset)),
+            Some(_) => {
+                return Err(RequestError::failure(format!(
+                    "Failed to modify offsets for sink connector {name}"
+                )));
+            }
+            None => forgotten.push(partition),
+        }
+    }
+    let handled = ask_connector(parts, name, &props, &asked)?;
+    let (consumer, group) = group_consumer(parts, name, &props)?;
+    if !forgotten.is_empty() {
+        // The client cannot delete single offsets: the group is made anew with the others.
+        let mut kept = committed(&consumer, &props)?;
+        kept.retain(|partition, _| !forgotten.contains(partition));
+        kept.extend(offsets);
+        offsets = kept;
+        admin(parts, name, &props)?.delete_group(&group).map_err(|error| failed("alter", &error))?;
+    }
+    if !offsets.is_empty() {
+        consumer.commit(&offsets, true).map_err(|error| failed("alter", &error))?;
+    }
+    Ok(handled)
+}
+
+fn admin(parts: &Parts, name: &str, props: &Props) -> Answer<Admin> {
+    let config = clients::admin(&parts.config, &format!("connector-worker-adminclient-{name}"), props)?;
+    Ok(Admin::new(&config, parts.runtime.clone())?)
+}
+
+fn as_map(partition: &TopicPartition) -> OffsetMap {
+    let members = json!({"kafka_topic": *partition.topic, "kafka_partition": partition.partition});
+    members.as_object().map(from_json).unwrap_or_default()
+}
+
+fn partition(value: &Json) -> Answer<TopicPartition> {
+    let Some(members) = object(value) else {
+        return Err(RequestError::bad_request(
+            "The partition for a sink connector offset cannot be null or missing",
+        ));
+    };
+    let (Some(topic), Some(number)) = (members.get("kafka_topic"), members.get("kafka_partition"))
+    else {
+        return Err(RequestError::bad_request(
+            "The partition for a sink connector offset must contain the keys 'kafka_topic' and \
+             'kafka_partition'",
+        ));
+    };
+    let number = text(number);
+    let partition = number.parse().map_err(|_not_a_number| {
+        RequestError::bad_request(format!(
+            "Failed to parse the following Kafka partition value in the provided offsets: \
+             '{number}'. Partition values for sink connectors need to be integers."
+        ))
+    })?;
+    Ok(TopicPartition { topic: Topic::from(text(topic)), partition })
+}
+
+fn offset(value: &Json) -> Answer<Option<i64>> {
+    let Some(members) = object(value) else { return Ok(None) };
+    let Some(offset) = members.get("kafka_offset") else {
+        return Err(RequestError::bad_request(
+            "The offset for a sink connector should either be null or contain the key 'kafka_offset'",
+        ));
+    };
+    let offset = text(offset);
+    offset.parse().map(Some).map_err(|_not_a_number| {
+        RequestError::bad_request(format!(
+            "Failed to parse the following Kafka offset value in the provided offsets: '{offset}'. \
+             Offset values for sink connectors need to be integers."
+        ))
+    })
+}
+
+fn text(value: &Json) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_and_offsets_of_sinks_are_checked_with_javas_texts() {
+        let good = json!({"kafka_topic": "t", "kafka_partition": "3"});
+        assert_eq!(partition(&good).expect("good").to_string(), "t-3");
+        assert_eq!(offset(&json!({"kafka_offset": "7"})).expect("good"), Some(7));
+        assert_eq!(offset(&Json::Null).expect("good"), None);
+        for (given, message) in [
+            (Json::Null, "The partition for a sink connector offset cannot be null or missing"),
+            (
+                json!({"kafka_topic": "t"}),
+                "The partition for a sink connector offset must contain the keys 'kafka_topic' and 'kafka_partition'",
+            ),
+            (
+                json!({"kafka_topic": "t", "kafka_partition": "x"}),
+                "Failed to parse the following Kafka partition value in the provided offsets: 'x'. Partition values for sink connectors need to be integers.",
+            ),
+        ] {
+            assert_eq!(partition(&given).expect_err("bad").message, message);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The Kafka clients of connectors and tasks: which properties reach which client.
+//!
+//! A task's producer and consumer get the worker's `bootstrap.servers`, its `producer.` or
+//! `consumer.` keys and the connector's overrides, and none of the worker's other settings; admin
+//! clients get those, too. Answers for the config builders of `Worker`.
+
+use connect_api::config::props_with_prefix;
+use connect_api::{Error, Props, Result};
+
+use crate::config::WorkerConfig;
+use crate::herder::request::TaskId;
+use crate::kafka::ClientConfig;
+use crate::kafka::translate::{Client, is_known, translate};
+
+fn base(worker: &WorkerConfig, prefix: &str, defaults: &[(&str, &str)]) -> Props {
+    let mut props = Props::new();
+    if let Some(servers) = worker.props.get("bootstrap.servers") {
+        props.insert("bootstrap.servers".to_owned(), servers.clone());
+    }
+    for (key, value) in defaults {
+        props.insert((*key).to_owned(), (*value).to_owned());
+    }
+    props.extend(worker.with_prefix(prefix));
+    props
+}
+
+fn overridden(
+    worker: &WorkerConfig,
+    mut props: Props,
+    prefix: &str,
+    connector: &Props,
+) -> Result<Props> {
+    let overrides = props_with_prefix(connector, prefix);
+    let policy = worker.options.string("connector.client.config.override.policy");
+    let policy = policy.rsplit('.').next().unwrap_or(policy);
+    let policy = policy.strip_suffix("ConnectorClientConfigOverridePolicy").unwrap_or(policy);
+    let allowed: Vec<&str> = match policy {
+        "Principal" => vec!["sasl.jaas.config", "sasl.mechanism", "security.protocol"],
+        "Allowlist" => worker
+            .props
+            .get("connector.client.config.override.allowlist")
+            .map_or_else(Vec::new, |list| list.split(',').map(str::trim).collect()),
+        _ => Vec::new(),
+    };
+    let refused: Vec<String> = overrides
+        .keys()
+        .filter(|key| policy != "All" && !allowed.contains(&key.as_str()))
+        .map(|key| {
+            format!(
+                "The '{policy}' policy does not allow '{key}' to be overridden in the connector \
+                 configuration."
+            )
+        })
+        .collect();
+    if !refused.is_empty() {
+        return Err(Error::config(format!(
+            "Client Config Overrides not allowed [{}]",
+            refused.join(", ")
+        )));
+    }
+    props.extend(overrides);
+    Ok(props)
+}
+
+/// A task's producer.
+///
+/// # Errors
+/// A setting is refused.
+pub fn producer(worker: &WorkerConfig, id: &TaskId, connector: &Props) -> Result<ClientConfig> {
+    producer_named(worker, &format!("connector-producer-{id}"), connector)
+}
+
+/// The producer of a task's dead letter queue.
+///
+/// # Errors
+/// A setting is refused.
+pub fn dead_letter_producer(
+    worker: &WorkerConfig,
+    id: &TaskId,
+    connector: &Props,
+) -> Result<ClientConfig> {
+    producer_named(worker, &format!("connector-dlq-producer-{id}"), connector)
+}
+
+fn producer_named(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<ClientConfig> {
+    let props = base(
+        worker,
+        "producer.",
+        &[
+            ("client.id", client_id),
+            ("acks", "all"),
+            ("enable.idempotence", "false"),
+            ("max.in.flight.requests.per.connection", "1"),
+            ("delivery.timeout.ms", "2147483647"),
+        ],
+    );
+    translate(Client::Producer, &overridden(worker, props, "producer.override.", connector)?)
+}
+
+/// A sink task's consumer, and the most records that a poll shall give.
+///
+/// # Errors
+/// A setting is refused.
+pub fn consumer(
+    worker: &WorkerConfig,
+    id: &TaskId,
+    connector: &Props,
+) -> Result<(ClientConfig, Option<usize>)> {
+    let props = base(
+        worker,
+        "consumer.",
+        &[
+            ("client.id", &format!("connector-consumer-{id}")),
+            ("group.id", &format!("connect-{}", id.connector)),
+            ("auto.offset.reset", "earliest"),
+        ],
+    );
+    let props = overridden(worker, props, "consumer.override.", connector)?;
+    let max_poll_records = props.get("max.poll.records").and_then(|text| text.trim().parse().ok());
+    Ok((translate(Client::Consumer, &props)?, max_poll_records))
+}
+
+/// An admin client of this id for a connector.
+///
+/// # Errors
+/// A setting is refused.
+pub fn admin(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<ClientConfig> {
+    let mut props = Props::new();
+    props.insert("client.id".to_owned(), client_id.to_owned());
+    let own = worker.props.iter().filter(|(key, _)| {
+        !["admin.", "producer.", "consumer."].iter().any(|prefix| key.starts_with(prefix))
+            && is_known(Client::Admin, key)
+    });
+    props.extend(own.map(|(key, value)| (key.clone(), value.clone())));
+    props.extend(worker.with_prefix("admin."));
+    translate(Client::Admin, &overridden(worker, props, "admin.override.", connector)?)
+}
+
+/// The worker's own clients: all top-level properties that such a client knows.
+///
+/// # Errors
+/// A setting is refused.
+pub fn of_worker(worker: &WorkerConfig, client: Client, role: &str) -> Result<ClientConfig> {
+    let mut props: Props = worker
+        .props
+        .iter()
+        .filter(|(key, _)| is_known(client, key))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let group = worker.group_id().unwrap_or("standalone");
+    let id = match worker.props.get("client.id").map(|id| id.trim()).filter(|id| !id.is_empty()) {
+        Some(id) => format!("{group}-{id}-{role}"),
+        None => format!("{group}-{role}"),
+    };
+    props.insert("client.id".to_owned(), id);
+    match client {
+        Client::Producer => {
+            for (key, value) in [
+                ("acks", "all"),
+                ("enable.idempotence", "false"),
+                ("max.in.flight.requests.per.connection", "1"),
+                ("delivery.timeout.ms", "2147483647"),
+                ("linger.ms", "0"),
+            ] {
+                props.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        Client::Consumer => {
+            props.insert("auto.offset.reset".to_owned(), "earliest".to_owned());
+            props.insert("group.id".to_owned(), group.to_owned());
+            if worker
+                .options
+                .string_opt("exactly.once.source.support")
+                .is_some_and(|support| support.eq_ignore_ascii_case("enabled"))
+            {
+                props.insert("isolation.level".to_owned(), "read_committed".to_owned());
+            }
+        }
+        Client::Admin => {}
+    }
+    translate(client, &props)
+}

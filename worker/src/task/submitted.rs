@@ -1,0 +1,320 @@
+//! Which source offsets may be stored: those below the first record that Kafka has not acknowledged.
+//!
+//! Each source partition numbers its records. Deliveries come in any order (Kafka partitions are
+//! independent of each other) and set bits; the run of set bits at the front is the watermark. An
+//! offset becomes committable when the watermark has passed its record, and with it all before it.
+//! Answers for `SubmittedRecords`.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use connect_api::record::{SourceOffset, SourcePartition};
+use crate::kafka::KafkaError;
+
+use crate::kafka::producer::Deliveries;
+
+/// A token is a source partition's index and a record's number in it.
+const NUMBER_BITS: u32 = 44;
+const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+
+fn token(partition: usize, number: u64) -> usize {
+    ((partition as u64) << NUMBER_BITS | (number & NUMBER_MASK)) as usize
+}
+
+/// Acknowledgements of one source partition.
+#[derive(Debug, Default)]
+struct Watermark {
+    /// All records below this number are in Kafka; a multiple of 64.
+    base: u64,
+    /// One bit for each record from `base` on.
+    bits: VecDeque<u64>,
+}
+
+impl Watermark {
+    fn set(&mut self, number: u64) {
+        let Some(ahead) = number.checked_sub(self.base) else { return };
+        let word = usize::try_from(ahead / 64).unwrap_or(usize::MAX);
+        while self.bits.len() <= word {
+            self.bits.push_back(0);
+        }
+        self.bits[word] |= 1 << (ahead % 64);
+        while self.bits.front() == Some(&u64::MAX) {
+            self.bits.pop_front();
+            self.base += 64;
+        }
+    }
+    /// The first number that is not acknowledged.
+    fn value(&self) -> u64 {
+        self.base + u64::from(self.bits.front().map_or(0, |word| word.trailing_ones()))
+    }
+}
+
+/// Hears of deliveries.
+#[derive(Debug, Default)]
+pub struct Acknowledgements {
+    /// Whether a record that Kafka refuses counts as done.
+    tolerant: bool,
+    state: Mutex<AckState>,
+}
+
+#[derive(Debug, Default)]
+struct AckState {
+    watermarks: Vec<Watermark>,
+    failure: Option<KafkaError>,
+}
+
+impl Acknowledgements {
+    /// None yet. With `tolerant`, a record that Kafka refuses counts as done.
+    pub fn new(tolerant: bool) -> Self {
+        Self { tolerant, state: Mutex::default() }
+    }
+    fn lock(&self) -> MutexGuard<'_, AckState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// Why a record will never be in Kafka, if there is one.
+    pub fn failure(&self) -> Option<KafkaError> {
+        self.lock().failure.clone()
+    }
+}
+
+impl Deliveries for Acknowledgements {
+    fn delivered(&self, token: usize, failure: Option<&KafkaError>) {
+        let mut state = self.lock();
+        if let Some(failure) = failure {
+            if !self.tolerant {
+                state.failure.get_or_insert_with(|| failure.clone());
+                return;
+            }
+            tracing::error!(error = %failure, "failed to send a record; errors.tolerance drops it");
+        }
+        let token = token as u64;
+        let partition = usize::try_from(token >> NUMBER_BITS).unwrap_or(usize::MAX);
+        if let Some(watermark) = state.watermarks.get_mut(partition) {
+            watermark.set(token & NUMBER_MASK);
+        }
+    }
+}
+
+/// Offsets on their way to be committable.
+#[derive(Debug, Default)]
+pub struct Submitted {
+    partitions: Vec<Partition>,
+    by_address: HashMap<usize, usize>,
+    last: Option<(usize, usize)>,
+}
+
+#[derive(Debug)]
+struct Partition {
+    /// The first `Arc` that named it; kept, so that its address stays its own.
+    name: Arc<SourcePartition>,
+    /// The number of the next record.
+    next: u64,
+    /// Offsets with the watermark that makes each committable.
+    queue: VecDeque<(u64, Arc<dyn SourceOffset>)>,
+    /// The newest committable offset that is not stored yet.
+    committable: Option<Arc<dyn SourceOffset>>,
+}
+
+/// Offsets by source partition.
+pub type PartitionOffsets = Vec<(Arc<SourcePartition>, Arc<dyn SourceOffset>)>;
+
+impl Submitted {
+    fn index(&mut self, acks: &Acknowledgements, partition: &Arc<SourcePartition>) -> usize {
+        let address = Arc::as_ptr(partition) as usize;
+        if let Some((last, index)) = self.last
+            && last == address
+            && Arc::ptr_eq(&self.partitions[index].name, partition)
+        {
+            return index;
+        }
+        let index = match self.by_address.get(&address) {
+            Some(&index) => index,
+            None => self
+                .partitions
+                .iter()
+                .position(|known| known.name == *partition)
+                .unwrap_or_else(|| {
+                    self.by_address.insert(address, self.partitions.len());
+                    self.partitions.push(Partition {
+                        name: Arc::clone(partition),
+                        next: 0,
+                        queue: VecDeque::new(),
+                        committable: None,
+                    });
+                    acks.lock().watermarks.push(Watermark::default());
+                    self.partitions.len() - 1
+                }),
+        };
+        self.last = Some((address, index));
+        index
+    }
+
+    /// The token that a record is to be sent with.
+    pub fn token(&mut self, acks: &Acknowledgements, partition: &Arc<SourcePartition>) -> usize {
+        let index = self.index(acks, partition);
+        token(index, self.partitions[index].next)
+    }
+
+    /// The record with the token last given was sent.
+    pub fn sent(&mut self, token: usize, offset: Arc<dyn SourceOffset>) {
+        let partition = &mut self.partitions[token >> NUMBER_BITS];
+        partition.next += 1;
+        partition.queue.push_back((partition.next, offset));
+    }
+
+    /// The source got to this offset without a further record.
+    pub fn progress(
+        &mut self,
+        acks: &Acknowledgements,
+        partition: &Arc<SourcePartition>,
+        offset: Arc<dyn SourceOffset>,
+    ) {
+        let index = self.index(acks, partition);
+        let partition = &mut self.partitions[index];
+        match partition.queue.back_mut() {
+            // An idle source reports progress for ever.
+            Some(last) if last.0 == partition.next => last.1 = offset,
+            _ => partition.queue.push_back((partition.next, offset)),
+        }
+    }
+
+    /// Whether any record waits to be acknowledged.
+    pub fn has_pending(&self, acks: &Acknowledgements) -> bool {
+        let state = acks.lock();
+        self.partitions
+            .iter()
+            .zip(&state.watermarks)
+            .any(|(partition, watermark)| watermark.value() < partition.next)
+    }
+
+    /// The newest committable offset of each source partition that has one which is not stored yet,
+    /// and the number of records that they cover.
+    pub fn committable(&mut self, acks: &Acknowledgements) -> (PartitionOffsets, usize) {
+        let state = acks.lock();
+        let mut count = 0;
+        for (partition, watermark) in self.partitions.iter_mut().zip(&state.watermarks) {
+            let value = watermark.value();
+            while partition.queue.front().is_some_and(|(needed, _)| *needed <= value) {
+                partition.committable = partition.queue.pop_front().map(|(_, offset)| offset);
+                count += 1;
+            }
+        }
+        let offsets = self
+            .partitions
+            .iter()
+            .filter_map(|partition| {
+                let offset = partition.committable.as_ref()?;
+                Some((Arc::clone(&partition.name), Arc::clone(offset)))
+            })
+            .collect();
+        (offsets, count)
+    }
+
+    /// The offsets that [`Self::committable`] gave last are stored.
+    pub fn stored(&mut self) {
+        for partition in &mut self.partitions {
+            partition.committable = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_api::data::{ByteString, Value};
+    use connect_api::record::OffsetMap;
+
+    use super::*;
+
+    fn map(number: i64) -> OffsetMap {
+        let mut map = OffsetMap::new();
+        map.insert(ByteString::from("p"), Value::Int64(number));
+        map
+    }
+    fn numbers((offsets, _): (PartitionOffsets, usize)) -> Vec<(i64, i64)> {
+        let number = |map: &OffsetMap| map.get_str("p").and_then(Value::as_i64).expect("set");
+        offsets.iter().map(|(name, offset)| (number(name), number(&offset.to_map()))).collect()
+    }
+    fn send(
+        submitted: &mut Submitted,
+        acks: &Acknowledgements,
+        partition: &Arc<SourcePartition>,
+        offset: i64,
+    ) -> usize {
+        let token = submitted.token(acks, partition);
+        submitted.sent(token, Arc::new(map(offset)));
+        token
+    }
+
+    #[test]
+    fn only_the_acknowledged_front_is_committable() {
+        let (mut submitted, acks) = (Submitted::default(), Acknowledgements::default());
+        let partition = Arc::new(map(0));
+        let tokens: Vec<usize> =
+            (1..=200).map(|offset| send(&mut submitted, &acks, &partition, offset)).collect();
+        for &token in &tokens[1..150] {
+            acks.delivered(token, None);
+        }
+        assert_eq!(numbers(submitted.committable(&acks)), []);
+        acks.delivered(tokens[0], None);
+        assert_eq!(numbers(submitted.committable(&acks)), [(0, 150)]);
+        assert_eq!(numbers(submitted.committable(&acks)), [(0, 150)], "until it is stored");
+        submitted.stored();
+        assert_eq!(numbers(submitted.committable(&acks)), []);
+        assert!(submitted.has_pending(&acks));
+        for &token in tokens[150..].iter().rev() {
+            acks.delivered(token, None);
+        }
+        assert_eq!(numbers(submitted.committable(&acks)), [(0, 200)]);
+        assert!(!submitted.has_pending(&acks));
+    }
+
+    #[test]
+    fn source_partitions_do_not_wait_for_each_other() {
+        let (mut submitted, acks) = (Submitted::default(), Acknowledgements::default());
+        let (a, b) = (Arc::new(map(1)), Arc::new(map(2)));
+        let first = send(&mut submitted, &acks, &a, 10);
+        let second = send(&mut submitted, &acks, &b, 20);
+        // The same partition under another address.
+        let third = send(&mut submitted, &acks, &Arc::new(map(2)), 21);
+        acks.delivered(second, None);
+        acks.delivered(third, None);
+        assert_eq!(numbers(submitted.committable(&acks)), [(2, 21)]);
+        acks.delivered(first, None);
+        assert_eq!(numbers(submitted.committable(&acks)), [(1, 10), (2, 21)]);
+    }
+
+    #[test]
+    fn a_refused_record_holds_its_offset_back_for_ever() {
+        let (mut submitted, acks) = (Submitted::default(), Acknowledgements::default());
+        let partition = Arc::new(map(0));
+        let first = send(&mut submitted, &acks, &partition, 1);
+        let second = send(&mut submitted, &acks, &partition, 2);
+        acks.delivered(first, Some(&KafkaError::Canceled));
+        acks.delivered(second, None);
+        assert_eq!(numbers(submitted.committable(&acks)), []);
+        assert!(acks.failure().is_some());
+    }
+
+    #[test]
+    fn a_refused_record_counts_as_done_where_errors_are_tolerated() {
+        let (mut submitted, acks) = (Submitted::default(), Acknowledgements::new(true));
+        let partition = Arc::new(map(0));
+        let token = send(&mut submitted, &acks, &partition, 1);
+        acks.delivered(token, Some(&KafkaError::Canceled));
+        assert_eq!(numbers(submitted.committable(&acks)), [(0, 1)]);
+        assert!(acks.failure().is_none());
+    }
+
+    #[test]
+    fn progress_waits_for_the_records_before_it() {
+        let (mut submitted, acks) = (Submitted::default(), Acknowledgements::default());
+        let partition = Arc::new(map(0));
+        let token = send(&mut submitted, &acks, &partition, 1);
+        for offset in [2, 3] {
+            submitted.progress(&acks, &partition, Arc::new(map(offset)));
+        }
+        assert_eq!(numbers(submitted.committable(&acks)), []);
+        acks.delivered(token, None);
+        assert_eq!(numbers(submitted.committable(&acks)), [(0, 3)]);
+    }
+}
