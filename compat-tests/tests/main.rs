@@ -12,3 +12,4 @@ mod recorded;
 mod restart;
 mod shared;
 mod sink;
+mod tidy;
