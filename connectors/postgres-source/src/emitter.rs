@@ -11,7 +11,9 @@ use bytes::Bytes;
 use connect_api::data::{Header, Headers, SchemaAndValue, Value};
 use connect_api::record::{Record, SourceOffset, SourcePartition, SourceRecord};
 
-use crate::change::{Operation, Phase, Position, SnapshotMarker, TableInfo, TupleRef};
+use crate::change::{
+    ColumnValue, Operation, Phase, Position, SnapshotMarker, TableInfo, TupleRef, TypeInfo, TypeKind,
+};
 use crate::config::PostgresConfig;
 use crate::envelope::EnvelopeFactory;
 use crate::error::PgError;
@@ -29,6 +31,42 @@ pub struct Table {
     pub info: TableInfo,
     /// Its schemas and decoders.
     pub plan: TablePlan,
+    /// Its columns of an enumeration, by place.
+    enums: Vec<(usize, Arc<TypeInfo>)>,
+}
+
+impl Table {
+    /// A table and how its rows become values.
+    ///
+    /// # Errors
+    /// It cannot be captured as it is.
+    pub fn new(info: TableInfo, config: &PostgresConfig) -> Result<Self, PgError> {
+        let plan = TablePlan::new(&info, config)?;
+        let columns = info.columns.iter().enumerate();
+        let enums = columns.filter_map(|(index, column)| {
+            let mut data_type = &column.data_type;
+            while let TypeKind::Domain(inner, _) = &data_type.kind {
+                data_type = inner;
+            }
+            let captured = plan.captured(index) && matches!(data_type.kind, TypeKind::Enum(_));
+            captured.then(|| (index, Arc::clone(data_type)))
+        });
+        let enums = enums.collect();
+        Ok(Self { info, plan, enums })
+    }
+
+    /// An enumeration that has got a label which the table's schema does not have yet, and that
+    /// label.
+    #[must_use]
+    pub fn new_label<'a>(&self, row: TupleRef<'a>) -> Option<(&TypeInfo, &'a [u8])> {
+        self.enums.iter().find_map(|(index, data_type)| {
+            let TypeKind::Enum(labels) = &data_type.kind else { return None };
+            let ColumnValue::Text(text) = row.get(*index) else { return None };
+            let label = text.as_bytes();
+            let known = labels.iter().any(|known| known.as_bytes() == label);
+            (!known).then_some((&**data_type, label))
+        })
+    }
 }
 
 /// A change of one row, as it lies in its buffer.

@@ -31,7 +31,6 @@ use crate::protocol::connection::Connection;
 use crate::protocol::slot::{CreatedSlot, quoted_table};
 use crate::protocol::{quote_identifier, quote_literal};
 use crate::session::Session;
-use crate::table::TablePlan;
 
 /// What the snapshot's transaction sees.
 #[derive(Clone, Debug)]
@@ -140,8 +139,7 @@ impl Snapshot {
         for id in tables {
             // Dropped meanwhile, or never seen by the snapshot.
             let Some(info) = catalog.table(&mut connection, id).await? else { continue };
-            let plan = TablePlan::new(&info, &config)?;
-            let table = Arc::new(Table { info, plan });
+            let table = Arc::new(Table::new(info, &config)?);
             sources.push_back(source(&mut connection, &config, table).await?);
         }
         tracing::info!("Snapshot step 6 - Skipping persisting of schema history");

@@ -477,7 +477,9 @@ pub async fn start_stream(
         stop: context.stop.clone(),
     };
     tracing::info!("Processing messages");
-    Ok(Streaming::new(stream_context, stream, session, Catalog::default(), offset, heartbeat))
+    let mut catalog = Catalog::default();
+    catalog.load_enums(session.get().await?).await?;
+    Ok(Streaming::new(stream_context, stream, session, catalog, offset, heartbeat))
 }
 
 /// `guardrail.collections.*`.

@@ -28,7 +28,6 @@ use crate::protocol::slot;
 use crate::resume::Resume;
 use crate::session::Session;
 use crate::startup::PLUGIN_NAME;
-use crate::table::TablePlan;
 
 /// A batch ends when its rows had this many bytes, however few they are: what is handed to the
 /// worker is memory until it is delivered.
@@ -376,11 +375,14 @@ impl Streaming {
             PgError::Protocol(format!("a row of relation {relation_id}, which was not announced"))
         })?;
         let captured = table.as_ref().filter(|_| !self.context.config.skips(change.operation));
-        let Some(table) = captured.map(Arc::clone) else {
+        let Some(mut table) = captured.map(Arc::clone) else {
             self.advance_change(lsn, message_type);
             self.reached_is_stale = true;
             return Ok(());
         };
+        if let Some(row) = change.after {
+            table = self.with_new_labels(relation_id, table, row)?;
+        }
         self.settle();
         self.advance_change(lsn, message_type);
         let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
@@ -510,10 +512,34 @@ impl Streaming {
             // Sent again without a change: schemas keep their identity.
             return Ok(());
         }
-        let plan = TablePlan::new(&info, &self.context.config)?;
         tracing::debug!(table = %id, columns = info.columns.len(), "table schema read");
-        self.tables.insert(relation.id, Some(Arc::new(Table { info, plan })));
+        let table = Table::new(info, &self.context.config)?;
+        self.tables.insert(relation.id, Some(Arc::new(table)));
         Ok(())
+    }
+
+    /// The table with the labels that its enumerations have now, if a row has one that it lacks.
+    fn with_new_labels(
+        &mut self,
+        relation_id: u32,
+        table: Arc<Table>,
+        row: TupleRef<'_>,
+    ) -> Result<Arc<Table>, PgError> {
+        let Some((data_type, label)) = table.new_label(row) else { return Ok(table) };
+        let label = String::from_utf8_lossy(label);
+        let name = &data_type.name;
+        tracing::info!(
+            "Detected new value '{label}' for enum type '{name}'; refreshing type metadata"
+        );
+        let mut info = table.info.clone();
+        let (session, catalog) = (&mut self.session, &mut self.catalog);
+        self.context.runtime.block_on(async {
+            catalog.load_enums(session.get().await?).await?;
+            catalog.refresh_types(session.get().await?, &mut info).await
+        })?;
+        let table = Arc::new(Table::new(info, &self.context.config)?);
+        self.tables.insert(relation_id, Some(Arc::clone(&table)));
+        Ok(table)
     }
 
     /// `source.xmin`, where it is asked for.

@@ -1,0 +1,284 @@
+//! Every type in every mode against what the JVM connector made of it.
+//!
+//! `recorded.jsonl` holds its answers, one case a line: a type's schema, a text and its value in
+//! snapshot and stream, a default expression, or what stands for a null. Where modes differ, the
+//! answer of a mode stands beside that of the others, `*`.
+
+use connect_api::data::SchemaAndValue;
+use connect_api::data::json::{JsonOptions, JsonWriter};
+use serde_json::Value as Json;
+
+use super::modes::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMode};
+use super::*;
+
+const RECORDED: &str = include_str!("recorded.jsonl");
+
+/// The options that each name in the recording stands for.
+fn modes() -> Vec<(&'static str, Modes)> {
+    let default = Modes::default();
+    let with = |time, binary| Modes { time, binary, ..default.clone() };
+    vec![
+        ("default", default.clone()),
+        (
+            "connect",
+            Modes {
+                decimal: DecimalMode::Double,
+                hstore: HstoreMode::Map,
+                interval: IntervalMode::String,
+                ..with(TimeMode::Connect, BinaryMode::Hex)
+            },
+        ),
+        (
+            "micro",
+            Modes {
+                decimal: DecimalMode::String,
+                ..with(TimeMode::Microseconds, BinaryMode::Base64)
+            },
+        ),
+        (
+            "nano",
+            Modes {
+                include_unknown: true,
+                ..with(TimeMode::Nanoseconds, BinaryMode::Base64Url)
+            },
+        ),
+        ("iso", with(TimeMode::IsoString, BinaryMode::Bytes)),
+        ("structured", with(TimeMode::Structured, BinaryMode::Bytes)),
+    ]
+}
+
+fn type_info(name: &str) -> Arc<TypeInfo> {
+    let base = |name: &str| Arc::new(info(name, TypeKind::Base));
+    let kind = match name {
+        "mood" => TypeKind::Enum(["sad", "ok", "happy"].map(str::to_owned).to_vec()),
+        "posint" => TypeKind::Domain(base("int4"), -1),
+        "shortv" => TypeKind::Domain(base("varchar"), 11),
+        "dnum" => TypeKind::Domain(base("numeric"), (7 << 16 | 3) + 4),
+        "pair" => TypeKind::Composite,
+        "int2vector" => TypeKind::Array(base("int2")),
+        "oidvector" => TypeKind::Array(base("oid")),
+        _ if name.ends_with("multirange") => TypeKind::Multirange,
+        _ if name.ends_with("range") => TypeKind::Range,
+        _ => match name.strip_prefix('_') {
+            Some(element) => TypeKind::Array(type_info(element)),
+            None => TypeKind::Base,
+        },
+    };
+    Arc::new(info(name, kind))
+}
+
+fn info(name: &str, kind: TypeKind) -> TypeInfo {
+    TypeInfo { oid: 0, name: name.to_owned(), schema: "pg_catalog".to_owned(), kind }
+}
+
+fn column(case: &Json, optional: bool) -> ColumnInfo {
+    ColumnInfo {
+        name: "c".to_owned(),
+        data_type: type_info(case["type"].as_str().unwrap()),
+        type_modifier: i32::try_from(case["modifier"].as_i64().unwrap()).unwrap(),
+        optional,
+        default_expression: case["expression"].as_str().map(str::to_owned),
+        generated: false,
+        comment: None,
+    }
+}
+
+/// The recorded answer for a mode, as JSON; null where the JVM has none.
+fn recorded(answers: &Json, mode: &str) -> Json {
+    match answers.get(mode).unwrap_or(&answers["*"]) {
+        Json::String(text) => serde_json::from_str(text).unwrap(),
+        _ => Json::Null,
+    }
+}
+
+fn payload(plan: &ColumnPlan, value: Value) -> Json {
+    let mut out = Vec::new();
+    let data = SchemaAndValue::new(Arc::clone(&plan.schema), value);
+    let options = JsonOptions { replace_null_with_default: false, ..JsonOptions::schemaless() };
+    JsonWriter::new(options).write(&data, &mut out).unwrap();
+    if out.is_empty() { Json::Null } else { serde_json::from_slice(&out).unwrap() }
+}
+
+/// A schema as JSON, without what a column adds to its type's.
+fn schema(plan: &ColumnPlan) -> Json {
+    let mut out = Vec::new();
+    let data = SchemaAndValue { schema: Some(Arc::clone(&plan.schema)), value: Value::Null };
+    JsonWriter::new(JsonOptions::default()).write(&data, &mut out).unwrap();
+    let mut text: Json = serde_json::from_slice(&out).unwrap();
+    let mut schema = text["schema"].take();
+    schema.as_object_mut().unwrap().remove("optional");
+    schema
+}
+
+/// Numbers as such, so that `1.0` is `1`.
+fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(x), Json::Number(y)) => {
+            x == y || (x.is_f64() || y.is_f64()) && x.as_f64() == y.as_f64()
+        }
+        (Json::Array(x), Json::Array(y)) => {
+            x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y))
+        }
+        (Json::Object(x), Json::Object(y)) => {
+            x.len() == y.len() && x.iter().all(|(key, x)| y.get(key).is_some_and(|y| same(x, y)))
+        }
+        _ => a == b,
+    }
+}
+
+/// Calls `check` for each recorded case that has `what`, in each mode; `check` answers what we make
+/// of it. Reports all differences at once.
+fn against_the_recording(what: &str, check: impl Fn(&Json, &Modes) -> Json) {
+    let (mut count, mut wrong) = (0, Vec::new());
+    for line in RECORDED.lines() {
+        let case: Json = serde_json::from_str(line).unwrap();
+        let Some(answers) = case.get(what) else { continue };
+        for (name, modes) in modes() {
+            if answers.get("*").is_none() {
+                continue;
+            }
+            count += 1;
+            let (expected, found) = (recorded(answers, name), check(&case, &modes));
+            if !same(&expected, &found) {
+                wrong.push(format!("{name} {line}\n  expected {expected}\n  found    {found}"));
+            }
+        }
+    }
+    assert!(count > 100, "only {count} cases");
+    assert!(wrong.is_empty(), "{} of {count} differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn plan_of(column: &ColumnInfo, modes: &Modes) -> Option<ColumnPlan> {
+    plan(column, modes, None, false).unwrap()
+}
+
+fn value_in(phase: Phase, case: &Json, modes: &Modes) -> Json {
+    let Some(plan) = plan_of(&column(case, true), modes) else { return Json::Null };
+    let text = Bytes::from(case["text"].as_str().unwrap().to_owned());
+    let value = plan.value(ColumnValue::Text(Text::of(&text)), phase).unwrap_or_default();
+    payload(&plan, value)
+}
+
+#[test]
+fn schemas_are_the_jvms() {
+    against_the_recording("schema", |case, modes| {
+        plan_of(&column(case, true), modes).map_or(Json::Null, |plan| schema(&plan))
+    });
+}
+
+#[test]
+fn values_of_a_snapshot_are_the_jvms() {
+    against_the_recording("snapshot", |case, modes| value_in(Phase::Snapshot, case, modes));
+}
+
+#[test]
+fn values_of_the_stream_are_the_jvms() {
+    // A line without an answer of the stream has the snapshot's there too.
+    against_the_recording("snapshot", |case, modes| {
+        if case.get("stream").is_some() {
+            value_in(Phase::Snapshot, case, modes)
+        } else {
+            value_in(Phase::Stream, case, modes)
+        }
+    });
+    let streamed = RECORDED.lines().filter(|line| line.contains("\"stream\""));
+    for line in streamed {
+        let case: Json = serde_json::from_str(line).unwrap();
+        for (name, modes) in modes() {
+            let expected = recorded(&case["stream"], name);
+            let found = value_in(Phase::Stream, &case, &modes);
+            assert!(same(&expected, &found), "{name} {line}\n  found {found}");
+        }
+    }
+}
+
+#[test]
+fn defaults_are_the_jvms() {
+    against_the_recording("default", |case, modes| {
+        let Some(plan) = plan_of(&column(case, true), modes) else { return Json::Null };
+        let default = plan.schema.default_value().cloned().unwrap_or_default();
+        payload(&plan, default)
+    });
+}
+
+#[test]
+fn what_stands_for_a_null_is_the_jvms() {
+    against_the_recording("fallback", |case, modes| {
+        let plan = plan_of(&column(case, false), modes).unwrap();
+        let value = plan.value(ColumnValue::Null, Phase::Stream).unwrap();
+        payload(&plan, value)
+    });
+}
+
+#[test]
+fn an_unchanged_value_becomes_its_placeholder() {
+    let placeholder = "__debezium_unavailable_value";
+    let octets: Vec<Json> = placeholder.bytes().map(Json::from).collect();
+    let encoded = STANDARD.encode(placeholder);
+    for (name, expected) in [
+        ("text", Json::from(placeholder)),
+        ("jsonb", Json::from(placeholder)),
+        ("citext", Json::from(placeholder)),
+        ("bytea", Json::from(encoded.as_str())),
+        ("_text", Json::from(vec![placeholder])),
+        ("_jsonb", Json::from(vec![placeholder])),
+        ("_bytea", Json::from(vec![encoded.as_str()])),
+        ("_int4", Json::from(octets.clone())),
+        ("_int8", Json::from(octets.clone())),
+        ("_date", Json::from(octets)),
+        ("_uuid", Json::from(vec!["b68a35a7-17ad-35b3-af2a-ae46edb4545a"])),
+        ("hstore", Json::from(format!("{{\"{placeholder}\":\"{placeholder}\"}}"))),
+        ("numeric", Json::Null),
+        ("_float8", Json::Null),
+        ("tsvector", Json::Null),
+    ] {
+        let case = serde_json::json!({ "type": name, "modifier": -1 });
+        let plan = plan_of(&column(&case, true), &Modes::default()).unwrap();
+        let value = plan.value(ColumnValue::Unchanged, Phase::Stream).unwrap();
+        assert_eq!(payload(&plan, value), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_placeholder_of_octets_is_text_and_bytes() {
+    let modes = Modes { placeholder: modes::Placeholder::parse("hex:414243"), ..Modes::default() };
+    for (name, expected) in [("text", "ABC"), ("bytea", "QUJD")] {
+        let case = serde_json::json!({ "type": name, "modifier": -1 });
+        let plan = plan_of(&column(&case, true), &modes).unwrap();
+        let value = plan.value(ColumnValue::Unchanged, Phase::Stream).unwrap();
+        assert_eq!(payload(&plan, value), expected);
+    }
+}
+
+#[test]
+fn no_garbled_text_panics() {
+    for line in RECORDED.lines() {
+        let case: Json = serde_json::from_str(line).unwrap();
+        let Some(text) = case["text"].as_str() else { continue };
+        for (_, modes) in modes() {
+            let Some(plan) = plan_of(&column(&case, true), &modes) else { continue };
+            for end in 0..=text.len() {
+                for tail in [&b""[..], b"\xff", b"\\", b"{", b"9999999999"] {
+                    let garbled = Bytes::from([&text.as_bytes()[..end], tail].concat());
+                    let cell = ColumnValue::Text(Text::of(&garbled));
+                    let _either = plan.value(cell, Phase::Snapshot);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn types_without_a_form_are_left_out_or_opaque() {
+    let pair = serde_json::json!({ "type": "pair", "modifier": -1, "text": "(1,x)" });
+    assert!(plan_of(&column(&pair, true), &Modes::default()).is_none());
+    let modes = Modes { include_unknown: true, ..Modes::default() };
+    assert_eq!(value_in(Phase::Stream, &pair, &modes), "KDEseCk=");
+    for name in ["_money", "_interval", "_xml", "_name"] {
+        let case = serde_json::json!({ "type": name, "modifier": -1 });
+        assert!(plan_of(&column(&case, true), &modes).is_none(), "{name}");
+    }
+    let domains = serde_json::json!({ "type": "_posint", "modifier": -1, "text": "{5}" });
+    assert!(plan_of(&column(&domains, true), &Modes::default()).is_none());
+    assert_eq!(value_in(Phase::Stream, &domains, &modes), Json::from(vec!["NQ=="]));
+}

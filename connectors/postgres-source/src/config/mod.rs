@@ -10,6 +10,7 @@
 // One option a line reads best as a table.
 #[rustfmt::skip]
 mod keys;
+mod pattern;
 mod rules;
 
 use std::collections::HashMap;

@@ -11,6 +11,7 @@ use connect_api::config::Type;
 use connect_api::java::Regex;
 
 use super::keys::Key;
+use super::pattern::complaint;
 
 /// What has to hold for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,35 +220,13 @@ impl Rule {
 }
 
 fn regex_list(text: &str) -> Option<String> {
-    let failure = crate::filter::split_list(text)
-        .iter()
-        .find_map(|pattern| Some((pattern.clone(), Regex::ignoring_case(pattern).err()?)));
-    failure.map(|(pattern, error)| {
-        // Java's own words for the slip that is most likely; others are in our engine's.
-        let why = match unclosed_class(&pattern) {
-            Some(at) => format!(
-                "Unclosed character class near index {at}\n{pattern}\n{}^",
-                " ".repeat(at)
-            ),
-            None => error.to_string(),
-        };
-        format!("A comma-separated list of valid regular expressions is expected, but {why}")
-    })
-}
-
-/// Where Java sees that a `[` is never closed: at the pattern's last character.
-fn unclosed_class(pattern: &str) -> Option<usize> {
-    let (mut depth, mut escaped) = (0_u32, false);
-    for character in pattern.chars() {
-        match character {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '[' => depth += 1,
-            ']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    (depth > 0).then(|| pattern.encode_utf16().count().saturating_sub(1))
+    let patterns = crate::filter::split_list(text);
+    let why = patterns.iter().find_map(|pattern| {
+        // Java's own words for the common slips, our engine's for the others.
+        complaint(pattern)
+            .or_else(|| Regex::ignoring_case(pattern).err().map(|error| error.to_string()))
+    })?;
+    Some(format!("A comma-separated list of valid regular expressions is expected, but {why}"))
 }
 
 fn skipped_operations(text: &str) -> Option<String> {

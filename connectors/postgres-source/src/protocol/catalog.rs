@@ -1,7 +1,8 @@
 //! Tables, types and keys as the system catalog has them.
 //!
-//! Types are remembered for the life of a [`Catalog`]; what can change under a connector (columns,
-//! keys, enum labels) is read anew each time a table is. Answers for `PostgresConnection`,
+//! Types are remembered for the life of a [`Catalog`], and those of enumerations as they were at its
+//! start until [`Catalog::load_enums`] is asked again; what else can change under a connector
+//! (columns, keys) is read anew each time a table is. Answers for `PostgresConnection`,
 //! `TypeRegistry` and the driver's `DatabaseMetaData`.
 
 use std::collections::HashMap;
@@ -55,7 +56,6 @@ impl Catalog {
         connection: &mut Connection,
         id: &TableId,
     ) -> Result<Option<TableInfo>, PgError> {
-        self.forget_enums();
         let Some(live) = live_table(connection, id).await? else {
             return Ok(None);
         };
@@ -83,7 +83,6 @@ impl Catalog {
         connection: &mut Connection,
         relation: &Relation,
     ) -> Result<TableInfo, PgError> {
-        self.forget_enums();
         let id = TableId {
             schema: relation.schema.clone(),
             table: relation.table.clone(),
@@ -127,8 +126,11 @@ impl Catalog {
         })
     }
 
-    /// Labels may be added to an enum at any time, so they are read with each table.
-    fn forget_enums(&mut self) {
+    /// Reads all enumerations, and forgets what was known of types that refer to one.
+    ///
+    /// # Errors
+    /// The query's.
+    pub async fn load_enums(&mut self, connection: &mut Connection) -> Result<(), PgError> {
         fn has_labels(info: &TypeInfo) -> bool {
             match &info.kind {
                 TypeKind::Enum(_) => true,
@@ -136,7 +138,36 @@ impl Catalog {
                 _ => false,
             }
         }
+        let sql = "SELECT t.oid, t.typname, n.nspname, e.enumlabel FROM pg_catalog.pg_enum e \
+             JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid \
+             JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+             ORDER BY t.oid, e.enumsortorder";
+        let rows = connection.query(sql).await?;
         self.types.retain(|_, info| !has_labels(info));
+        for labels in rows.chunk_by(|a, b| a.get(0) == b.get(0)) {
+            let Some(first) = labels.first() else { continue };
+            let oid = first.number(0)?;
+            let kind =
+                TypeKind::Enum(labels.iter().map(|row| row.text(3).to_owned()).collect());
+            let (name, schema) = (first.text(1).to_owned(), first.text(2).to_owned());
+            self.types.insert(oid, Arc::new(TypeInfo { oid, name, schema, kind }));
+        }
+        Ok(())
+    }
+
+    /// Has a table's columns refer to the types as they are known now.
+    ///
+    /// # Errors
+    /// A query's.
+    pub async fn refresh_types(
+        &mut self,
+        connection: &mut Connection,
+        info: &mut TableInfo,
+    ) -> Result<(), PgError> {
+        for column in &mut info.columns {
+            column.data_type = self.data_type(connection, column.data_type.oid).await?;
+        }
+        Ok(())
     }
 
     async fn data_type(
