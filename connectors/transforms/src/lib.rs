@@ -1,1 +1,66 @@
-//! Transformations and predicates
+//! Transformations of single records, and predicates that say which records are transformed.
+//!
+//! One file per class. To add one: write its file, add one line to [`PLUGINS`]. Kafka's own and
+//! Debezium's are here; what follows from a schema is worked out once per schema.
+//!
+//! Answers for `org.apache.kafka.connect.transforms` and `io.debezium.transforms`.
+
+mod cast;
+mod drop_headers;
+mod extract_field;
+mod extract_new_record_state;
+mod field_path;
+mod filter;
+mod flatten;
+mod header_from;
+mod hoist_field;
+mod insert_field;
+mod insert_header;
+mod mask_field;
+mod operand;
+mod predicates;
+mod regex_router;
+mod replace_field;
+mod set_schema_metadata;
+mod timestamp_converter;
+mod timestamp_router;
+mod value_to_key;
+
+use connect_api::plugin::Plugin;
+
+/// All transformations and predicates.
+pub const PLUGINS: &[Plugin] = &[
+    extract_new_record_state::PLUGIN,
+    cast::KEY,
+    cast::VALUE,
+    drop_headers::PLUGIN,
+    extract_field::KEY,
+    extract_field::VALUE,
+    filter::PLUGIN,
+    flatten::KEY,
+    flatten::VALUE,
+    header_from::KEY,
+    header_from::VALUE,
+    hoist_field::KEY,
+    hoist_field::VALUE,
+    insert_field::KEY,
+    insert_field::VALUE,
+    insert_header::PLUGIN,
+    mask_field::KEY,
+    mask_field::VALUE,
+    regex_router::PLUGIN,
+    replace_field::KEY,
+    replace_field::VALUE,
+    set_schema_metadata::KEY,
+    set_schema_metadata::VALUE,
+    timestamp_converter::KEY,
+    timestamp_converter::VALUE,
+    timestamp_router::PLUGIN,
+    value_to_key::PLUGIN,
+    predicates::has_header_key::PLUGIN,
+    predicates::record_is_tombstone::PLUGIN,
+    predicates::topic_name_matches::PLUGIN,
+];
+
+#[cfg(test)]
+mod tests;

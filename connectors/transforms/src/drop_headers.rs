@@ -1,0 +1,45 @@
+//! Removes all headers of the given names.
+//!
+//! ```text
+//! config   {"type": "…DropHeaders", "headers": "a,b"}
+//! ```
+//!
+//! Answers for `org.apache.kafka.connect.transforms.DropHeaders`.
+
+use connect_api::config::{ConfigDef, ConfigKey, Importance, Type};
+use connect_api::context::PluginContext;
+use connect_api::record::Record;
+use connect_api::transform::Transformation;
+use connect_api::{Props, Result};
+
+use crate::header_from::not_empty;
+use crate::operand::plugin;
+
+plugin!("DropHeaders", definition, Transformation, DropHeaders::default());
+
+const HEADERS: &str = "headers";
+
+fn definition() -> ConfigDef {
+    ConfigDef::new().define(
+        ConfigKey::new(HEADERS, Type::List, Importance::High)
+            .validator(not_empty())
+            .doc("The names of the headers to remove."),
+    )
+}
+
+#[derive(Debug, Default)]
+struct DropHeaders {
+    names: Vec<String>,
+}
+
+impl Transformation for DropHeaders {
+    fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
+        self.names = definition().parse(props)?.list(HEADERS).to_vec();
+        Ok(())
+    }
+
+    fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
+        record.headers.retain(|header| !self.names.iter().any(|name| header.key == *name.as_str()));
+        Ok(Some(record))
+    }
+}

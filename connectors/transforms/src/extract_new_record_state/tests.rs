@@ -1,0 +1,191 @@
+//! Facts of the unwrapping, taken from Debezium's.
+
+use super::*;
+use crate::tests::transformation;
+use connect_api::data::text::convert_to_string;
+
+fn row_schema() -> SchemaRef {
+    Schema::structure()
+        .optional()
+        .name("p.s.t.Value")
+        .field("id", Schema::int32().build())
+        .field("to", Schema::string().optional().build())
+        .build()
+}
+
+fn envelope() -> SchemaRef {
+    let row = row_schema();
+    Schema::structure()
+        .name("p.s.t.Envelope")
+        .field("before", Arc::clone(&row))
+        .field("after", row)
+        .field("source", Schema::structure().field("lsn", Schema::int64().build()).build())
+        .field("op", Schema::string().build())
+        .field("ts_ms", Schema::int64().optional().build())
+        .field("transaction", Schema::structure().optional().field("id", Schema::string().build()).build())
+        .build()
+}
+
+fn record(before: Option<i32>, after: Option<i32>, op: &'static str) -> Record {
+    let schema = envelope();
+    let row = |id: Option<i32>| {
+        let row = |id: i32| {
+            Struct::new(
+                Arc::clone(&schema.fields()[0].schema),
+                vec![Value::Int32(id), Value::text("topic2")],
+            )
+        };
+        Value::from(id.map(row))
+    };
+    let source = Struct::new(Arc::clone(&schema.fields()[2].schema), vec![Value::Int64(99)]);
+    let values = vec![
+        row(before),
+        row(after),
+        Value::Struct(source),
+        Value::text(op),
+        Value::Int64(5),
+        Value::Null,
+    ];
+    Record {
+        topic: "t".into(),
+        value: SchemaAndValue::new(Arc::clone(&schema), Struct::new(schema, values)),
+        ..Record::default()
+    }
+}
+
+fn unwrap(options: &[(&str, &str)], record: Record) -> Option<Record> {
+    transformation("ExtractNewRecordState", options)
+        .expect("valid options")
+        .apply(record)
+        .expect("unwrapped")
+}
+
+fn text(record: Option<Record>) -> Option<String> {
+    record.map(|record| convert_to_string(&record.value.value))
+}
+
+const HANDLING: &str = "delete.tombstone.handling.mode";
+
+#[test]
+fn each_mode_treats_deletions_and_tombstones_its_way() {
+    let delete = || record(Some(1), None, "d");
+    let create = || record(None, Some(1), "c");
+    let tombstone = || Record { topic: "t".into(), ..Record::default() };
+    let row = r#"{"id":1,"to":"topic2"}"#;
+    let (kept, removed) = (
+        r#"{"id":1,"to":"topic2","__deleted":"false"}"#,
+        r#"{"id":1,"to":"topic2","__deleted":"true"}"#,
+    );
+    for (mode, created, deleted, tombstoned) in [
+        ("drop", row, None, None),
+        ("tombstone", row, Some("null"), None),
+        ("rewrite", kept, Some(removed), None),
+        ("REWRITE-with-tombstone", kept, Some(removed), Some("null")),
+        ("delete-to-tombstone", row, Some("null"), None),
+    ] {
+        let options = [(HANDLING, mode)];
+        assert_eq!(text(unwrap(&options, create())).as_deref(), Some(created), "{mode}");
+        assert_eq!(text(unwrap(&options, delete())).as_deref(), deleted, "{mode}");
+        assert_eq!(text(unwrap(&options, tombstone())).as_deref(), tombstoned, "{mode}");
+    }
+    let schema_of = |mode| unwrap(&[(HANDLING, mode)], delete()).and_then(|record| record.value.schema);
+    assert_eq!(schema_of("tombstone"), Some(row_schema()), "the row's schema stays");
+    assert_eq!(schema_of("delete-to-tombstone"), None);
+}
+
+#[test]
+fn a_row_has_its_own_schema_that_is_not_optional() {
+    let mut smt = transformation("ExtractNewRecordState", &[]).expect("valid");
+    let mut schema_of = |envelope: &SchemaRef| {
+        let mut record = record(None, Some(1), "c");
+        record.value.schema = Some(Arc::clone(envelope));
+        smt.apply(record).expect("unwrapped").and_then(|record| record.value.schema).expect("one")
+    };
+    let envelope = envelope();
+    let first = schema_of(&envelope);
+    assert!(!first.is_optional());
+    assert_eq!(first.name(), Some("p.s.t.Value"));
+    assert!(Arc::ptr_eq(&first, &schema_of(&envelope)), "made once");
+}
+
+#[test]
+fn parts_of_the_envelope_go_into_fields_and_headers() {
+    let options = [
+        ("add.fields", "op,lsn,source.lsn,ts_ms:at,nope,id"),
+        ("add.headers", "op,source.lsn"),
+        ("add.headers.prefix", "h_"),
+    ];
+    let unwrapped = unwrap(&options, record(None, Some(1), "c")).expect("kept");
+    assert_eq!(
+        convert_to_string(&unwrapped.value.value),
+        r#"{"id":1,"to":"topic2","__op":"c","__lsn":99,"__source_lsn":99,"__at":5,"__id":null}"#
+    );
+    let headers: Vec<(&str, String)> = unwrapped
+        .headers
+        .iter()
+        .map(|header| (&*header.key, convert_to_string(&header.value.value)))
+        .collect();
+    assert_eq!(headers, [("h_op", "c".to_owned()), ("h_source_lsn", "99".to_owned())]);
+    let tombstone = Record { topic: "t".into(), ..Record::default() };
+    let kept = [("add.headers", "op,lsn"), (HANDLING, "rewrite-with-tombstone")];
+    let headers = unwrap(&kept, tombstone).expect("kept").headers;
+    assert_eq!(headers.len(), 1);
+    assert_eq!((&*headers[0].key, &headers[0].value.value), ("__op", &Value::text("d")));
+}
+
+#[test]
+fn a_field_can_name_the_topic() {
+    let topic = |field, record| {
+        transformation("ExtractNewRecordState", &[("route.by.field", field)])
+            .expect("valid")
+            .apply(record)
+            .map(|record| record.expect("kept").topic.to_string())
+            .map_err(|error| error.message().to_owned())
+    };
+    assert_eq!(topic("to", record(None, Some(1), "c")), Ok("topic2".to_owned()));
+    assert_eq!(topic("to", record(Some(1), None, "d")), Ok("topic2".to_owned()));
+    assert_eq!(
+        topic("id", record(None, Some(1), "c")),
+        Err("Field 'id' is not of type STRING".to_owned())
+    );
+    assert_eq!(topic("zz", record(None, Some(1), "c")), Err("zz is not a valid field name".to_owned()));
+}
+
+#[test]
+fn a_header_can_name_fields_to_drop() {
+    let with_header = || {
+        let names = vec![Value::text("id"), Value::text("to")];
+        let mut record = record(None, Some(1), "c");
+        record.headers.push(Header {
+            key: "drop".into(),
+            value: SchemaAndValue { schema: None, value: Value::Array(names) },
+        });
+        record
+    };
+    let options = [("drop.fields.header.name", "drop")];
+    assert_eq!(text(unwrap(&options, with_header())).as_deref(), Some(r#"{"id":1}"#));
+    let options = [options[0], ("drop.fields.keep.schema.compatible", "false")];
+    assert_eq!(text(unwrap(&options, with_header())).as_deref(), Some("{}"));
+}
+
+#[test]
+fn truncations_are_dropped_and_other_records_pass() {
+    assert_eq!(unwrap(&[], record(None, None, "t")), None);
+    let other = Record {
+        topic: "t".into(),
+        value: SchemaAndValue::new(None, "no envelope"),
+        ..Record::default()
+    };
+    assert_eq!(unwrap(&[], other.clone()), Some(other));
+}
+
+#[test]
+fn options_are_refused_in_debezium_s_words() {
+    let values = definition().validate(
+        &[(HANDLING.to_owned(), "bad".to_owned())].into_iter().collect(),
+    );
+    assert_eq!(values[0].errors, [
+        "Invalid value bad for configuration delete.tombstone.handling.mode: Value must be one of \
+         drop, tombstone, rewrite-with-tombstone, rewrite, delete-to-tombstone"
+    ]);
+}

@@ -1,0 +1,262 @@
+//! Facts of the transformations, taken from Kafka's.
+
+use connect_api::context::PluginContext;
+use connect_api::data::{
+    ConnectMap, Header, Schema, SchemaAndValue, SchemaType, Struct, Value, logical,
+};
+use connect_api::plugin::Make;
+use connect_api::record::Record;
+use connect_api::transform::{Predicate, Transformation};
+use connect_api::{Props, Result};
+
+use super::PLUGINS;
+
+pub(crate) fn context() -> PluginContext {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    PluginContext { runtime: runtime.handle().clone() }
+}
+
+fn props(options: &[(&str, &str)]) -> Props {
+    options.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+pub(crate) fn transformation(
+    name: &str,
+    options: &[(&str, &str)],
+) -> Result<Box<dyn Transformation>> {
+    let mut made = PLUGINS
+        .iter()
+        .find_map(|plugin| match plugin.make {
+            Make::Transformation(make) if plugin.simple_name() == name => Some(make()),
+            _ => None,
+        })
+        .expect(name);
+    made.configure(&context(), &props(options)).map(|()| made)
+}
+
+/// What becomes of a record's value.
+fn value_after(name: &str, options: &[(&str, &str)], value: SchemaAndValue) -> Result<Value> {
+    let record = Record { topic: "t".into(), value, ..Record::default() };
+    let record = transformation(name, options)?.apply(record)?.expect("not dropped");
+    if let (Some(schema), Value::Struct(value)) = (&record.value.schema, &record.value.value) {
+        assert!(std::sync::Arc::ptr_eq(schema, &value.schema), "one schema");
+    }
+    Ok(record.value.value)
+}
+
+fn error_of(name: &str, options: &[(&str, &str)], value: SchemaAndValue) -> String {
+    value_after(name, options, value).expect_err(name).message().to_owned()
+}
+
+fn map(entries: &[(&'static str, Value)]) -> SchemaAndValue {
+    let map: ConnectMap =
+        entries.iter().map(|(key, value)| (Value::text(key), value.clone())).collect();
+    SchemaAndValue { schema: None, value: Value::Map(Box::new(map)) }
+}
+
+/// `{"a": 1, "b": "x", "c": null}` with a schema.
+fn row() -> SchemaAndValue {
+    let schema = Schema::structure()
+        .name("row")
+        .field("a", Schema::int32().build())
+        .field("b", Schema::string().optional().build())
+        .field("c", Schema::int64().optional().default_value(Value::Int64(7)).build())
+        .build();
+    let values = vec![Value::Int32(1), Value::text("x"), Value::Null];
+    SchemaAndValue::new(schema.clone(), Struct::new(schema, values))
+}
+
+/// The fields of a struct with their values, for comparison.
+fn shown(value: &Value) -> String {
+    connect_api::data::text::convert_to_string(value)
+}
+
+#[test]
+fn structs_are_changed_as_kafka_changes_them() {
+    for (name, options, expected) in [
+        ("ReplaceField$Value", &[("exclude", "b,c"), ("renames", "a:z")][..], r#"{"z":1}"#),
+        ("ReplaceField$Value", &[("include", "b")], r#"{"b":"x"}"#),
+        ("ExtractField$Value", &[("field", "b")], "x"),
+        ("ExtractField$Value", &[("field", "c")], "7"),
+        ("HoistField$Value", &[("field", "h")], r#"{"h":{"a":1,"b":"x","c":7}}"#),
+        ("MaskField$Value", &[("fields", "a,b")], r#"{"a":0,"b":"","c":7}"#),
+        (
+            "MaskField$Value",
+            &[("fields", "a"), ("replacement", "5.7")],
+            r#"{"a":5,"b":"x","c":7}"#,
+        ),
+        (
+            "InsertField$Value",
+            &[("static.field", "s"), ("static.value", "v"), ("topic.field", "t!")],
+            r#"{"a":1,"b":"x","c":7,"t":"t","s":"v"}"#,
+        ),
+        ("Cast$Value", &[("spec", "a:string,c:int8")], r#"{"a":"1","b":"x","c":7}"#),
+        ("SetSchemaMetadata$Value", &[("schema.name", "n")], r#"{"a":1,"b":"x","c":7}"#),
+        ("HeaderFrom$Value", &[("fields", "a"), ("headers", "h"), ("operation", "move")],
+            r#"{"b":"x","c":7}"#),
+        ("TimestampConverter$Value",
+            &[("field", "c"), ("target.type", "string"), ("format", "ss.SSS")],
+            r#"{"a":1,"b":"x","c":"00.007"}"#),
+    ] {
+        let value = value_after(name, options, row()).expect(name);
+        assert_eq!(shown(&value), expected, "{name} {options:?}");
+    }
+}
+
+#[test]
+fn maps_are_changed_as_kafka_changes_them() {
+    let input = || map(&[("a", Value::Int64(1)), ("b", Value::text("x"))]);
+    for (name, options, expected) in [
+        ("ReplaceField$Value", &[("exclude", "b"), ("renames", "a:z")][..], r#"{"z":1}"#),
+        ("ExtractField$Value", &[("field", "zz")], "null"),
+        ("HoistField$Value", &[("field", "h")], r#"{"h":{"a":1,"b":"x"}}"#),
+        ("MaskField$Value", &[("fields", "b,z")], r#"{"a":1,"b":"","z":null}"#),
+        ("Cast$Value", &[("spec", "a:float64,z:int8")], r#"{"a":1.0,"b":"x","z":null}"#),
+        ("InsertField$Value", &[("static.field", "b"), ("static.value", "v")],
+            r#"{"a":1,"b":"v"}"#),
+        ("TimestampConverter$Value", &[("field", "a"), ("target.type", "unix"),
+            ("unix.precision", "seconds")], r#"{"a":1,"b":"x"}"#),
+    ] {
+        let value = value_after(name, options, input()).expect(name);
+        assert_eq!(shown(&value), expected, "{name} {options:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_changed_is_refused_in_kafka_s_words() {
+    for (name, options, value, expected) in [
+        ("ExtractField$Value", &[("field", "zz")][..], row(), "Unknown field: zz"),
+        ("HeaderFrom$Value", &[("fields", "a"), ("headers", "x,y"), ("operation", "copy")], row(),
+            "'fields' config must have the same number of elements as 'headers' config."),
+        ("InsertField$Value", &[], row(), "No field insertion configured"),
+        ("InsertField$Value", &[("topic.field", "a")], row(),
+            "Cannot create field because of field name duplication a"),
+        ("SetSchemaMetadata$Value", &[], row(), "Neither schema name nor version configured"),
+        ("SetSchemaMetadata$Value", &[("schema.name", "n")], map(&[]),
+            "Schema required for [updating schema metadata]"),
+        ("ValueToKey", &[("fields", "zz")], row(), "Field does not exist: zz"),
+        ("MaskField$Value", &[("fields", "a"), ("replacement", "x")], row(),
+            "Unable to convert x (class java.lang.String) to a number"),
+        ("MaskField$Value", &[("fields", "a")], SchemaAndValue::NULL,
+            "Only Map objects supported in absence of schema for [mask fields], found: null"),
+        ("Cast$Value", &[("spec", "b:int32")], row(),
+            "Value (x) was out of range for requested data type"),
+        ("Cast$Value", &[("spec", "a:bytes")], row(),
+            "Cast transformation does not support casting to BYTES; supported types are [INT8, \
+             INT16, INT32, INT64, FLOAT32, FLOAT64, BOOLEAN, STRING]"),
+        ("Cast$Value", &[("spec", "foo")], row(),
+            "Invalid value java.lang.IllegalArgumentException: No enum constant \
+             org.apache.kafka.connect.data.Schema.Type.FOO for configuration Invalid type found in \
+             casting spec: foo"),
+        ("ReplaceField$Value", &[("renames", "a")], row(),
+            "Invalid value [a] for configuration renames: Invalid rename mapping: a"),
+        ("TimestampConverter$Value", &[("target.type", "string")], row(),
+            "TimestampConverter requires format option to be specified when using string timestamps"),
+        ("TimestampConverter$Value", &[("field", "a"), ("target.type", "unix")], row(),
+            "Schema Schema{INT32} does not correspond to a known timestamp type format"),
+        ("TimestampConverter$Value",
+            &[("field", "b"), ("target.type", "unix"), ("format", "yyyy")], row(),
+            "Could not parse timestamp: value (x) does not match pattern (yyyy)"),
+        ("HoistField$Value", &[], row(),
+            "Missing required configuration \"field\" which has no default value."),
+    ] {
+        assert_eq!(error_of(name, options, value), expected, "{name}");
+    }
+}
+
+#[test]
+fn nested_structs_are_flattened_and_optional_where_a_parent_is() {
+    let inner = Schema::structure()
+        .optional()
+        .field("x", Schema::int32().build())
+        .build();
+    let outer = Schema::structure().field("i", inner.clone()).build();
+    let with = |value: Value| {
+        SchemaAndValue::new(outer.clone(), Struct::new(outer.clone(), vec![value]))
+    };
+    let some = Struct::new(inner, vec![Value::Int32(5)]);
+    for (value, expected) in [(Value::Struct(some), "{\"i.x\":5}"), (Value::Null, "{\"i.x\":null}")] {
+        let flat = value_after("Flatten$Value", &[], with(value)).expect("flat");
+        assert_eq!(shown(&flat), expected);
+        let schema = &flat.as_struct().expect("a struct").schema;
+        assert!(schema.field("i.x").is_some_and(|field| field.schema.is_optional()));
+    }
+    let nested = map(&[("m", map(&[("k", Value::Int64(1))]).value)]);
+    let flat = value_after("Flatten$Value", &[("delimiter", "_")], nested).expect("flat");
+    assert_eq!(shown(&flat), "{\"m_k\":1}");
+}
+
+#[test]
+fn a_cast_field_loses_its_logical_type_and_keeps_being_optional() {
+    let schema = Schema::structure()
+        .field("d", logical::timestamp().optional().build())
+        .field("n", Schema::int32().build())
+        .build();
+    let value = Struct::new(schema.clone(), vec![Value::Timestamp(1_700_000_000_123), Value::Int32(300)]);
+    let data = SchemaAndValue::new(schema, value);
+    let cast = value_after("Cast$Value", &[("spec", "d:int64,n:int8")], data.clone()).expect("cast");
+    assert_eq!(shown(&cast), r#"{"d":1700000000123,"n":44}"#);
+    let field = cast.as_struct().and_then(|value| value.schema.field("d").cloned()).expect("d");
+    assert_eq!((field.schema.kind(), field.schema.name()), (SchemaType::Int64, None));
+    assert!(field.schema.is_optional());
+    let text = value_after("Cast$Value", &[("spec", "d:string")], data).expect("cast");
+    assert_eq!(shown(&text), r#"{"d":"2023-11-14T22:13:20.123Z","n":300}"#);
+}
+
+#[test]
+fn topics_are_renamed() {
+    let topic = |name: &str, options: &[(&str, &str)], topic: &str| {
+        let record = Record {
+            topic: topic.into(),
+            timestamp: Some(1_700_000_000_123),
+            ..Record::default()
+        };
+        let mut router = transformation(name, options).expect(name);
+        let first = router.apply(record.clone()).expect(name).expect("kept").topic;
+        assert_eq!(router.apply(record).expect(name).expect("kept").topic, first, "again");
+        first.to_string()
+    };
+    let regex = [("regex", r"shop\.(.*)"), ("replacement", "$1")];
+    assert_eq!(topic("RegexRouter", &regex, "shop.orders"), "orders");
+    assert_eq!(topic("RegexRouter", &regex, "other"), "other");
+    assert_eq!(topic("TimestampRouter", &[], "orders"), "orders-20231114");
+}
+
+#[test]
+fn keys_headers_and_predicates() {
+    let record = Record { topic: "t1".into(), value: row(), ..Record::default() };
+    let keyed = transformation("ValueToKey", &[("fields", "a")])
+        .expect("valid")
+        .apply(record.clone())
+        .expect("keyed")
+        .expect("kept");
+    assert_eq!(shown(&keyed.key.value), r#"{"a":1}"#);
+    let mut insert = transformation("InsertHeader", &[("header", "h"), ("value.literal", "5")])
+        .expect("valid");
+    let with_header = insert.apply(record.clone()).expect("inserted").expect("kept");
+    let expected = Header {
+        key: "h".into(),
+        value: SchemaAndValue::new(Schema::int8().build(), 5i8),
+    };
+    assert_eq!(with_header.headers, [expected]);
+    let predicate = |name: &str, options: &[(&str, &str)], record: &Record| {
+        let mut made: Box<dyn Predicate> = PLUGINS
+            .iter()
+            .find_map(|plugin| match plugin.make {
+                Make::Predicate(make) if plugin.simple_name() == name => Some(make()),
+                _ => None,
+            })
+            .expect(name);
+        made.configure(&context(), &props(options)).expect(name);
+        made.test(record).expect(name)
+    };
+    assert!(predicate("HasHeaderKey", &[("name", "h")], &with_header));
+    assert!(!predicate("HasHeaderKey", &[("name", "H")], &with_header));
+    assert!(predicate("TopicNameMatches", &[("pattern", "t.")], &record));
+    assert!(!predicate("TopicNameMatches", &[("pattern", "t")], &record));
+    assert!(predicate("RecordIsTombstone", &[], &Record::default()));
+    let mut drop = transformation("DropHeaders", &[("headers", "x,h")]).expect("valid");
+    assert_eq!(drop.apply(with_header).expect("dropped").expect("kept").headers, []);
+    let mut filter = transformation("Filter", &[]).expect("valid");
+    assert_eq!(filter.apply(record).expect("filtered"), None);
+}
