@@ -30,8 +30,9 @@ pub(super) fn value(
         Decoder::Bit => Some(Value::Boolean(literal == "1")),
         Decoder::Numeric(form) => form.default_value(&literal, modifier),
         // A struct cannot be a default.
-        Decoder::Temporal(form) => defaults::value(form, &literal)
-            .filter(|value| !matches!(value, Value::Struct(_))),
+        Decoder::Temporal(form) => {
+            defaults::value(form, &literal).filter(|value| !matches!(value, Value::Struct(_)))
+        }
         // Java takes a sign and blanks, but no letters.
         Decoder::Float32 => literal.trim().parse().ok().map(Value::Float32),
         Decoder::Float64 => literal.trim().parse().ok().map(Value::Float64),

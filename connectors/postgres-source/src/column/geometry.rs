@@ -60,11 +60,10 @@ pub(super) fn geometry(type_name: &str) -> Option<(SchemaBuilder, Geometry)> {
         "point" => shape(point_schema(), Geometry::Point),
         "line" => {
             let number = Schema::float64().build();
-            let builder = ["a", "b", "c"]
-                .iter()
-                .fold(named("Line", 1, "Geometry (LINE)").optional(), |builder, name| {
-                    builder.field(*name, Arc::clone(&number))
-                });
+            let builder = ["a", "b", "c"].iter().fold(
+                named("Line", 1, "Geometry (LINE)").optional(),
+                |builder, name| builder.field(*name, Arc::clone(&number)),
+            );
             shape(builder, Geometry::Line)
         }
         "circle" => {

@@ -164,11 +164,20 @@ pub fn plan(
     let null = if column.optional {
         Value::Null
     } else {
-        default.or_else(|| decoder.fallback(resolved.modifier)).unwrap_or_default()
+        default
+            .or_else(|| decoder.fallback(resolved.modifier))
+            .unwrap_or_default()
     };
     let unchanged = unchanged(resolved.info, &decoder, modes);
     let optional = schema.is_optional();
-    Ok(Some(ColumnPlan { schema, decoder, masking, optional, null, unchanged }))
+    Ok(Some(ColumnPlan {
+        schema,
+        decoder,
+        masking,
+        optional,
+        null,
+        unchanged,
+    }))
 }
 
 impl ColumnPlan {

@@ -440,8 +440,18 @@ fn zoned_time_iso(text: &[u8]) -> Option<Value> {
 /// 44 AD, and its calendar lacks the ten days of 1582 that were skipped, which become the next ten.
 fn of_driver(date: Date) -> Date {
     match date {
-        Date { year, .. } if year <= 0 => Date { year: 1 - year, ..date },
-        Date { year: 1582, month: 10, day: 5..=14 } => Date { day: date.day + 10, ..date },
+        Date { year, .. } if year <= 0 => Date {
+            year: 1 - year,
+            ..date
+        },
+        Date {
+            year: 1582,
+            month: 10,
+            day: 5..=14,
+        } => Date {
+            day: date.day + 10,
+            ..date
+        },
         _ => date,
     }
 }

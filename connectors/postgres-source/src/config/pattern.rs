@@ -6,7 +6,11 @@
 /// Java's complaint about a pattern; none where nothing is wrong that shows in its shape.
 pub(super) fn complaint(pattern: &str) -> Option<String> {
     let units: Vec<char> = pattern.chars().collect();
-    let (what, index) = Scan { units: &units, at: 0 }.run()?;
+    let (what, index) = Scan {
+        units: &units,
+        at: 0,
+    }
+    .run()?;
     let mut text = match index {
         Some(index) => format!("{what} near index {index}\n{pattern}"),
         None => format!("{what}\n{pattern}"),
@@ -62,7 +66,10 @@ impl Scan<'_> {
                     atom = true;
                 }
                 '*' | '+' | '?' if !atom => {
-                    return Some((format!("Dangling meta character '{character}'"), Some(place)));
+                    return Some((
+                        format!("Dangling meta character '{character}'"),
+                        Some(place),
+                    ));
                 }
                 '*' | '+' | '?' => {
                     self.lazy_or_possessive();
@@ -90,7 +97,10 @@ impl Scan<'_> {
 
     /// Digits, perhaps a comma and more digits, a closing brace.
     fn counted(&mut self) -> Option<Complaint> {
-        while self.peek().is_some_and(|next| next.is_ascii_digit() || next == ',') {
+        while self
+            .peek()
+            .is_some_and(|next| next.is_ascii_digit() || next == ',')
+        {
             self.at += 1;
         }
         if self.peek() == Some('}') {
@@ -136,7 +146,10 @@ mod tests {
     fn slips_are_named_in_javas_words() {
         for (pattern, expected) in [
             ("[", "Unclosed character class near index 0\n[\n^"),
-            ("ab[cd", "Unclosed character class near index 4\nab[cd\n    ^"),
+            (
+                "ab[cd",
+                "Unclosed character class near index 4\nab[cd\n    ^",
+            ),
             ("[a-", "Illegal character range near index 3\n[a-"),
             ("a(b", "Unclosed group near index 3\na(b"),
             ("(?<!a", "Unclosed group near index 5\n(?<!a"),
@@ -152,8 +165,19 @@ mod tests {
     #[test]
     fn sound_patterns_are_left_alone() {
         for pattern in [
-            "", "public.a", "public\\.(?!b).*", "(a|b)+?", "a{2,3}+", "[^\\]]*", "[a-z&&[^b]]",
-            "(?i)a", "(?<n>x)\\k<n>", "a?+", "\\(", "x|", "(?:a)*",
+            "",
+            "public.a",
+            "public\\.(?!b).*",
+            "(a|b)+?",
+            "a{2,3}+",
+            "[^\\]]*",
+            "[a-z&&[^b]]",
+            "(?i)a",
+            "(?<n>x)\\k<n>",
+            "a?+",
+            "\\(",
+            "x|",
+            "(?:a)*",
         ] {
             assert_eq!(complaint(pattern), None, "{pattern}");
         }

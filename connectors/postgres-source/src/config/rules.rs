@@ -223,10 +223,15 @@ fn regex_list(text: &str) -> Option<String> {
     let patterns = crate::filter::split_list(text);
     let why = patterns.iter().find_map(|pattern| {
         // Java's own words for the common slips, our engine's for the others.
-        complaint(pattern)
-            .or_else(|| Regex::ignoring_case(pattern).err().map(|error| error.to_string()))
+        complaint(pattern).or_else(|| {
+            Regex::ignoring_case(pattern)
+                .err()
+                .map(|error| error.to_string())
+        })
     })?;
-    Some(format!("A comma-separated list of valid regular expressions is expected, but {why}"))
+    Some(format!(
+        "A comma-separated list of valid regular expressions is expected, but {why}"
+    ))
 }
 
 fn skipped_operations(text: &str) -> Option<String> {
