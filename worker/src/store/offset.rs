@@ -263,7 +263,7 @@ mod tests {
         write_map(&mut out, &offset).expect("primitive");
         let text = String::from_utf8(out).expect("text");
         let parsed: Map<String, Json> = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(from_json(&parsed).get_str("lsn_proc"), Some(&Value::Int64(157_756_056)));
+        assert_eq!(from_json(&parsed).get("lsn_proc"), Some(&Value::Int64(157_756_056)));
         assert!(text.contains(r#""d":1.0E7"#), "{text}");
     }
 

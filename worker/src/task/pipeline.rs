@@ -24,6 +24,7 @@ struct Step {
 }
 
 /// A converter with its class, for reports.
+#[derive(Debug)]
 pub struct Named<T: ?Sized> {
     /// The converter.
     pub converter: Box<T>,

@@ -231,7 +231,7 @@ mod tests {
         map
     }
     fn numbers((offsets, _): (PartitionOffsets, usize)) -> Vec<(i64, i64)> {
-        let number = |map: &OffsetMap| map.get_str("p").and_then(Value::as_i64).expect("set");
+        let number = |map: &OffsetMap| map.get("p").and_then(Value::as_i64).expect("set");
         offsets.iter().map(|(name, offset)| (number(name), number(&offset.to_map()))).collect()
     }
     fn send(
