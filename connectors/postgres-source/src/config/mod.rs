@@ -759,3 +759,6 @@ fn mismatch_strategy(read: &Reader<'_>) -> OffsetMismatchStrategy {
         _ => OffsetMismatchStrategy::NoValidation,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! The definition and the checks against what the JVM connector's validate answered.
+//!
+//! `recorded.jsonl` holds its answers: the definitions first, then one configuration a line with
+//! the errors of each key.
+
+use serde_json::Value as Json;
+
+use super::*;
+
+const RECORDED: &str = include_str!("recorded.jsonl");
+
+fn recorded(what: &str) -> Vec<Json> {
+    let lines = RECORDED
+        .lines()
+        .map(|line| serde_json::from_str::<Json>(line).unwrap());
+    lines.filter(|line| line.get(what).is_some()).collect()
+}
+
+fn props(entries: &[(&str, &str)]) -> Props {
+    entries
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// What every configuration needs, and these.
+fn complete(entries: &[(&str, &str)]) -> Props {
+    let mut all = props(&[
+        ("database.hostname", "db"),
+        ("database.user", "u"),
+        ("database.dbname", "d"),
+        ("topic.prefix", "P"),
+        ("plugin.name", "pgoutput"),
+    ]);
+    all.extend(props(entries));
+    all
+}
+
+fn parse(entries: &[(&str, &str)]) -> PostgresConfig {
+    PostgresConfig::parse(&complete(entries)).unwrap()
+}
+
+#[test]
+fn every_option_is_defined_as_there() {
+    let definition = definition();
+    let values = check(&Props::new());
+    let recorded = recorded("definitions").remove(0);
+    let recorded = recorded["definitions"].as_array().unwrap();
+    assert_eq!(definition.keys().len(), recorded.len());
+    for ((key, value), expected) in definition.keys().zip(&values).zip(recorded) {
+        let found = serde_json::json!({
+            "name": key.name,
+            "type": key.kind.name(),
+            "default_value": key.default_text(),
+            "importance": key.importance.name(),
+            "width": key.width.name(),
+            "group": key.group,
+            "order_in_group": key.order_in_group,
+            "display_name": key.display_name,
+            "dependents": key.dependents,
+            "recommended_values": value.recommended_values,
+            "visible": value.visible,
+        });
+        assert_eq!(&found, expected);
+        assert!(
+            !key.documentation.is_empty(),
+            "{} has no documentation",
+            key.name
+        );
+    }
+}
+
+#[test]
+fn every_configuration_has_the_errors_that_it_has_there() {
+    let cases = recorded("props");
+    assert!(cases.len() > 50);
+    for case in cases {
+        let given = case["props"].as_object().unwrap();
+        let given: Props = given
+            .iter()
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()))
+            .collect();
+        for value in check(&given) {
+            let expected = case["errors"]
+                .get(&value.name)
+                .cloned()
+                .unwrap_or_else(|| Json::from(Vec::<Json>::new()));
+            assert_eq!(
+                Json::from(value.errors),
+                expected,
+                "{} of {}",
+                value.name,
+                case["props"]
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_accepted_beyond_the_jvm_is_exactly_this() {
+    let errors = |entries: &[(&str, &str)]| -> Vec<String> {
+        check(&props(entries))
+            .into_iter()
+            .flat_map(|value| value.errors)
+            .collect()
+    };
+    let rest = [
+        ("database.hostname", "h"),
+        ("database.user", "u"),
+        ("database.dbname", "d"),
+    ];
+    let named = [&rest[..], &[("database.server.name", "dbserver1")]].concat();
+    assert_eq!(errors(&named), [] as [&str; 0]);
+    let config = PostgresConfig::parse(&props(&named)).unwrap();
+    assert_eq!(config.topic_prefix, "dbserver1");
+    let misnamed = [&rest[..], &[("database.server.name", "a b")]].concat();
+    assert_eq!(errors(&misnamed).len(), 1);
+    let both = [&named[..], &[("topic.prefix", "dbz")]].concat();
+    assert_eq!(
+        PostgresConfig::parse(&props(&both)).unwrap().topic_prefix,
+        "dbz"
+    );
+    let config = parse(&[("snapshot.locking.mode", "minimal")]);
+    assert_eq!(config.snapshot_locking_mode, LockingMode::None);
+    for refused in ["exclusive", "extended", "x"] {
+        let error = PostgresConfig::parse(&complete(&[("snapshot.locking.mode", refused)]));
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("Value must be one of shared, custom, none")
+        );
+    }
+}
+
+#[test]
+fn defaults_are_the_definitions() {
+    let config = parse(&[]);
+    assert_eq!(config.connection.port, 5432);
+    assert_eq!(config.slot_name, "debezium");
+    assert_eq!(config.publication_name, "dbz_publication");
+    assert_eq!(config.max_batch_size, 2048);
+    assert_eq!(config.snapshot_fetch_size, 10_240);
+    assert_eq!(config.poll_interval, Duration::from_millis(500));
+    assert_eq!(config.errors_max_retries, -1);
+    assert_eq!(config.lsn_flush_mode, LsnFlushMode::Connector);
+    assert_eq!(
+        config.offset_mismatch_strategy,
+        OffsetMismatchStrategy::NoValidation
+    );
+    assert!(config.skips(Operation::Truncate) && !config.skips(Operation::Delete));
+    assert_eq!(config.published_operations(), None);
+    assert!(config.tombstones_on_delete && config.extended_headers_enabled);
+}
+
+#[test]
+fn keys_that_stand_for_others_are_read() {
+    assert_eq!(
+        parse(&[("flush.lsn.source", "false")]).lsn_flush_mode,
+        LsnFlushMode::Manual
+    );
+    let both = [
+        ("flush.lsn.source", "false"),
+        ("lsn.flush.mode", "Connector"),
+    ];
+    assert_eq!(parse(&both).lsn_flush_mode, LsnFlushMode::Connector);
+    let seek = ("internal.slot.seek.to.known.offset.on.start", "true");
+    assert_eq!(
+        parse(&[seek]).offset_mismatch_strategy,
+        OffsetMismatchStrategy::TrustOffset
+    );
+    let unknown = parse(&[("offset.mismatch.strategy", "x")]);
+    assert_eq!(
+        unknown.offset_mismatch_strategy,
+        OffsetMismatchStrategy::NoValidation
+    );
+    assert_eq!(
+        parse(&[("money.fraction.digits", "x")])
+            .modes
+            .money_fraction_digits,
+        2
+    );
+}
+
+#[test]
+fn lists_and_statements_are_taken_apart() {
+    let config = parse(&[
+        ("database.initial.statements", "SET a = 1; SELECT ';;'; "),
+        ("slot.stream.params", "add-tables=public.a;x=1"),
+        ("snapshot.select.statement.overrides", "public.a, public.b"),
+        ("snapshot.select.statement.overrides.public.a", "SELECT 1"),
+        ("skipped.operations", "d,t"),
+    ]);
+    assert_eq!(config.initial_statements, ["SET a = 1", "SELECT ';'"]);
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        config.slot_stream_params,
+        [pair("add-tables", "public.a"), pair("x", "1")]
+    );
+    assert_eq!(
+        config.snapshot_select_statement_overrides["public.a"],
+        "SELECT 1"
+    );
+    assert_eq!(config.snapshot_select_statement_overrides.len(), 1);
+    assert_eq!(
+        config.published_operations().as_deref(),
+        Some("insert,update")
+    );
+    assert_eq!(
+        parse(&[("skipped.operations", "none")]).published_operations(),
+        None
+    );
+}
