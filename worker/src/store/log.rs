@@ -10,13 +10,15 @@ use connect_api::context::StopSignal;
 use connect_api::error::Chain;
 use connect_api::{Error, Props, Result};
 
-use crate::kafka::ClientConfig;
+use crate::kafka::{API_TIMEOUT, ClientConfig};
 use crate::kafka::admin::{Admin, TopicPlan};
 use crate::kafka::consumer::{LogConsumer, LogEvent, LogRecord};
 use crate::kafka::producer::{KeyValue, StoreProducer};
 
 /// How long a poll waits: bounds the time that stopping takes.
 const POLL: Duration = Duration::from_millis(500);
+/// The pause before the topic's ends are asked for again: an election takes about this long.
+const ENDS_PAUSE: Duration = Duration::from_millis(50);
 
 /// One of the worker's topics as its properties describe it.
 #[derive(Clone, Debug)]
@@ -246,6 +248,22 @@ impl TopicLog {
     }
 }
 
+/// Does what may fail for a while: a topic that was just created has no leader yet.
+fn patiently<T>(stop: &StopSignal, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let deadline = Instant::now() + API_TIMEOUT;
+    loop {
+        match work() {
+            Err(error) if error.is_retriable() && Instant::now() < deadline => {
+                tracing::debug!(error = %Chain(&error), "trying again");
+                if stop.wait(Duration::from_millis(50)) {
+                    return Err(error);
+                }
+            }
+            result => return result,
+        }
+    }
+}
+
 fn read(
     topic: &str,
     config: &ClientConfig,
@@ -254,7 +272,7 @@ fn read(
     mut handler: Handler,
 ) -> Result<()> {
     let consumer = LogConsumer::open(config, topic)?;
-    let ends = consumer.ends()?;
+    let Some(ends) = ends(&consumer, topic, stop)? else { return Ok(()) };
     {
         let mut state = progress.lock();
         state.positions = vec![Position::default(); consumer.partitions()];
@@ -291,6 +309,28 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// The topic's ends; asks again while its leaders are being elected, as they are for a moment
+/// after it was created. `None` when told to stop.
+fn ends(
+    consumer: &LogConsumer,
+    topic: &str,
+    stop: &StopSignal,
+) -> Result<Option<Vec<Option<i64>>>> {
+    let deadline = Instant::now() + API_TIMEOUT;
+    loop {
+        match consumer.ends() {
+            Ok(ends) => return Ok(Some(ends)),
+            Err(error) if error.is_retriable() && Instant::now() < deadline => {
+                tracing::debug!(topic, error = %Chain(&error), "asking for the ends again");
+                if stop.wait(ENDS_PAUSE) {
+                    return Ok(None);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]
