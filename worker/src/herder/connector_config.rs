@@ -43,36 +43,61 @@ pub(super) fn framework(
     props: &Props,
     worker_class: impl Fn(&str) -> String,
 ) -> ConfigDef {
+    let options = common(Some(plugin), plugins, props, |option| Some(worker_class(option)));
+    match plugin.kind() {
+        PluginKind::Sink => sink(options),
+        _ => source(options),
+    }
+}
+
+/// The options of every connector, where the connector itself is not there in the version that is
+/// asked for.
+pub(super) fn without_connector(plugins: &Plugins) -> ConfigDef {
+    common(None, plugins, &Props::new(), |_| None)
+}
+
+fn common(
+    plugin: Option<&'static Plugin>,
+    plugins: &Plugins,
+    props: &Props,
+    worker_class: impl Fn(&str) -> Option<String>,
+) -> ConfigDef {
     const COMMON: &str = "Common";
     const ERRORS: &str = "Error Handling";
     let key = |name: &str, kind, importance| ConfigKey::new(name, kind, importance);
     let mut options = ConfigDef::new()
         .define(key("name", Type::String, High).validator(non_empty_without_control()).group(COMMON, 1, Width::Medium, "Connector name").doc("The name of the connector, unique in the cluster."))
         .define(key("connector.class", Type::String, High).group(COMMON, 2, Width::Long, "Connector class").doc("The class of the connector, or its alias: the class's own name, with or without `Connector` at its end."))
-        .define(version_key("connector.plugin.version", Some(plugin), Medium).group(COMMON, 3, Width::Medium, "Connector version").doc("The version of the connector; the only one there is where it is left out."))
+        .define(version_key("connector.plugin.version", plugin, Medium).group(COMMON, 3, Width::Medium, "Connector version").doc("The version of the connector; the only one there is where it is left out."))
         .define(key("tasks.max", Type::Int, High).default(1).validator(at_least(1)).group(COMMON, 4, Width::Short, "Tasks max").doc("How many tasks the connector may have."))
         .define(key("tasks.max.enforce", Type::Boolean, Low).default("true").group(COMMON, 5, Width::Short, "Enforce tasks max").doc("Whether a connector that makes more tasks than it may is failed."));
     let labels = ["Key converter", "Value converter", "Header converter"];
     for ((role, label), order) in CONVERTER_ROLES.iter().zip(labels).zip([6, 8, 10]) {
         let default = worker_class(role.option);
-        let class = props.get(role.option).map_or(default.as_str(), String::as_str);
-        let used = plugins.find(role.kind, class.trim());
-        let names: Vec<String> = plugins.of_kind(role.kind).map(|plugin| plugin.class.to_owned()).collect();
+        let class = props.get(role.option).or(default.as_ref());
+        let used = class.and_then(|class| plugins.find(role.kind, class.trim()));
+        let names: Vec<String> = match default {
+            Some(_) => plugins.of_kind(role.kind).map(|plugin| plugin.class.to_owned()).collect(),
+            None => Vec::new(),
+        };
+        let converter = key(role.option, Type::Class, Low);
         options.add(
-            key(role.option, Type::Class, Low)
-                .default(plugins.class(&default))
+            match &default {
+                Some(class) => converter.default(plugins.class(class)),
+                None => converter.default_null(),
+            }
                 .validator(plugin_class(plugins, role.kind))
                 .recommender(move |_, _| Recommendation { values: names.clone(), visible: true })
                 .group(COMMON, order, Width::Short, format!("{label} class"))
                 .doc("The converter between records and bytes; the worker's own where it is left out."),
         );
         options.add(
-            version_key(&format!("{}.plugin.version", role.option), used, Low)
+            converter_version_key(&format!("{}.plugin.version", role.option), used)
                 .group(COMMON, order + 1, Width::Short, format!("{label} version"))
                 .doc("The version of that converter."),
         );
     }
-    options = options
+    options
         .define(key("transforms", Type::List, Low).default("").validator(unique_aliases()).group("Transforms", 12, Width::Long, "Transforms").doc("Names of transformations, in the order in which records pass them."))
         .define(key("predicates", Type::List, Low).default("").validator(unique_aliases()).group("Predicates", 13, Width::Long, "Predicates").doc("Names of predicates that transformations may refer to."))
         .define(key("config.action.reload", Type::String, Low).default("restart").validator(any_of(&["none", "restart"])).group(COMMON, 14, Width::Medium, "Reload Action").doc("What to do when a value from a config provider runs out."))
@@ -80,11 +105,7 @@ pub(super) fn framework(
         .define(key("errors.retry.delay.max.ms", Type::Long, Medium).default(60_000).group(ERRORS, 2, Width::Medium, "Maximum Delay Between Retries for Errors").doc("The longest pause between two tries."))
         .define(key("errors.tolerance", Type::String, Medium).default("none").validator(any_of(&["none", "all"])).group(ERRORS, 3, Width::Short, "Error Tolerance").doc("Whether a bad record fails the task (none) or is passed over (all)."))
         .define(key("errors.log.enable", Type::Boolean, Medium).default("false").group(ERRORS, 4, Width::Short, "Log Errors").doc("Whether each bad record is logged."))
-        .define(key("errors.log.include.messages", Type::Boolean, Medium).default("false").group(ERRORS, 5, Width::Short, "Log Error Details").doc("Whether the log says where the record stood."));
-    match plugin.kind() {
-        PluginKind::Sink => sink(options),
-        _ => source(options),
-    }
+        .define(key("errors.log.include.messages", Type::Boolean, Medium).default("false").group(ERRORS, 5, Width::Short, "Log Error Details").doc("Whether the log says where the record stood."))
 }
 
 fn sink(options: ConfigDef) -> ConfigDef {
@@ -205,6 +226,15 @@ fn version_key(name: &str, plugin: Option<&'static Plugin>, importance: Importan
     )
 }
 
+/// The version of a converter: hidden where there is no such converter.
+fn converter_version_key(name: &str, plugin: Option<&'static Plugin>) -> ConfigKey {
+    let key = version_key(name, plugin, Low);
+    match plugin {
+        Some(_) => key,
+        None => key.recommender(|_, _| Recommendation { values: Vec::new(), visible: false }),
+    }
+}
+
 /// A class that is a plugin of that kind.
 fn plugin_class(plugins: &Plugins, kind: PluginKind) -> Validator {
     let plugins = plugins.clone();
@@ -218,10 +248,7 @@ fn plugin_class(plugins: &Plugins, kind: PluginKind) -> Validator {
             _ => "Converter",
         };
         Err(match plugins.any(class) {
-            Some(other) => format!(
-                "Invalid value class {0} for configuration {name}: Class class {0} does not implement the {interface} interface",
-                other.class
-            ),
+            Some(other) => not_a(other.class, interface),
             None => not_found(name, class),
         })
     })
@@ -246,11 +273,16 @@ fn alias_type(plugins: &Plugins, kind: PluginKind, label: &'static str, negated:
         }
         match class {
             Some(class) if plugins.find(kind, class).is_none() => {
-                Err(format!("Invalid value class {} for configuration {name}: Not a {label}", plugins.class(class)))
+                Err(not_a(plugins.class(class), label))
             }
             _ => Ok(()),
         }
     })
+}
+
+/// What is said of a plugin of another kind.
+fn not_a(class: &str, interface: &str) -> String {
+    format!("Class class {class} does not implement the {interface} interface")
 }
 
 /// What is said of a class that no plugin has.

@@ -10,6 +10,7 @@ mod offsets;
 pub mod request;
 pub mod state;
 pub mod validate;
+mod version_range;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

@@ -21,6 +21,7 @@ use super::client_settings::{self, Fallback, Setting};
 use super::connector_config::{self, CONVERTER_ROLES};
 use super::request::{Answer, RawConfig, RequestError};
 use crate::config::WorkerConfig;
+use super::version_range::VersionRange;
 use crate::plugins::Plugins;
 use crate::providers::{Resolved, Resolver};
 
@@ -152,11 +153,28 @@ impl Validator {
             )));
         };
         let plugin = self.plugins.connector(class)?;
+        if let Some(wanted) = props.get("connector.plugin.version")
+            && let Err(why) = check_version(plugin, wanted)?
+        {
+            return Ok(self.without_connector(class, props, &why));
+        }
         let mut infos = self.main_part(class, plugin, raw, &resolved)?;
         self.client_overrides(plugin, raw, &resolved, &mut infos)?;
         self.converters(&resolved, &mut infos);
         hide(&mut infos, &resolved);
         Ok(infos)
+    }
+
+    /// What is shown where the connector is not there in the version that is asked for.
+    fn without_connector(&self, class: &str, props: &Props, why: &str) -> ConfigInfos {
+        let options = connector_config::without_connector(&self.plugins);
+        let mut found = Found(options.validate(&self.with_full_class_names(props)));
+        found.add("connector.class", why);
+        found.add("connector.plugin.version", why);
+        let error_count = found.0.iter().map(|value| value.errors.len()).sum();
+        let keys = options.keys().map(|key| Some(KeyInfo::new(key, "")));
+        let configs = keys.zip(found.0.into_iter().map(Some)).collect();
+        ConfigInfos { name: class.to_owned(), error_count, groups: options.groups(), configs }
     }
 
     /// The options of every connector and those of this one.
@@ -319,22 +337,23 @@ impl Validator {
                 .options
                 .string_opt("exactly.once.source.support")
                 .is_some_and(|text| text.eq_ignore_ascii_case("enabled"));
-            let message = match (enabled, enabled.then(|| connector().exactly_once_support(props)).flatten()) {
-                (false, _) => "This worker does not have exactly-once source support enabled.",
-                (true, Some(ExactlyOnceSupport::Supported)) => "",
-                (true, Some(ExactlyOnceSupport::Unsupported)) => {
-                    "The connector does not support exactly-once semantics with the provided configuration."
-                }
-                (true, None) => {
+            if !enabled {
+                found.add("exactly.once.support", "This worker does not have exactly-once source support enabled.");
+            }
+            match connector().exactly_once_support(props) {
+                Some(ExactlyOnceSupport::Supported) => {}
+                Some(ExactlyOnceSupport::Unsupported) => found.add(
+                    "exactly.once.support",
+                    "The connector does not support exactly-once semantics with the provided configuration.",
+                ),
+                None => found.add(
+                    "exactly.once.support",
                     "The connector does not implement the API required for preflight validation of \
                      exactly-once source support. Please consult the documentation for the connector \
                      to determine whether it supports exactly-once semantics, and then consider \
                      reconfiguring the connector to use the value \"requested\" for this property \
-                     (which will disable this preflight check and allow the connector to be created)."
-                }
-            };
-            if !message.is_empty() {
-                found.add("exactly.once.support", message);
+                     (which will disable this preflight check and allow the connector to be created).",
+                ),
             }
         }
         if is("transaction.boundary", "connector")
@@ -473,6 +492,21 @@ impl Validator {
             }
         }
     }
+}
+
+/// Whether a plugin is there in the version that is asked for; if not, what is said of it.
+///
+/// # Errors
+/// The text is no range of versions.
+pub fn check_version(plugin: &Plugin, wanted: &str) -> Answer<Result<(), String>> {
+    let range = VersionRange::parse(wanted.trim())?;
+    Ok(match range.contains(plugin.version) {
+        true => Ok(()),
+        false => Err(format!(
+            "Plugin {} not found that matches the version range {}, available versions: [{}]",
+            plugin.class, range.text, plugin.version
+        )),
+    })
 }
 
 /// Values on the way to the answer.

@@ -5,13 +5,13 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::{get, put};
 use connect_api::config::ConfigDef;
-use connect_api::plugin::{Plugin, PluginKind};
+use connect_api::plugin::PluginKind;
 use serde::Serialize;
 
 use super::body::{Infos, Key};
 use super::{Api, Body, Call, json_body, ok, resource};
-use crate::herder::request::{Answer, Refusal, RequestError};
-use crate::herder::validate::KeyInfo;
+use crate::herder::request::{Refusal, RequestError};
+use crate::herder::validate::{KeyInfo, check_version};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -29,7 +29,7 @@ async fn list(call: Call, State(api): State<Api>) -> Response {
         version: &'static str,
     }
     let connectors_only = call.flag("connectorsOnly", true);
-    let shown = |plugin: &&&'static Plugin| match plugin.kind() {
+    let shown = |plugin: &&&'static connect_api::plugin::Plugin| match plugin.kind() {
         PluginKind::Sink | PluginKind::Source => true,
         PluginKind::ConfigProvider => false,
         _ => !connectors_only,
@@ -59,7 +59,9 @@ async fn config(
     let plugin = plugins
         .any(&name)
         .ok_or_else(|| RequestError::not_found(format!("Unknown plugin {name}.")))?;
-    check_version(plugin, call.params("version").first())?;
+    if let Some(wanted) = call.params("version").first() {
+        check_version(plugin, wanted)?.map_err(RequestError::bad_request)?;
+    }
     let own = (plugin.config)();
     let framework = match plugin.kind() {
         PluginKind::Sink | PluginKind::Source => api.validator.framework_options(plugin),
@@ -78,17 +80,6 @@ async fn config(
         .map(|key| KeyInfo::new(key, ""))
         .collect();
     Ok(ok(&keys.iter().map(Key).collect::<Vec<_>>()))
-}
-
-fn check_version(plugin: &Plugin, wanted: Option<&String>) -> Answer<()> {
-    let Some(wanted) = wanted else { return Ok(()) };
-    if wanted == plugin.version || wanted == "latest" {
-        return Ok(());
-    }
-    Err(RequestError::bad_request(format!(
-        "Plugin {} not found that matches the version range [{wanted},{wanted}], available versions: [{}]",
-        plugin.class, plugin.version
-    )))
 }
 
 async fn validate(

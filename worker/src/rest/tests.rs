@@ -150,7 +150,20 @@ impl SourceTask for Idle {
     fn stop(&mut self) {}
 }
 
-static PLUGINS: [Plugin; 1] = [Plugin {
+const fn converter(class: &'static str, make: Make) -> Plugin {
+    Plugin { class, version: "4.3.1", config: ConfigDef::new, make }
+}
+
+static PLUGINS: [Plugin; 3] = [
+    converter(
+        "org.apache.kafka.connect.json.JsonConverter",
+        Make::Converter(|| unreachable!("requests make no converters")),
+    ),
+    converter(
+        "org.apache.kafka.connect.storage.SimpleHeaderConverter",
+        Make::HeaderConverter(|| unreachable!("requests make no converters")),
+    ),
+    Plugin {
     class: "org.apache.kafka.connect.file.FileStreamSourceConnector",
     version: "4.3.1",
     config: || {
@@ -163,7 +176,8 @@ static PLUGINS: [Plugin; 1] = [Plugin {
         task_class: "org.apache.kafka.connect.file.FileStreamSourceTask",
         task: || Box::new(Idle),
     },
-}];
+    },
+];
 
 fn api() -> Api {
     let props: Props = [
