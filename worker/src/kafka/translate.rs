@@ -278,7 +278,8 @@ fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             // latency.
             ("linger.ms", "5"),
             ("socket.nagle.disable", "true"),
-            ("topic.metadata.propagation.max.ms", "3600000"),
+            // As long as it can be: Java waits for a topic to appear. (More overflows in librdkafka.)
+            ("topic.metadata.propagation.max.ms", "2000000"),
             ("metadata.recovery.strategy", "rebootstrap"),
         ],
         Client::Consumer => &[

@@ -271,7 +271,7 @@ fn read(
     stop: &StopSignal,
     mut handler: Handler,
 ) -> Result<()> {
-    let consumer = LogConsumer::open(config, topic)?;
+    let consumer = patiently(stop, || LogConsumer::open(config, topic))?;
     let Some(ends) = ends(&consumer, topic, stop)? else { return Ok(()) };
     {
         let mut state = progress.lock();

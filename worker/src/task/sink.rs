@@ -425,6 +425,9 @@ impl<'a> Worker<'a> {
         match rebalance {
             Rebalance::Assigned(partitions) => {
                 self.consumer.accept(rebalance)?;
+                if partitions.is_empty() {
+                    return Ok(());
+                }
                 self.assignment.extend(partitions.iter().cloned());
                 self.runtime.set_assignment(&self.assignment);
                 tracing::info!(partitions = %names(partitions), "WorkerSinkTask{{id={}}} partitions assigned", self.context.id);
@@ -439,6 +442,9 @@ impl<'a> Worker<'a> {
                 if self.paused || self.redeliver_at.is_some() {
                     self.consumer.pause(partitions)?;
                 }
+            }
+            Rebalance::Revoked(partitions) if partitions.is_empty() => {
+                self.consumer.accept(rebalance)?;
             }
             Rebalance::Revoked(partitions) => {
                 if self.consumer.is_lost() {
