@@ -8,6 +8,8 @@ use crate::data::{ByteString, Bytes, ConnectMap, Value};
 /// Jackson's limits (`StreamReadConstraints`).
 const MAX_DEPTH: usize = 1000;
 const MAX_NUMBER_LENGTH: usize = 1000;
+/// The exception for texts beyond the limits.
+const CONSTRAINTS: &str = "exc.StreamConstraintsException";
 
 /// Why a text is not JSON.
 #[derive(Debug)]
@@ -26,11 +28,15 @@ struct JacksonError {
 
 impl fmt::Display for JacksonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "com.fasterxml.jackson.core.{}: {}", self.class, self.message)?;
+        if self.class == CONSTRAINTS {
+            return Ok(());
+        }
         write!(
             f,
-            "com.fasterxml.jackson.core.{}: {}\n at [Source: REDACTED \
-             (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {}, column: {}]",
-            self.class, self.message, self.line, self.column
+            "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); \
+             line: {}, column: {}]",
+            self.line, self.column
         )
     }
 }
@@ -217,7 +223,7 @@ impl<'a> Parser<'a> {
     }
 
     fn failure(&self, message: impl Into<String>) -> Box<Failure> {
-        Box::new(Failure { class: "JsonParseException", message: message.into(), at: self.pos + 1 })
+        Box::new(Failure { class: "JsonParseException", message: message.into(), at: self.pos })
     }
     fn end_of_input(&self, expected: &str) -> Box<Failure> {
         Box::new(Failure {
@@ -230,19 +236,25 @@ impl<'a> Parser<'a> {
     fn unexpected(&self, wanted: &str, at_end: &str) -> Box<Failure> {
         match self.text.get(self.pos..).and_then(|rest| rest.chars().next()) {
             None => self.end_of_input(at_end),
-            Some(character) if character < ' ' => self.failure(format!(
-                "Illegal character ((CTRL-CHAR, code {})): only regular white space (\\r, \\n, \
-                 \\t) is allowed between tokens",
-                u32::from(character)
-            )),
+            Some(character) if character < ' ' => Box::new(Failure {
+                at: self.pos + 1,
+                ..*self.failure(format!(
+                    "Illegal character ((CTRL-CHAR, code {})): only regular white space (\\r, \\n, \
+                     \\t) is allowed between tokens",
+                    u32::from(character)
+                ))
+            }),
+            // Jackson takes the first byte for a character and fails at the second one.
+            Some(character) if !character.is_ascii() => Box::new(Failure {
+                at: self.pos + 2,
+                ..*self.failure(format!(
+                    "Invalid UTF-8 start byte 0x{:x}",
+                    self.bytes.get(self.pos + 1).copied().unwrap_or_default()
+                ))
+            }),
             Some(character) => self.failure(format!(
-                "Unexpected character ('{character}' (code {}{})): {wanted}",
-                u32::from(character),
-                if character.is_ascii() {
-                    String::new()
-                } else {
-                    format!(" / 0x{:x}", u32::from(character))
-                }
+                "Unexpected character ('{character}' (code {})){wanted}",
+                u32::from(character)
             )),
         }
     }
@@ -252,7 +264,7 @@ impl<'a> Parser<'a> {
         let value = self.value()?;
         if number && matches!(self.peek(), Some(next) if !matches!(next, b' ' | b'\t' | b'\n' | b'\r'))
         {
-            return Err(self.unexpected("Expected space separating root-level values", ""));
+            return Err(self.unexpected(": Expected space separating root-level values", ""));
         }
         Ok(value)
     }
@@ -275,21 +287,51 @@ impl<'a> Parser<'a> {
             Some(b't') if self.literal(b"true") => Ok(B::boolean(true)),
             Some(b'f') if self.literal(b"false") => Ok(B::boolean(false)),
             Some(byte) if byte.is_ascii_alphabetic() || byte == b'_' || byte == b'$' => {
-                let length =
-                    self.rest().iter().take_while(|&&byte| is_name_part(byte)).count().min(256);
-                let token = self.slice(self.pos, self.pos + length);
-                self.pos += length;
-                Err(self.failure(format!(
-                    "Unrecognized token '{token}': was expecting (JSON String, Number, Array, \
-                     Object or token 'null', 'true' or 'false')"
-                )))
+                Err(self.unknown_token())
             }
+            Some(b'+') => Err(Box::new(Failure {
+                at: self.pos + 1,
+                ..*self.unexpected(
+                    " in numeric value: JSON spec does not allow numbers to have plus signs: enable \
+                     `JsonReadFeature.ALLOW_LEADING_PLUS_SIGN_FOR_NUMBERS` to allow",
+                    "",
+                )
+            })),
+            Some(b'/') => Err(self.unexpected(
+                ": maybe a (non-standard) comment? (not recognized as one since Feature \
+                 'ALLOW_COMMENTS' not enabled for parser)",
+                "",
+            )),
+            Some(close @ (b'}' | b']')) if self.depth == 0 => Err(self.failure(format!(
+                "Unexpected close marker '{}': no open {} to close",
+                char::from(close),
+                if close == b'}' { "Object" } else { "Array" }
+            ))),
+            Some(b',' | b']') => Err(self.unexpected(": expected a value", "")),
             _ => Err(self.unexpected(
-                "expected a valid value (JSON String, Number, Array, Object or token 'null', \
+                ": expected a valid value (JSON String, Number, Array, Object or token 'null', \
                  'true' or 'false')",
                 "",
             )),
         }
+    }
+
+    fn unknown_token(&self) -> Box<Failure> {
+        let length = self.rest().iter().take_while(|&&byte| is_name_part(byte)).count().min(256);
+        let token = self.slice(self.pos, self.pos + length);
+        if matches!(token, "NaN" | "Infinity") {
+            return Box::new(Failure {
+                at: self.pos + length,
+                ..*self.failure(format!(
+                    "Non-standard token '{token}': enable \
+                     `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow"
+                ))
+            });
+        }
+        self.failure(format!(
+            "Unrecognized token '{token}': was expecting (JSON String, Number, Array, Object or \
+             token 'null', 'true' or 'false')"
+        ))
     }
 
     fn literal(&mut self, text: &[u8]) -> bool {
@@ -301,7 +343,7 @@ impl<'a> Parser<'a> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(Box::new(Failure {
-                class: "exc.StreamConstraintsException",
+                class: CONSTRAINTS,
                 message: format!(
                     "Document nesting depth ({}) exceeds the maximum allowed ({MAX_DEPTH}, from \
                      `StreamReadConstraints.getMaxNestingDepth()`)",
@@ -323,21 +365,31 @@ impl<'a> Parser<'a> {
             self.pos += 1;
         } else {
             loop {
-                if self.peek_token() != Some(b'"') {
-                    return Err(self.unexpected(
-                        "was expecting double-quote to start field name",
-                        &at_end(self),
-                    ));
+                match self.peek_token() {
+                    Some(b'"') => self.pos += 1,
+                    None if !members.is_empty() => {
+                        return Err(self.failure(
+                            "Unexpected end-of-input within/between Object entries",
+                        ));
+                    }
+                    _ => {
+                        return Err(self.unexpected(
+                            ": was expecting double-quote to start field name",
+                            &at_end(self),
+                        ));
+                    }
                 }
-                self.pos += 1;
                 let name = self.string()?;
                 if self.peek_token() != Some(b':') {
                     return Err(self.unexpected(
-                        "was expecting a colon to separate field name and value",
+                        ": was expecting a colon to separate field name and value",
                         " within/between Object entries",
                     ));
                 }
                 self.pos += 1;
+                if self.peek_token().is_none() {
+                    return Err(self.end_of_input(" within/between Object entries"));
+                }
                 members.push((name, self.value()?));
                 match self.peek_token() {
                     Some(b',') => self.pos += 1,
@@ -347,7 +399,7 @@ impl<'a> Parser<'a> {
                     }
                     _ => {
                         return Err(self.unexpected(
-                            "was expecting comma to separate Object entries",
+                            ": was expecting comma to separate Object entries",
                             &at_end(self),
                         ));
                     }
@@ -368,7 +420,12 @@ impl<'a> Parser<'a> {
         } else {
             loop {
                 if self.peek_token().is_none() {
-                    return Err(self.end_of_input(&self.close_marker("Array", start)));
+                    return Err(match items.is_empty() {
+                        true => self.end_of_input(&self.close_marker("Array", start)),
+                        false => self.failure(
+                            "Unexpected end-of-input within/between Array entries",
+                        ),
+                    });
                 }
                 items.push(self.value()?);
                 match self.peek_token() {
@@ -379,7 +436,7 @@ impl<'a> Parser<'a> {
                     }
                     _ => {
                         return Err(self.unexpected(
-                            "was expecting comma to separate Array entries",
+                            ": was expecting comma to separate Array entries",
                             &self.close_marker("Array", start),
                         ));
                     }
@@ -424,9 +481,7 @@ impl<'a> Parser<'a> {
                     )));
                 }
                 None => {
-                    return Err(
-                        self.end_of_input(": was expecting closing quote for a string value")
-                    );
+                    return Err(self.end_of_input(" in VALUE_STRING"));
                 }
             }
         }
@@ -438,10 +493,14 @@ impl<'a> Parser<'a> {
         if !escaped {
             return Ok(self.share(raw));
         }
-        unescape(raw).map(ByteString::from).map_err(|message| self.failure(message))
+        unescape(raw).map(ByteString::from).map_err(|(message, rest)| {
+            // `rest` counts from the character that is wrong to the closing quote.
+            let at = (self.pos - 1).saturating_sub(rest);
+            Box::new(Failure { at, ..*self.failure(message) })
+        })
     }
 
-    /// A number.
+    /// A number; zeros may lead it (`ALLOW_LEADING_ZEROS_FOR_NUMBERS`).
     pub(super) fn number(&mut self) -> Parsed<Number<'a>> {
         let start = self.pos;
         let negative = self.eat(b"-");
@@ -459,19 +518,16 @@ impl<'a> Parser<'a> {
         }
         if self.pos == first {
             return Err(self.unexpected(
-                "Expected digit (0-9) to follow minus sign, for valid numeric value",
-                ": was expecting digit after '-'",
+                " in numeric value: expected digit (0-9) to follow minus sign, for valid numeric \
+                 value",
+                " in null",
             ));
-        }
-        if self.bytes.get(first) == Some(&b'0') && self.pos > first + 1 {
-            self.pos = first;
-            return Err(self.failure("Invalid numeric value: Leading zeroes not allowed"));
         }
         let mut integer = true;
         if self.peek() == Some(b'.') {
             integer = false;
             self.pos += 1;
-            self.digits("Decimal point not followed by a digit")?;
+            self.digits(" in numeric value: Decimal point not followed by a digit")?;
         }
         if let Some(b'e' | b'E') = self.peek() {
             integer = false;
@@ -479,16 +535,17 @@ impl<'a> Parser<'a> {
             if let Some(b'+' | b'-') = self.peek() {
                 self.pos += 1;
             }
-            self.digits("Exponent indicator not followed by a digit")?;
+            self.digits(" in numeric value: Exponent indicator not followed by a digit")?;
         }
         let text = self.slice(start, self.pos);
-        if text.len() > MAX_NUMBER_LENGTH {
+        let digits = |text: &str| text.bytes().filter(u8::is_ascii_digit).count();
+        if text.len() > MAX_NUMBER_LENGTH && digits(text) > MAX_NUMBER_LENGTH {
             return Err(Box::new(Failure {
-                class: "exc.StreamConstraintsException",
+                class: CONSTRAINTS,
                 message: format!(
                     "Number value length ({}) exceeds the maximum allowed ({MAX_NUMBER_LENGTH}, \
                      from `StreamReadConstraints.getMaxNumberLength()`)",
-                    text.len()
+                    digits(text)
                 ),
                 at: self.pos,
             }));
@@ -509,7 +566,12 @@ impl<'a> Parser<'a> {
             self.pos += 1;
         }
         if self.pos == start {
-            return Err(self.unexpected(missing, " in numeric value"));
+            if self.peek().is_none() && self.bytes.get(start - 1) == Some(&b'.') {
+                // At the end, Jackson names the point itself.
+                self.pos -= 1;
+                return Err(self.unexpected(missing, ""));
+            }
+            return Err(self.unexpected(missing, " in null"));
         }
         Ok(())
     }
@@ -524,22 +586,22 @@ fn is_name_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 
-/// The text that an escaped string stands for.
-pub(super) fn unescape(raw: &str) -> Result<String, String> {
+/// The text that an escaped string stands for; otherwise what is wrong with it, and how many bytes
+/// there are from the character that is wrong to the end.
+fn unescape(raw: &str) -> Result<String, (String, usize)> {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         text.push_str(rest.get(..at).unwrap_or_default());
         let mut characters = rest.get(at + 1..).unwrap_or_default().chars();
-        let escape = characters.next().ok_or("Unexpected end-of-input in character escape sequence")?;
-        match escape {
-            '"' | '\\' | '/' => text.push(escape),
-            'b' => text.push('\u{8}'),
-            'f' => text.push('\u{c}'),
-            'n' => text.push('\n'),
-            'r' => text.push('\r'),
-            't' => text.push('\t'),
-            'u' => {
+        match characters.next() {
+            Some(plain @ ('"' | '\\' | '/')) => text.push(plain),
+            Some('b') => text.push('\u{8}'),
+            Some('f') => text.push('\u{c}'),
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            Some('t') => text.push('\t'),
+            Some('u') => {
                 let (unit, after) = hex_unit(characters.as_str())?;
                 characters = after.chars();
                 let low = match unit {
@@ -557,9 +619,14 @@ pub(super) fn unescape(raw: &str) -> Result<String, String> {
                 }
             }
             other => {
-                return Err(format!(
-                    "Unrecognized character escape '{other}' (code {})",
-                    u32::from(other)
+                let length = other.map_or(0, char::len_utf8);
+                let other = other.unwrap_or('"');
+                return Err((
+                    format!(
+                        "Unrecognized character escape '{other}' (code {})",
+                        u32::from(other)
+                    ),
+                    characters.as_str().len() + length,
                 ));
             }
         }
@@ -569,20 +636,22 @@ pub(super) fn unescape(raw: &str) -> Result<String, String> {
     Ok(text)
 }
 
-fn hex_unit(text: &str) -> Result<(u32, &str), String> {
-    match (text.get(..4), text.get(4..)) {
-        (Some(digits), Some(rest)) if digits.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            Ok((u32::from_str_radix(digits, 16).unwrap_or(0), rest))
-        }
-        _ => {
-            let wrong = text.chars().find(|c| !c.is_ascii_hexdigit()).unwrap_or('"');
-            Err(format!(
-                "Unexpected character ('{wrong}' (code {})): expected a hex-digit for character \
-                 escape sequence",
-                u32::from(wrong)
-            ))
-        }
+fn hex_unit(text: &str) -> Result<(u32, &str), (String, usize)> {
+    if let (Some(digits), Some(rest)) = (text.get(..4), text.get(4..))
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
+        return Ok((u32::from_str_radix(digits, 16).unwrap_or(0), rest));
     }
+    let good = text.bytes().take_while(u8::is_ascii_hexdigit).count();
+    let wrong = text.get(good..).and_then(|rest| rest.chars().next());
+    let rest = text.len() - good;
+    let wrong = wrong.unwrap_or('"');
+    let message = format!(
+        "Unexpected character ('{wrong}' (code {})): expected a hex-digit for character escape \
+         sequence",
+        u32::from(wrong)
+    );
+    Err((message, rest))
 }
 
 /// Nothing is made of what is passed over.
