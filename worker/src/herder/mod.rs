@@ -13,6 +13,7 @@ pub mod validate;
 mod version_range;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -57,7 +58,7 @@ pub struct Stores {
     pub offsets: Arc<OffsetStore>,
     /// States.
     pub status: StatusStore,
-    producer: Arc<StoreProducer>,
+    producer: Option<Arc<StoreProducer>>,
 }
 
 /// What REST and the herder's thread share.
@@ -140,7 +141,9 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
         };
         done = herder.perform(event);
     }
-    stores.producer.flush(Duration::from_secs(5));
+    if let Some(producer) = &stores.producer {
+        producer.flush(Duration::from_secs(5));
+    }
     stores.config.stop();
     stores.offsets.stop();
     stores.status.stop();
@@ -159,6 +162,28 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     let cluster_id = admin.cluster_id(CONTACT_LIMIT)?;
     tracing::info!("Kafka cluster ID: {cluster_id}");
     shared.cluster_id.send_replace(Some(cluster_id));
+    let events = shared.events.clone();
+    let loaded = Arc::new(AtomicBool::new(false));
+    let live = Arc::clone(&loaded);
+    let listener = Box::new(move |state: Arc<ClusterConfigState>, change| {
+        // What was there at the start comes as one snapshot.
+        if live.load(Ordering::Acquire) {
+            // The herder may be gone while the worker stops.
+            events.send(Event::Config(state, change)).ok();
+        }
+    });
+    if worker.standalone {
+        loaded.store(true, Ordering::Release);
+        shared.generation.store(0, Ordering::Release);
+        let file = options.string("offset.storage.file.filename");
+        let stores = Arc::new(Stores {
+            offsets: Arc::new(OffsetStore::file(Path::new(file))?),
+            status: StatusStore::memory(&worker.worker_id),
+            config: ConfigStore::memory(listener),
+            producer: None,
+        });
+        return Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores));
+    }
     let group = options.string("group.id");
     let members = admin.group_members(group)?;
     if !members.is_empty() {
@@ -181,9 +206,6 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
         Arc::new(StoreProducer::new(&clients::of_worker(worker, Client::Producer, "stores")?)?);
     let consumer = |role: &str| clients::of_worker(worker, Client::Consumer, role);
     let [offsets, status, config] = &topics;
-    let events = shared.events.clone();
-    let loaded = Arc::new(AtomicBool::new(false));
-    let live = Arc::clone(&loaded);
     let stores = Arc::new(Stores {
         offsets: Arc::new(OffsetStore::start(&offsets.name, consumer("offsets")?, Arc::clone(&producer))?),
         status: StatusStore::start(
@@ -196,14 +218,9 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
             &config.name,
             consumer("configs")?,
             Arc::clone(&producer),
-            Box::new(move |state: Arc<ClusterConfigState>, change| {
-                // What was there at the start comes as one snapshot.
-                if live.load(Ordering::Acquire) {
-                    events.send(Event::Config(state, change)).ok();
-                }
-            }),
+            listener,
         )?,
-        producer,
+        producer: Some(producer),
     });
     stores.offsets.wait_until_read(LOAD_LIMIT)?;
     stores.status.wait_until_read(LOAD_LIMIT)?;

@@ -10,7 +10,7 @@ use connect_api::{Error, Result};
 use serde_json::{Map, Value as Json, json};
 
 use super::cluster_state::{ClusterConfigState, ConfigChange, in_java_order};
-use super::log::TopicLog;
+use super::log::{Handler, TopicLog};
 use crate::herder::request::{RawConfig, TargetState};
 use crate::kafka::ClientConfig;
 use crate::kafka::producer::{KeyValue, StoreProducer};
@@ -47,7 +47,24 @@ pub enum ConfigWrite {
 #[derive(Debug)]
 pub struct ConfigStore {
     log: TopicLog,
-    state: Arc<RwLock<Arc<ClusterConfigState>>>,
+    state: SharedState,
+}
+
+type SharedState = Arc<RwLock<Arc<ClusterConfigState>>>;
+
+fn handler(state: &SharedState, mut listener: Listener) -> Handler {
+    let state = Arc::clone(state);
+    Box::new(move |record| {
+        let Some(key) = record.key else { return };
+        let mut next =
+            ClusterConfigState::clone(&state.read().unwrap_or_else(PoisonError::into_inner));
+        let change = next.apply(record.offset, key, record.value);
+        let next = Arc::new(next);
+        *state.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
+        if let Some(change) = change {
+            listener(next, change);
+        }
+    })
 }
 
 impl ConfigStore {
@@ -59,27 +76,17 @@ impl ConfigStore {
         topic: &str,
         consumer: ClientConfig,
         producer: Arc<StoreProducer>,
-        mut listener: Listener,
+        listener: Listener,
     ) -> Result<Self> {
-        let state = Arc::new(RwLock::new(Arc::new(ClusterConfigState::default())));
-        let shared = Arc::clone(&state);
-        let log = TopicLog::start(
-            topic,
-            consumer,
-            producer,
-            Box::new(move |record| {
-                let Some(key) = record.key else { return };
-                let mut next =
-                    ClusterConfigState::clone(&shared.read().unwrap_or_else(PoisonError::into_inner));
-                let change = next.apply(record.offset, key, record.value);
-                let next = Arc::new(next);
-                *shared.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
-                if let Some(change) = change {
-                    listener(next, change);
-                }
-            }),
-        )?;
+        let state = SharedState::default();
+        let log = TopicLog::start(topic, consumer, producer, handler(&state, listener))?;
         Ok(Self { log, state })
+    }
+
+    /// A store without a topic, empty.
+    pub fn memory(listener: Listener) -> Self {
+        let state = SharedState::default();
+        Self { log: TopicLog::memory("config", handler(&state, listener)), state }
     }
 
     /// Waits until all that was there at the start has been read.

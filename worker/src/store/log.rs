@@ -134,13 +134,21 @@ impl Progress {
 /// What is done with each record, on the log's thread.
 pub type Handler = Box<dyn FnMut(LogRecord<'_>) + Send>;
 
-/// A topic that is being read, with its writer.
+/// Records that are read and written: a topic's, or for a worker without topics just its own.
 pub struct TopicLog {
     topic: String,
-    producer: Arc<StoreProducer>,
-    progress: Arc<Progress>,
-    stop: StopSignal,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    backing: Backing,
+}
+
+enum Backing {
+    Topic {
+        producer: Arc<StoreProducer>,
+        progress: Arc<Progress>,
+        stop: StopSignal,
+        thread: Mutex<Option<JoinHandle<()>>>,
+    },
+    /// What is written is handled at once; the number counts records.
+    Memory(Mutex<(Handler, i64)>),
 }
 
 impl std::fmt::Debug for TopicLog {
@@ -175,13 +183,23 @@ impl TopicLog {
                 })
                 .map_err(|error| Error::fatal("starting a thread").with_source(error))?
         };
+        let thread = Mutex::new(Some(thread));
         Ok(Self {
             topic: topic.to_owned(),
-            producer,
-            progress,
-            stop,
-            thread: Mutex::new(Some(thread)),
+            backing: Backing::Topic { producer, progress, stop, thread },
         })
+    }
+
+    /// A log that lives in memory only (`MemoryConfigBackingStore` and its like).
+    pub fn memory(name: &str, handler: Handler) -> Self {
+        Self { topic: name.to_owned(), backing: Backing::Memory(Mutex::new((handler, 0))) }
+    }
+
+    fn handle(memory: &Mutex<(Handler, i64)>, key: &[u8], value: Option<&[u8]>) {
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (handler, next) = &mut *memory;
+        handler(LogRecord { partition: 0, offset: *next, key: Some(key), value });
+        *next += 1;
     }
 
     /// Waits until all that was there at the start has been read; answers the number of partitions.
@@ -189,8 +207,9 @@ impl TopicLog {
     /// # Errors
     /// Reading failed, or took too long.
     pub fn wait_until_read(&self, limit: Duration) -> Result<usize> {
+        let Backing::Topic { progress, .. } = &self.backing else { return Ok(1) };
         let Some(mut state) =
-            self.progress.wait_until(Instant::now() + limit, ProgressState::is_read)
+            progress.wait_until(Instant::now() + limit, ProgressState::is_read)
         else {
             return Err(Error::retriable(format!(
                 "reading topic {} took more than {} s",
@@ -209,9 +228,12 @@ impl TopicLog {
     /// # Errors
     /// They are not in Kafka, or not in time.
     pub fn write_and_read_back(&self, records: &[KeyValue], limit: Duration) -> Result<()> {
+        let Backing::Topic { producer, progress, .. } = &self.backing else {
+            return self.write(records, limit);
+        };
         let deadline = Instant::now() + limit;
-        let places = self.producer.write(&self.topic, records, limit)?;
-        let read_back = self.progress.wait_until(deadline, |state| {
+        let places = producer.write(&self.topic, records, limit)?;
+        let read_back = progress.wait_until(deadline, |state| {
             places.iter().all(|&(partition, offset)| {
                 usize::try_from(partition)
                     .ok()
@@ -230,18 +252,32 @@ impl TopicLog {
     /// # Errors
     /// They are not, or not in time.
     pub fn write(&self, records: &[KeyValue], limit: Duration) -> Result<()> {
-        self.producer.write(&self.topic, records, limit).map(drop)
+        match &self.backing {
+            Backing::Topic { producer, .. } => {
+                producer.write(&self.topic, records, limit).map(drop)
+            }
+            Backing::Memory(memory) => {
+                for (key, value) in records {
+                    Self::handle(memory, key, value.as_deref());
+                }
+                Ok(())
+            }
+        }
     }
 
     /// Writes one record without waiting.
     pub fn send(&self, key: &[u8], value: Option<&[u8]>) {
-        self.producer.send(&self.topic, key, value);
+        match &self.backing {
+            Backing::Topic { producer, .. } => producer.send(&self.topic, key, value),
+            Backing::Memory(memory) => Self::handle(memory, key, value),
+        }
     }
 
     /// Stops reading.
     pub fn stop(&self) {
-        self.stop.set();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Backing::Topic { stop, thread, .. } = &self.backing else { return };
+        stop.set();
+        let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
             tracing::error!(topic = self.topic, "the log's thread panicked");
         }

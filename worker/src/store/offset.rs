@@ -4,6 +4,7 @@
 //! `KafkaOffsetBackingStore`, `OffsetStorageReaderImpl` and `OffsetStorageWriter`.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,9 +16,10 @@ use connect_api::{Error, Result};
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-use super::log::TopicLog;
+use super::log::{Handler, TopicLog};
 use crate::kafka::ClientConfig;
 use crate::kafka::producer::{KeyValue, StoreProducer};
+use crate::standalone::{read_offsets, write_offsets};
 
 /// Offsets of one connector: key bytes to value bytes, in the order in which they first came.
 type Entries = IndexMap<Bytes, Bytes>;
@@ -25,7 +27,19 @@ type Entries = IndexMap<Bytes, Bytes>;
 /// The offsets topic.
 pub struct OffsetStore {
     log: TopicLog,
-    cache: Arc<Mutex<HashMap<String, Entries>>>,
+    cache: Cache,
+    /// Where all is kept that no topic keeps.
+    file: Option<PathBuf>,
+}
+
+type Cache = Arc<Mutex<HashMap<String, Entries>>>;
+
+fn handler(cache: &Cache) -> Handler {
+    let cache = Arc::clone(cache);
+    Box::new(move |record| {
+        let Some(key) = record.key else { return };
+        apply(&mut cache.lock().unwrap_or_else(PoisonError::into_inner), key, record.value);
+    })
 }
 
 impl std::fmt::Debug for OffsetStore {
@@ -40,19 +54,22 @@ impl OffsetStore {
     /// # Errors
     /// The thread cannot be started.
     pub fn start(topic: &str, consumer: ClientConfig, producer: Arc<StoreProducer>) -> Result<Self> {
-        let cache = Arc::new(Mutex::new(HashMap::new()));
-        let shared = Arc::clone(&cache);
-        let log = TopicLog::start(
-            topic,
-            consumer,
-            producer,
-            Box::new(move |record| {
-                let Some(key) = record.key else { return };
-                let mut cache = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                apply(&mut cache, key, record.value);
-            }),
-        )?;
-        Ok(Self { log, cache })
+        let cache = Cache::default();
+        let log = TopicLog::start(topic, consumer, producer, handler(&cache))?;
+        Ok(Self { log, cache, file: None })
+    }
+
+    /// The store of a worker that works alone: a file (`FileOffsetBackingStore`).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn file(path: &Path) -> Result<Self> {
+        let cache = Cache::default();
+        for (key, value) in read_offsets(path)? {
+            apply(&mut cache.lock().unwrap_or_else(PoisonError::into_inner), &key, Some(&value));
+        }
+        let log = TopicLog::memory("offsets", handler(&cache));
+        Ok(Self { log, cache, file: Some(path.to_owned()) })
     }
 
     /// Waits until all that was there at the start has been read.
@@ -122,7 +139,17 @@ impl OffsetStore {
         for (key, value) in &records {
             apply(&mut cache, key, value.as_deref());
         }
-        Ok(())
+        match &self.file {
+            None => Ok(()),
+            Some(path) => {
+                let all: Vec<(Vec<u8>, Vec<u8>)> = cache
+                    .values()
+                    .flatten()
+                    .map(|(key, value)| (key.to_vec(), value.to_vec()))
+                    .collect();
+                write_offsets(path, &all)
+            }
+        }
     }
 
     /// Stops reading.

@@ -10,7 +10,7 @@ use connect_api::Result;
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::log::TopicLog;
+use super::log::{Handler, TopicLog};
 use crate::herder::request::{StateInfo, TaskId};
 use crate::kafka::ClientConfig;
 use crate::kafka::producer::StoreProducer;
@@ -205,19 +205,16 @@ impl StatusStore {
         producer: Arc<StoreProducer>,
         worker_id: &str,
     ) -> Result<Self> {
-        let cache = Arc::new(Mutex::new(Cache::default()));
-        let shared = Arc::clone(&cache);
-        let log = TopicLog::start(
-            topic,
-            consumer,
-            producer,
-            Box::new(move |record| {
-                let Some(key) = record.key else { return };
-                let mut cache = shared.lock().unwrap_or_else(PoisonError::into_inner);
-                cache.apply(&String::from_utf8_lossy(key), record.value);
-            }),
-        )?;
+        let cache = Arc::default();
+        let log = TopicLog::start(topic, consumer, producer, handler(&cache))?;
         Ok(Self { log, cache, worker_id: worker_id.to_owned() })
+    }
+
+    /// A store without a topic, empty.
+    pub fn memory(worker_id: &str) -> Self {
+        let cache = Arc::default();
+        let log = TopicLog::memory("status", handler(&cache));
+        Self { log, cache, worker_id: worker_id.to_owned() }
     }
 
     /// Waits until all that was there at the start has been read.
@@ -334,6 +331,15 @@ impl StatusStore {
     pub fn stop(&self) {
         self.log.stop();
     }
+}
+
+fn handler(cache: &Arc<Mutex<Cache>>) -> Handler {
+    let cache = Arc::clone(cache);
+    Box::new(move |record| {
+        let Some(key) = record.key else { return };
+        let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.apply(&String::from_utf8_lossy(key), record.value);
+    })
 }
 
 fn topic_key(topic: &str, connector: &str) -> String {
