@@ -3,6 +3,7 @@
 //! The only file that names the list of connectors. Answers for `connect-distributed.sh` and
 //! `connect-standalone.sh`.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ const REST_THREADS: usize = 2;
 const PLUGIN_THREADS: usize = 2;
 
 fn main() -> ExitCode {
+    without_huge_pages();
     let environment: Vec<(String, String)> = std::env::vars().collect();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -67,6 +69,23 @@ fn main() -> ExitCode {
     match run(Command { props, standalone, connectors }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
+    }
+}
+
+/// The allocator asks for huge pages unless its environment says otherwise, and has read that before
+/// `main`: they more than double what an idle worker takes. So the command runs itself once more, in
+/// the same process, with the word said. Where that fails it goes on as it is.
+fn without_huge_pages() {
+    const SWITCH: &str = "MIMALLOC_ALLOW_THP";
+    if std::env::var_os(SWITCH).is_some() {
+        return;
+    }
+    if let Ok(path) = std::env::current_exe() {
+        let error = std::process::Command::new(path)
+            .args(std::env::args_os().skip(1))
+            .env(SWITCH, "0")
+            .exec();
+        complain(&format!("ferroconnect: continuing with huge pages: {error}\n"));
     }
 }
 

@@ -56,6 +56,16 @@ pub(super) fn without_connector(plugins: &Plugins) -> ConfigDef {
     common(None, plugins, &Props::new(), |_| None)
 }
 
+/// The options of every connector of `plugin`'s kind, as they are without a worker: converters have
+/// no default.
+pub(super) fn of_kind(plugin: &'static Plugin, plugins: &Plugins) -> ConfigDef {
+    let options = common(Some(plugin), plugins, &Props::new(), |_| None);
+    match plugin.kind() {
+        PluginKind::Sink => sink(options),
+        _ => source(options),
+    }
+}
+
 fn common(
     plugin: Option<&'static Plugin>,
     plugins: &Plugins,
@@ -92,7 +102,11 @@ fn common(
                 .doc("The converter between records and bytes; the worker's own where it is left out."),
         );
         options.add(
-            converter_version_key(&format!("{}.plugin.version", role.option), used)
+            converter_version_key(
+                &format!("{}.plugin.version", role.option),
+                used,
+                class.is_some_and(|class| plugins.any(class.trim()).is_some()),
+            )
                 .group(COMMON, order + 1, Width::Short, format!("{label} version"))
                 .doc("The version of that converter."),
         );
@@ -226,12 +240,12 @@ fn version_key(name: &str, plugin: Option<&'static Plugin>, importance: Importan
     )
 }
 
-/// The version of a converter: hidden where there is no such converter.
-fn converter_version_key(name: &str, plugin: Option<&'static Plugin>) -> ConfigKey {
+/// The version of a converter: hidden where there is no such class.
+fn converter_version_key(name: &str, plugin: Option<&'static Plugin>, class_exists: bool) -> ConfigKey {
     let key = version_key(name, plugin, Low);
-    match plugin {
-        Some(_) => key,
-        None => key.recommender(|_, _| Recommendation { values: Vec::new(), visible: false }),
+    match class_exists {
+        true => key,
+        false => key.recommender(|_, _| Recommendation { values: Vec::new(), visible: false }),
     }
 }
 

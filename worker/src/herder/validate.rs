@@ -251,7 +251,7 @@ impl Validator {
 
     /// What `GET /connector-plugins/P/config` lists for a connector beyond its own options.
     pub fn framework_options(&self, plugin: &'static Plugin) -> ConfigDef {
-        self.definition(plugin, &Props::new())
+        connector_config::of_kind(plugin, &self.plugins)
     }
 
     /// Java shows the class that an alias stood for.

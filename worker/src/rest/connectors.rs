@@ -11,7 +11,7 @@ use super::body::{Info, Offsets, State as StateBody, Status, Tasks};
 use super::error::no_such_path;
 use super::{Api, Body, Call, json, json_body, ok, resource};
 use crate::herder::request::{
-    Answer, ConnectorInfo, OffsetEntry, RawConfig, Refusal, RequestError, TargetState,
+    Answer, ConnectorInfo, RawConfig, Refusal, RequestError, TargetState,
 };
 
 pub(super) fn routes() -> Router<Api> {
@@ -297,7 +297,12 @@ async fn alter_offsets(
     Path(name): Path<String>,
     Body(body): Body,
 ) -> Reply {
-    let changes = offset_changes(&body)?;
+    let changes = json_body::offsets(&body)?.ok_or_else(|| {
+        null_pointer(
+            "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets.offsets()",
+            "offsets",
+        )
+    })?;
     if changes.is_empty() {
         return Err(RequestError::bad_request(
             "Partitions / offsets need to be provided for an alter offsets request",
@@ -312,41 +317,6 @@ async fn reset_offsets(_: Call, State(api): State<Api>, Path(name): Path<String>
 
 fn message(text: String) -> Reply {
     Ok(ok(&serde_json::json!({ "message": text })))
-}
-
-/// `{offsets: [{partition, offset}]}`; a missing member is null.
-fn offset_changes(body: &[u8]) -> Answer<Vec<OffsetEntry>> {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Entry {
-        #[serde(default)]
-        partition: serde_json::Value,
-        #[serde(default)]
-        offset: serde_json::Value,
-    }
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Offsets {
-        #[serde(default)]
-        offsets: Option<Vec<Entry>>,
-    }
-    if body.iter().all(u8::is_ascii_whitespace) {
-        return Err(null_pointer(
-            "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets.offsets()",
-            "offsets",
-        ));
-    }
-    let parsed: Offsets = serde_json::from_slice(body).map_err(|error| {
-        RequestError::new(
-            Refusal::Failure("com.fasterxml.jackson.core.JsonProcessingException"),
-            error.to_string(),
-        )
-    })?;
-    let entries = parsed.offsets.unwrap_or_default();
-    Ok(entries
-        .into_iter()
-        .map(|entry| OffsetEntry { partition: entry.partition, offset: entry.offset })
-        .collect())
 }
 
 #[cfg(test)]

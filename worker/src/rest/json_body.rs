@@ -2,17 +2,42 @@
 //! they were written in), the same refusals, in the same words.
 //!
 //! Clients see these texts. Answers for `JacksonJsonProvider` with `FAIL_ON_UNKNOWN_PROPERTIES` and
-//! `FAIL_ON_TRAILING_TOKENS`, for the two bodies that REST takes: a map of strings and
-//! `CreateConnectorRequest`.
+//! `FAIL_ON_TRAILING_TOKENS`, for the bodies that REST takes: a map of strings,
+//! `CreateConnectorRequest` and `ConnectorOffsets`.
 
-use crate::herder::request::{RawConfig, Refusal, RequestError, TargetState};
+use crate::herder::request::{OffsetEntry, RawConfig, Refusal, RequestError, TargetState};
 
 const SOURCE: &str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
 const STRING: &str = "java.lang.String";
 const MAP: &str = "java.util.LinkedHashMap";
 const STRING_MAP: &str = "java.util.LinkedHashMap<java.lang.String,java.lang.String>";
 const CREATE: &str = "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest";
+const OFFSETS: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets";
+const OFFSET: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset";
+const OFFSET_LIST: &str =
+    "java.util.ArrayList<org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset>";
+const OBJECT_MAP: &str = "java.util.LinkedHashMap<java.lang.String,java.lang.Object>";
 const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+
+/// A Java record: its class, its members, and how Jackson lists them.
+struct Record {
+    class: &'static str,
+    members: &'static [&'static str],
+    known: &'static str,
+}
+
+const CREATE_RECORD: Record = Record {
+    class: CREATE,
+    members: &["name", "config", "initial_state"],
+    known: "3 known properties: \"config\", \"name\", \"initial_state\"",
+};
+const OFFSETS_RECORD: Record =
+    Record { class: OFFSETS, members: &["offsets"], known: "one known property: \"offsets\"" };
+const OFFSET_RECORD: Record = Record {
+    class: OFFSET,
+    members: &["partition", "offset"],
+    known: "2 known properties: \"partition\", \"offset\"",
+};
 
 /// The body of `POST /connectors`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +58,11 @@ pub(super) fn string_map(body: &[u8]) -> Result<Option<RawConfig>, RequestError>
 /// A request to make a connector; `None` for an empty body or null.
 pub(super) fn create_request(body: &[u8]) -> Result<Option<CreateRequest>, RequestError> {
     read(&mut Reader::new(body), CREATE, Reader::create_request)
+}
+
+/// Offsets to set; `None` for an empty body or null.
+pub(super) fn offsets(body: &[u8]) -> Result<Option<Vec<OffsetEntry>>, RequestError> {
+    read(&mut Reader::new(body), OFFSETS, Reader::offsets)
 }
 
 /// Reads one value and makes sure that nothing follows it.
@@ -458,16 +488,7 @@ impl<'a> Reader<'a> {
         match token {
             Token::Null => return Ok(None),
             Token::Object => {}
-            Token::Text => {
-                let text = self.scalar(token, start)?.unwrap_or_default();
-                return Err(Failure::new(start, match text.is_empty() {
-                    true => format!(
-                        "Cannot coerce empty String (\"\") to element of `{MAP}` (but could if \
-                         coercion was enabled using `CoercionConfig`)"
-                    ),
-                    false => no_creator(MAP, "String", &format!("String value ('{text}')")),
-                }));
-            }
+            Token::Text => return Err(self.text_for_map(start)),
             other => return Err(other.cannot_be(STRING_MAP, start)),
         }
         let mut map = RawConfig::new();
@@ -481,56 +502,87 @@ impl<'a> Reader<'a> {
         Ok(Some(map))
     }
 
+    /// What is said of a text where a map is wanted.
+    fn text_for_map(&mut self, start: Place) -> Failure {
+        match self.scalar(Token::Text, start) {
+            Err(failure) => failure,
+            Ok(None) => Token::Null.cannot_be(MAP, start),
+            Ok(Some(text)) if text.is_empty() => Failure::new(
+                start,
+                format!(
+                    "Cannot coerce empty String (\"\") to element of `{MAP}` (but could if coercion \
+                     was enabled using `CoercionConfig`)"
+                ),
+            ),
+            Ok(Some(text)) => Failure::new(
+                start,
+                no_creator(MAP, "String", &format!("String value ('{text}')")),
+            ),
+        }
+    }
+
     fn create_request(&mut self, token: Token, start: Place) -> Result<Option<CreateRequest>, Failure> {
         match token {
             Token::Null => return Ok(None),
             Token::Object => {}
             Token::Array => return Err(token.cannot_be(CREATE, start)),
-            other => return Err(self.not_a_request(other, start)),
+            other => return Err(self.not_an_object(CREATE, other, start)),
         }
         let mut request = CreateRequest::default();
+        self.record(start, &CREATE_RECORD, |reader, key, token, at| {
+            match key {
+                "name" => request.name = reader.scalar(token, at)?,
+                "config" => request.config = reader.map(token, at)?,
+                _ => request.initial_state = reader.initial_state(token, at)?,
+            }
+            Ok(())
+        })?;
+        Ok(Some(request))
+    }
+
+    /// The members of a Java record. One that the record does not have is told of as soon as all
+    /// of the record's own have been read, at the latest at the end: so Jackson does.
+    fn record(
+        &mut self,
+        start: Place,
+        record: &Record,
+        mut bind: impl FnMut(&mut Self, &str, Token, Place) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut missing: Vec<&str> = record.members.to_vec();
         let mut unknown: Option<String> = None;
         self.members(start, |reader, key| {
             let at = reader.place();
             let token = reader.token(Within::Object)?;
-            let bound = match key {
-                "name" => reader.scalar(token, at).map(|name| request.name = name),
-                "config" => reader.map(token, at).map(|config| request.config = config),
-                "initial_state" => {
-                    reader.initial_state(token, at).map(|state| request.initial_state = state)
-                }
-                _ => {
-                    unknown.get_or_insert_with(|| key.to_owned());
-                    return reader.skip(token, at);
-                }
-            };
-            bound.map_err(|failure| failure.inside(CREATE, key))
+            if record.members.contains(&key) {
+                bind(reader, key, token, at).map_err(|failure| failure.inside(record.class, key))?;
+                missing.retain(|member| *member != key);
+            } else if missing.is_empty() {
+                return Err(reader.unknown(record, key));
+            } else {
+                unknown.get_or_insert_with(|| key.to_owned());
+                reader.skip(token, at)?;
+            }
+            match unknown.take_if(|_| missing.is_empty()) {
+                Some(key) => Err(reader.unknown(record, &key)),
+                None => Ok(()),
+            }
         })?;
-        match unknown {
-            None => Ok(Some(request)),
-            Some(key) => Err(Failure::new(
-                self.place(),
-                format!(
-                    "Unrecognized field \"{key}\" (class {CREATE}), not marked as ignorable \
-                     (3 known properties: \"config\", \"name\", \"initial_state\")"
-                ),
-            )
-            .inside(CREATE, &key)),
-        }
+        unknown.map_or(Ok(()), |key| Err(self.unknown(record, &key)))
     }
 
-    fn not_a_request(&mut self, token: Token, start: Place) -> Failure {
+    /// What is said of a scalar where an object of `class` is wanted.
+    fn not_an_object(&mut self, class: &str, token: Token, start: Place) -> Failure {
         let text = match token {
             Token::Text => match self.scalar(token, start) {
                 Ok(text) => {
-                    no_creator(CREATE, "String", &format!("String value ('{}')", text.unwrap_or_default()))
+                    no_creator(class, "String", &format!("String value ('{}')", text.unwrap_or_default()))
                 }
                 Err(failure) => return failure,
             },
-            Token::Integer(text) => no_creator(CREATE, "int/Int", &format!("Number value ({text})")),
-            Token::Float(text) => no_creator(CREATE, "double/Double", &format!("Number value ({text})")),
-            Token::True => no_creator(CREATE, "boolean/Boolean", "boolean value (true)"),
-            _ => no_creator(CREATE, "boolean/Boolean", "boolean value (false)"),
+            Token::Integer(text) => no_creator(class, "int/Int", &format!("Number value ({text})")),
+            Token::Float(text) => no_creator(class, "double/Double", &format!("Number value ({text})")),
+            Token::True => no_creator(class, "boolean/Boolean", "boolean value (true)"),
+            _ => no_creator(class, "boolean/Boolean", "boolean value (false)"),
         };
         Failure::new(start, text)
     }
@@ -552,6 +604,95 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// `{offsets: [{partition, offset}]}`.
+    fn offsets(&mut self, token: Token, start: Place) -> Result<Option<Vec<OffsetEntry>>, Failure> {
+        match token {
+            Token::Null => return Ok(None),
+            Token::Object => {}
+            Token::Array => return Err(token.cannot_be(OFFSETS, start)),
+            other => return Err(self.not_an_object(OFFSETS, other, start)),
+        }
+        let mut entries = Vec::new();
+        self.record(start, &OFFSETS_RECORD, |reader, _, token, at| match token {
+            Token::Null => Ok(()),
+            Token::Array => reader.items(at, |reader, token, at| {
+                let index = entries.len();
+                let entry = reader.offset(token, at).map_err(|mut failure| {
+                    failure.chain.insert(0, format!("java.util.ArrayList[{index}]"));
+                    failure
+                })?;
+                entries.push(entry);
+                Ok(())
+            }),
+            other => Err(other.cannot_be(OFFSET_LIST, at)),
+        })?;
+        Ok(Some(entries))
+    }
+
+    fn offset(&mut self, token: Token, start: Place) -> Result<OffsetEntry, Failure> {
+        match token {
+            Token::Null => return Ok(OffsetEntry::default()),
+            Token::Object => {}
+            Token::Array => return Err(token.cannot_be(OFFSET, start)),
+            other => return Err(self.not_an_object(OFFSET, other, start)),
+        }
+        let mut entry = OffsetEntry::default();
+        self.record(start, &OFFSET_RECORD, |reader, key, token, at| {
+            let map = match token {
+                Token::Null | Token::Object => reader.json(token, at)?,
+                Token::Text => return Err(reader.text_for_map(at)),
+                other => return Err(other.cannot_be(OBJECT_MAP, at)),
+            };
+            match key {
+                "partition" => entry.partition = map,
+                _ => entry.offset = map,
+            }
+            Ok(())
+        })?;
+        Ok(entry)
+    }
+
+    /// Any value.
+    fn json(&mut self, token: Token, start: Place) -> Result<serde_json::Value, Failure> {
+        Ok(match token {
+            Token::Null => serde_json::Value::Null,
+            Token::True => true.into(),
+            Token::False => false.into(),
+            Token::Text => self.scalar(token, start)?.into(),
+            Token::Integer(text) | Token::Float(text) => {
+                text.parse::<serde_json::Number>().map_or(serde_json::Value::Null, Into::into)
+            }
+            Token::Object => {
+                let mut map = serde_json::Map::new();
+                self.members(start, |reader, key| {
+                    let at = reader.place();
+                    let token = reader.token(Within::Object)?;
+                    map.insert(key.to_owned(), reader.json(token, at)?);
+                    Ok(())
+                })?;
+                map.into()
+            }
+            Token::Array => {
+                let mut items = Vec::new();
+                self.items(start, |reader, token, at| {
+                    items.push(reader.json(token, at)?);
+                    Ok(())
+                })?;
+                items.into()
+            }
+        })
+    }
+
+    /// What is said of a member that a record does not have.
+    fn unknown(&self, record: &Record, key: &str) -> Failure {
+        let Record { class, known, .. } = record;
+        Failure::new(
+            self.place(),
+            format!("Unrecognized field \"{key}\" (class {class}), not marked as ignorable ({known})"),
+        )
+        .inside(class, key)
+    }
+
     /// Passes over a value.
     fn skip(&mut self, token: Token, start: Place) -> Result<(), Failure> {
         match token {
@@ -560,13 +701,18 @@ impl<'a> Reader<'a> {
                 let token = reader.token(Within::Object)?;
                 reader.skip(token, at)
             }),
-            Token::Array => self.skip_items(start),
+            Token::Array => self.items(start, Self::skip),
             Token::Text => self.scalar(token, start).map(drop),
             _ => Ok(()),
         }
     }
 
-    fn skip_items(&mut self, start: Place) -> Result<(), Failure> {
+    /// The items of an array whose bracket was taken at `start`.
+    fn items(
+        &mut self,
+        start: Place,
+        mut item: impl FnMut(&mut Self, Token, Place) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let mut first = true;
         loop {
             self.skip_white();
@@ -591,7 +737,7 @@ impl<'a> Reader<'a> {
             first = false;
             let at = self.place();
             let token = self.token(Within::Array)?;
-            self.skip(token, at)?;
+            item(self, token, at)?;
         }
     }
 }
@@ -626,6 +772,21 @@ mod tests {
     fn nothing_and_null_are_no_request() {
         assert_eq!(create_request(b""), Ok(None));
         assert_eq!(create_request(b" null "), Ok(None));
+    }
+
+    #[test]
+    fn offsets_are_read_with_missing_members_as_null() {
+        let entries = offsets(br#"{"offsets":[{"partition":{"a":1.5,"b":[true]},"offset":null},{}]}"#);
+        let entries = entries.expect("valid").expect("offsets");
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[0].partition, serde_json::json!({"a": 1.5, "b": [true]}));
+        assert_eq!(entries[0].offset, serde_json::Value::Null);
+        assert_eq!(entries[1], OffsetEntry::default());
+        assert_eq!(offsets(b"").expect("valid"), None);
+        let error = offsets(br#"{"offsets": [], "x": 1}"#).expect_err("refused");
+        assert!(error.message.starts_with(&format!(
+            "Unrecognized field \"x\" (class {OFFSETS}), not marked as ignorable (one known property: \"offsets\")"
+        )));
     }
 
     // Recorded from Kafka Connect 4.3.1.
