@@ -15,7 +15,7 @@
 //! | [`compatibility`] | schema changes within a file |
 //! | [`partitioner`] | folders: by partition, field, time |
 //! | [`object_key`] | names |
-//! | [`format`] | JSON, bytes, Parquet |
+//! | [`format`] | JSON, bytes, Avro, Parquet |
 //! | [`storage`] | the bucket, uploads in parts, credentials |
 //!
 //! Answers for `io.confluent.connect.s3` (kafka-connect-s3 12.x), by its documented and observed

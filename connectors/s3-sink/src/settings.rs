@@ -140,6 +140,7 @@ fn format_settings(config: &Config) -> FormatSettings {
         },
         schema_cache_size: usize::try_from(config.int("schemas.cache.config")).unwrap_or(1).max(1),
         parquet_codec: config.string("parquet.codec").to_owned(),
+        avro_codec: config.string("avro.codec").to_owned(),
         byte_array_extension: config.string("format.bytearray.extension").to_owned(),
         byte_array_separator: separator.map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec()),
         avro: AvroOptions {

@@ -3,6 +3,7 @@
 //! A format knows neither offsets nor rotation. Answers for
 //! `io.confluent.connect.storage.format.{Format, RecordWriter}`.
 
+mod avro;
 mod byte_array;
 mod json;
 mod parquet;
@@ -26,6 +27,7 @@ pub(crate) struct FormatSettings {
     pub(crate) decimal_format: DecimalFormat,
     pub(crate) schema_cache_size: usize,
     pub(crate) parquet_codec: String,
+    pub(crate) avro_codec: String,
     pub(crate) byte_array_extension: String,
     pub(crate) byte_array_separator: Vec<u8>,
     pub(crate) avro: AvroOptions,
@@ -77,7 +79,10 @@ pub(crate) const PARQUET_CLASS: &str = "io.confluent.connect.s3.format.parquet.P
 
 /// The formats.
 const FORMATS: &[Entry] = &[
-    Entry { class: AVRO_CLASS, make: avro },
+    Entry {
+        class: AVRO_CLASS,
+        make: |settings| Ok(Arc::new(avro::AvroFormat::new(settings)?)),
+    },
     Entry { class: JSON_CLASS, make: |settings| Ok(Arc::new(json::JsonFormat::new(settings))) },
     Entry {
         class: BYTE_ARRAY_CLASS,
@@ -121,8 +126,5 @@ pub(crate) fn make(option: &str, class: &str, settings: &FormatSettings) -> Resu
     }
 }
 
-fn avro(_settings: &FormatSettings) -> Result<Arc<dyn Format>> {
-    Err(Error::config(format!(
-        "{AVRO_CLASS} is not supported yet: use ParquetFormat, JsonFormat or ByteArrayFormat"
-    )))
-}
+#[cfg(test)]
+pub(crate) use parquet::tests::rows as parquet_rows;

@@ -27,6 +27,8 @@ pub(crate) const BUDGET_UNIT: usize = 1024;
 const MIN_UPLOAD_COST: usize = 64 * 1024;
 /// Requests of one task at a time; more only queue at the store.
 const CONCURRENT_REQUESTS: usize = 16;
+/// How long one request may take: a part of the default size at a tenth of a megabyte a second.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long one request may take with its retries; above the longest of S3's own answers.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(180);
 /// The cap of the pause between retries.
@@ -208,8 +210,8 @@ fn client(settings: &StoreSettings) -> object_store::Result<AmazonS3> {
         None => credentials::from_surroundings(),
     };
     let http = settings.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    // Whole parts go in one request: the limit has to be that of the slowest line, not a constant.
-    let options = ClientOptions::new().with_allow_http(http).with_timeout_disabled().with_http1_only();
+    let options =
+        ClientOptions::new().with_allow_http(http).with_timeout(REQUEST_TIMEOUT).with_http1_only();
     builder = builder
         .with_client_options(options)
         .with_bucket_name(&settings.bucket)

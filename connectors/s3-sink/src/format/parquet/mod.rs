@@ -243,4 +243,4 @@ impl ParquetRecordWriter {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
