@@ -350,6 +350,8 @@ impl<'a> Parser<'a> {
         while self.has_next() {
             if self.can_consume("]") {
                 let schema = match element.filter(|_| common) {
+                    // A null has no place in a list of another type: the text stays a text.
+                    Some(_) if items.iter().any(Value::is_null) => return None,
                     Some(element) => {
                         items = items.into_iter().map(|item| align(&element, item)).collect();
                         Schema::array(element).build()
@@ -381,14 +383,17 @@ impl<'a> Parser<'a> {
         while self.has_next() {
             if self.can_consume("}") {
                 let (keys, values) = (keys.filter(|_| common_keys), values.filter(|_| common_values));
+                if values.is_some() && entries.iter().any(|(_, value)| value.is_null()) {
+                    return None;
+                }
                 let aligned = |schema: &Option<SchemaRef>, value| match schema {
                     Some(schema) => align(schema, value),
                     None => value,
                 };
-                let map: ConnectMap = entries
-                    .into_iter()
-                    .map(|(key, value)| (aligned(&keys, key), aligned(&values, value)))
-                    .collect();
+                let mut map = ConnectMap::linked();
+                for (key, value) in entries {
+                    map.insert(aligned(&keys, key), aligned(&values, value));
+                }
                 let schema = match (keys, values) {
                     (Some(keys), Some(values)) => Schema::map(keys, values).build(),
                     _ => Schema::builder(SchemaType::Map).build(),

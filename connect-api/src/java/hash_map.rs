@@ -78,7 +78,8 @@ impl Hash for Value {
 #[derive(Clone, Debug)]
 pub struct HashMap<K, V> {
     entries: IndexMap<K, V>,
-    /// Java's table length: a power of two that never shrinks.
+    /// Java's table length: a power of two that never shrinks; 0 for a map that iterates in the
+    /// order of insertion.
     buckets: usize,
 }
 
@@ -107,10 +108,19 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
         map.buckets = (count * 4 / 3 + 1).next_power_of_two().max(1);
         map
     }
+    /// An empty map with the table that `new HashMap<>(capacity)` makes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { entries: IndexMap::with_capacity(capacity), buckets: capacity.next_power_of_two() }
+    }
+    /// An empty map that iterates in the order of insertion (`LinkedHashMap`).
+    pub fn linked() -> Self {
+        Self { entries: IndexMap::new(), buckets: 0 }
+    }
     /// Adds or replaces; answers the value that was there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let old = self.entries.insert(key, value);
-        while self.entries.len() > self.buckets / 4 * 3 + (self.buckets % 4) * 3 / 4 {
+        while self.buckets > 0
+            && self.entries.len() > self.buckets / 4 * 3 + (self.buckets % 4) * 3 / 4 {
             self.buckets *= 2;
         }
         old
@@ -144,12 +154,16 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
     }
     /// The entries in Java's order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let mask = self.buckets - 1;
+        let mask = self.buckets.wrapping_sub(1);
+        let linked = self.buckets == 0;
         let mut order: Vec<(usize, usize)> = self
             .entries
             .keys()
             .enumerate()
             .map(|(index, key)| {
+                if linked {
+                    return (0, index);
+                }
                 let hash = key.java_hash().cast_unsigned();
                 (((hash ^ (hash >> 16)) as usize) & mask, index)
             })
@@ -226,6 +240,15 @@ mod tests {
         assert_eq!(map.get_str("a"), Some(&1));
         assert_eq!(map.get(&Value::Int32(7)), Some(&2));
         assert_eq!(map.get_str("b"), None);
+    }
+
+    #[test]
+    fn a_linked_map_keeps_the_order_of_insertion() {
+        let mut map = HashMap::linked();
+        for key in ["name", "topic", "file", "connector.class"] {
+            map.insert(key.to_owned(), ());
+        }
+        assert_eq!(map.keys().collect::<Vec<_>>(), ["name", "topic", "file", "connector.class"]);
     }
 
     #[test]

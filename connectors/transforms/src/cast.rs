@@ -199,6 +199,9 @@ fn cast_schema(schema: &Schema, spec: &Spec) -> Result<SchemaRef> {
                 builder = builder.default_value(cast(Some(schema), default.clone(), *kind)?);
             }
         }
+        Spec::Fields(_) if schema.kind() != SchemaType::Struct => {
+            return Err(Error::data("Cannot list fields on non-struct type"));
+        }
         Spec::Fields(fields) => {
             for field in schema.fields() {
                 let target = fields.iter().find(|(name, _)| field.name == *name.as_str());

@@ -61,7 +61,7 @@ impl Transformation for ExtractField {
             None if operand.is_null() => SchemaAndValue::NULL,
             None => SchemaAndValue {
                 schema: None,
-                value: self.path.in_map(require_map(&operand.value, PURPOSE)?),
+                value: self.path.in_map(require_map(&operand.value, PURPOSE)?)?,
             },
             Some(schema) => {
                 let value = match &operand.value {

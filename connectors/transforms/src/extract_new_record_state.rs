@@ -243,11 +243,16 @@ impl FieldReference {
     }
 
     /// Where the part stands in envelopes of this schema; `None` where there is none.
-    fn find(&self, envelope: &Schema) -> Option<Part> {
-        let parent_name = self.parent.or(self.other_parent.as_deref());
-        let parent = match parent_name {
-            Some(name) => Some(envelope.field(name)?),
+    fn find(&self, envelope: &Schema) -> Result<Option<Part>> {
+        let parent = match self.parent.or(self.other_parent.as_deref()) {
             None => None,
+            Some(name) => Some(envelope.field(name).ok_or_else(|| {
+                Error::data(
+                    "Cannot invoke \"org.apache.kafka.connect.data.Field.schema()\" because the \
+                     return value of \"org.apache.kafka.connect.data.Schema.field(String)\" is null",
+                )
+                .with_source(format!("the envelope has no part {name}"))
+            })?),
         };
         let in_parent = match parent {
             Some(parent) => parent.schema.field(&self.field),
@@ -255,15 +260,22 @@ impl FieldReference {
         };
         let (field, fallback) = match in_parent {
             Some(field) => (field, false),
-            None => (envelope.field(&self.field)?, true),
+            None => match envelope.field(&self.field) {
+                Some(field) => (field, true),
+                None => return Ok(None),
+            },
         };
-        Some(Part {
+        if field.schema.kind() == SchemaType::Struct {
+            // Debezium copies such a schema without its fields, so that no value fits.
+            return Err(Error::data("Struct schemas do not match."));
+        }
+        Ok(Some(Part {
             name: self.new_name.clone(),
             schema: optional_copy(&field.schema),
             parent: parent.map(|parent| parent.index),
             field: field.index,
             fallback,
-        })
+        }))
     }
 }
 
@@ -340,9 +352,7 @@ impl Default for ExtractNewRecordState {
 
 impl Transformation for ExtractNewRecordState {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
-        let config = definition()
-            .parse(props)
-            .map_err(|error| Error::config("Unable to validate config.").with_source(error))?;
+        let config = definition().parse(props)?;
         let text = |key| config.string_opt(key).filter(|text| !text.trim().is_empty());
         self.handling = DeleteHandling::parse(config.string(HANDLING)).unwrap_or_default();
         self.add_fields =
@@ -531,10 +541,10 @@ fn make_plan(
         .or(before)
         .map(|field| Arc::clone(&field.schema))
         .ok_or_else(|| Error::data("the envelope has neither a field before nor a field after"))?;
-    let find = |references: &[FieldReference]| -> Vec<Part> {
-        references.iter().filter_map(|reference| reference.find(envelope)).collect()
+    let find = |references: &[FieldReference]| -> Result<Vec<Part>> {
+        references.iter().filter_map(|reference| reference.find(envelope).transpose()).collect()
     };
-    let added = find(add_fields);
+    let added = find(add_fields)?;
     let mut builder = copy_basics(&row, Schema::builder(SchemaType::Struct));
     let mut names = Vec::with_capacity(row.fields().len() + added.len() + 1);
     for field in row.fields() {
@@ -553,7 +563,7 @@ fn make_plan(
         row,
         unwrapped: builder.build(),
         added,
-        headers: find(add_headers),
+        headers: find(add_headers)?,
     })
 }
 

@@ -7,7 +7,7 @@ use connect_api::config::{ConfigKey, Importance, Type, any_of_ignoring_case};
 use connect_api::data::{ConnectMap, Field, Schema, SchemaType, Struct, Value};
 use connect_api::{Error, Result};
 
-use crate::operand::read_field;
+use crate::operand::{read_field, require_map};
 
 pub(crate) const SYNTAX: &str = "field.syntax.version";
 
@@ -65,16 +65,16 @@ impl FieldPath {
     }
 
     /// The value in a map.
-    pub(crate) fn in_map(&self, map: &ConnectMap) -> Value {
-        let Some((last, parents)) = self.steps.split_last() else { return Value::Null };
+    pub(crate) fn in_map(&self, map: &ConnectMap) -> Result<Value> {
+        let Some((last, parents)) = self.steps.split_last() else { return Ok(Value::Null) };
         let mut current = map;
         for step in parents {
             match current.get_str(step) {
-                Some(Value::Map(next)) => current = next,
-                _ => return Value::Null,
+                None | Some(Value::Null) => return Ok(Value::Null),
+                Some(next) => current = require_map(next, "nested field access")?,
             }
         }
-        current.get_str(last).cloned().unwrap_or_default()
+        Ok(current.get_str(last).cloned().unwrap_or_default())
     }
 }
 

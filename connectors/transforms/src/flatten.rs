@@ -67,7 +67,7 @@ impl Transformation for Flatten {
         }
         match operand.schema.clone() {
             None => {
-                let mut flat = ConnectMap::new();
+                let mut flat = ConnectMap::linked();
                 let map = require_map(&operand.value, PURPOSE)?;
                 flatten_map(map, "", &self.delimiter, &mut flat)?;
                 operand.value = Value::Map(Box::new(flat));

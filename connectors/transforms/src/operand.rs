@@ -138,13 +138,13 @@ pub(crate) fn lookup<'a>(value: &'a Struct, field: &str) -> Result<&'a connect_a
         .ok_or_else(|| Error::data(format!("{field} is not a valid field name")))
 }
 
-/// `Struct.getString`.
+/// `Struct.getString`: without defaults.
 pub(crate) fn string_field<'a>(value: &'a Struct, name: &str) -> Result<Option<&'a str>> {
     let field = lookup(value, name)?;
     if field.schema.kind() != SchemaType::String {
         return Err(Error::data(format!("Field '{name}' is not of type STRING")));
     }
-    Ok(value.get_or_default(name).and_then(Value::as_str))
+    Ok(value.values[field.index].as_str())
 }
 
 /// The option `replace.null.with.default`.

@@ -18,7 +18,7 @@ use connect_api::data::{
 };
 use connect_api::record::Record;
 use connect_api::transform::Transformation;
-use connect_api::{ByteString, Props, Result};
+use connect_api::{ByteString, Error, Props, Result};
 
 use crate::operand::{
     REPLACE_NULL, SCHEMA_CACHE_SIZE, Side, add_field, copy_basics, key_and_value, read_field,
@@ -63,7 +63,7 @@ fn rename_map(items: &[String]) -> Result<HashMap<String, ByteString>, String> {
     items
         .iter()
         .map(|item| match item.split(':').collect::<Vec<_>>().as_slice() {
-            [old, new] if !old.is_empty() && !new.is_empty() => {
+            [old, new] if !new.is_empty() => {
                 Ok(((*old).to_owned(), ByteString::from(*new)))
             }
             _ => Err(item.clone()),
@@ -114,7 +114,7 @@ impl ReplaceField {
     pub(crate) fn replace(&mut self, operand: &mut SchemaAndValue) -> Result<()> {
         let Some(schema) = operand.schema.clone() else {
             let map = require_map(&operand.value, PURPOSE)?;
-            let mut replaced = ConnectMap::new();
+            let mut replaced = ConnectMap::with_capacity(map.len());
             for (key, value) in map.iter() {
                 let Some(name) = key.as_str().filter(|name| self.keeps(name)) else { continue };
                 let key = self.renames.get(name).cloned().map_or_else(|| key.clone(), Value::String);
@@ -152,7 +152,13 @@ impl ReplaceField {
         for field in schema.fields().iter().filter(|field| self.keeps(&field.name)) {
             let name = self.renames.get(&*field.name).unwrap_or(&field.name);
             builder = add_field(&mut names, builder, name, &field.schema)?;
-            places.push(field.index);
+            // Values are looked up by the way back from the new name, which may lead elsewhere.
+            let old = self.renames.iter().find(|(_, new)| *new == name).map(|(old, _)| old);
+            let old = old.map_or(&*field.name, String::as_str);
+            let source = schema
+                .field(old)
+                .ok_or_else(|| Error::data(format!("{old} is not a valid field name")))?;
+            places.push(source.index);
         }
         Ok(Plan { schema: builder.build(), places })
     }

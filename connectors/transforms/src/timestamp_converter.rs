@@ -243,10 +243,10 @@ impl Transformation for TimestampConverter {
             "" => None,
             _ => Some(DateFormat::new(pattern).map_err(|why| {
                 Error::config(format!(
-                    "TimestampConverter requires a SimpleDateFormat-compatible pattern for string \
+                    "Invalid value java.lang.IllegalArgumentException: {why} for configuration \
+                     TimestampConverter requires a SimpleDateFormat-compatible pattern for string \
                      timestamps: {pattern}"
                 ))
-                .with_source(why)
             })?),
         };
         self.replace_null = config.bool(REPLACE_NULL);
