@@ -20,7 +20,10 @@ pub struct SchemaCache<T> {
 impl<T> SchemaCache<T> {
     /// An empty cache of at most `limit` schemas (at least one).
     pub fn new(limit: usize) -> Self {
-        Self { entries: HashMap::default(), limit: limit.max(1) }
+        Self {
+            entries: HashMap::default(),
+            limit: limit.max(1),
+        }
     }
     /// What is known for this schema.
     pub fn get(&self, schema: &SchemaRef) -> Option<&T> {
@@ -32,7 +35,11 @@ impl<T> SchemaCache<T> {
         if self.entries.len() >= self.limit && !self.entries.contains_key(&address) {
             self.entries.clear();
         }
-        &mut self.entries.entry(address).or_insert_with(|| (Arc::clone(schema), make())).1
+        &mut self
+            .entries
+            .entry(address)
+            .or_insert_with(|| (Arc::clone(schema), make()))
+            .1
     }
     /// Like [`Self::get_or_insert_with`] where the work may fail; failures are not kept.
     ///
@@ -89,6 +96,9 @@ mod tests {
         assert_eq!(*cache.get_or_insert_with(&schemas[1], || 3), 3);
         assert_eq!(*cache.get_or_insert_with(&schemas[2], || 4), 4);
         assert_eq!(cache.get(&schemas[0]), None, "the cache began anew");
-        assert_eq!(cache.get_or_try_insert_with(&schemas[1], || Err("no")), Err("no"));
+        assert_eq!(
+            cache.get_or_try_insert_with(&schemas[1], || Err("no")),
+            Err("no")
+        );
     }
 }

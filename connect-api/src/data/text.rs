@@ -230,7 +230,12 @@ impl<'a> Parser<'a> {
             }
         }
         tokens.extend(text.get(start..).filter(|rest| !rest.is_empty()));
-        Self { original: text, tokens, next: 0, depth: 0 }
+        Self {
+            original: text,
+            tokens,
+            next: 0,
+            depth: 0,
+        }
     }
 
     fn has_next(&self) -> bool {
@@ -274,7 +279,11 @@ impl<'a> Parser<'a> {
             let temporal = parsed.schema.as_ref().is_some_and(|schema| {
                 matches!(
                     schema.logical(),
-                    Some(logical::Logical::Date | logical::Logical::Time | logical::Logical::Timestamp)
+                    Some(
+                        logical::Logical::Date
+                            | logical::Logical::Time
+                            | logical::Logical::Timestamp
+                    )
                 )
             });
             return Ok(match temporal {
@@ -353,7 +362,10 @@ impl<'a> Parser<'a> {
                     // A null has no place in a list of another type: the text stays a text.
                     Some(_) if items.iter().any(Value::is_null) => return None,
                     Some(element) => {
-                        items = items.into_iter().map(|item| align(&element, item)).collect();
+                        items = items
+                            .into_iter()
+                            .map(|item| align(&element, item))
+                            .collect();
                         Schema::array(element).build()
                     }
                     None => Schema::builder(SchemaType::Array).build(),
@@ -382,7 +394,10 @@ impl<'a> Parser<'a> {
         let (mut common_keys, mut common_values) = (true, true);
         while self.has_next() {
             if self.can_consume("}") {
-                let (keys, values) = (keys.filter(|_| common_keys), values.filter(|_| common_values));
+                let (keys, values) = (
+                    keys.filter(|_| common_keys),
+                    values.filter(|_| common_values),
+                );
                 if values.is_some() && entries.iter().any(|(_, value)| value.is_null()) {
                     return None;
                 }
@@ -424,8 +439,12 @@ fn common_schema(
     latest: &SchemaAndValue,
 ) -> (Option<SchemaRef>, bool) {
     use SchemaType::{Float32, Float64, Int8, Int16, Int32, Int64};
-    let Some(schema) = &latest.schema else { return (previous, common) };
-    let Some(previous) = previous else { return (Some(Arc::clone(schema)), common) };
+    let Some(schema) = &latest.schema else {
+        return (previous, common);
+    };
+    let Some(previous) = previous else {
+        return (Some(Arc::clone(schema)), common);
+    };
     let wider = |a: SchemaType, b: SchemaType| {
         let order = [Int8, Int16, Int32, Int64, Float32, Float64];
         let rank = |kind| order.iter().position(|&known| known == kind);
@@ -467,15 +486,24 @@ fn temporal(token: &str) -> Option<SchemaAndValue> {
         10 => {
             let ms = parse("yyyy-MM-dd")?;
             let days = i32::try_from(ms.div_euclid(MS_PER_DAY)).ok()?;
-            Some(SchemaAndValue::new(logical::date().build(), Value::Date(days)))
+            Some(SchemaAndValue::new(
+                logical::date().build(),
+                Value::Date(days),
+            ))
         }
         13 => {
             let ms = i32::try_from(parse("HH:mm:ss.SSS'Z'")?).ok()?;
-            Some(SchemaAndValue::new(logical::time().build(), Value::Time(ms)))
+            Some(SchemaAndValue::new(
+                logical::time().build(),
+                Value::Time(ms),
+            ))
         }
         24 => {
             let ms = parse("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'")?;
-            Some(SchemaAndValue::new(logical::timestamp().build(), Value::Timestamp(ms)))
+            Some(SchemaAndValue::new(
+                logical::timestamp().build(),
+                Value::Timestamp(ms),
+            ))
         }
         _ => None,
     }
@@ -485,7 +513,10 @@ fn temporal(token: &str) -> Option<SchemaAndValue> {
 fn number(token: &str) -> Option<SchemaAndValue> {
     let decimal = Decimal::parse(token.as_bytes())?;
     // Far exponents are no integers of 64 bits; without this, zeros would be written out.
-    let whole = (-40..=400).contains(&decimal.scale()).then(|| decimal.with_scale(0)).flatten();
+    let whole = (-40..=400)
+        .contains(&decimal.scale())
+        .then(|| decimal.with_scale(0))
+        .flatten();
     if let Some(value) = whole.and_then(|whole| whole.unscaled_i64()) {
         return Some(if let Ok(value) = i8::try_from(value) {
             SchemaAndValue::new(Schema::int8().build(), value)
@@ -514,7 +545,10 @@ fn number(token: &str) -> Option<SchemaAndValue> {
 
 /// A text as a value of its own (`new SchemaAndValue(STRING_SCHEMA, text)`).
 pub fn string_value(text: impl Into<ByteString>) -> SchemaAndValue {
-    SchemaAndValue { schema: Some(Schema::string().build()), value: Value::String(text.into()) }
+    SchemaAndValue {
+        schema: Some(Schema::string().build()),
+        value: Value::String(text.into()),
+    }
 }
 
 #[cfg(test)]
@@ -547,7 +581,11 @@ mod tests {
             ("True", SchemaType::String, Value::text("True")),
             ("2020-01-02", SchemaType::Int32, Value::Date(18263)),
             ("03:04:05.006Z", SchemaType::Int32, Value::Time(11_045_006)),
-            ("2020-01-02T03:04:05.006Z", SchemaType::Int64, Value::Timestamp(1_577_934_245_006)),
+            (
+                "2020-01-02T03:04:05.006Z",
+                SchemaType::Int64,
+                Value::Timestamp(1_577_934_245_006),
+            ),
             ("\"q\"", SchemaType::String, Value::text("\"q\"")),
             ("a,b", SchemaType::String, Value::text("a,b")),
             ("[1,", SchemaType::String, Value::text("[1,")),
@@ -561,30 +599,60 @@ mod tests {
     fn lists_and_maps_have_the_schema_that_fits_all_their_parts() {
         let list = parse_string("[1,2,300]").expect("a list");
         let schema = list.schema.expect("a schema");
-        assert_eq!(schema.value_schema().map(|element| element.kind()), Some(SchemaType::Int16));
-        assert_eq!(list.value, Value::Array(vec![1i16.into(), 2i16.into(), 300i16.into()]));
-        let mixed = parse_string("[1,\"a\"]").expect("a list").schema.expect("a schema");
+        assert_eq!(
+            schema.value_schema().map(|element| element.kind()),
+            Some(SchemaType::Int16)
+        );
+        assert_eq!(
+            list.value,
+            Value::Array(vec![1i16.into(), 2i16.into(), 300i16.into()])
+        );
+        let mixed = parse_string("[1,\"a\"]")
+            .expect("a list")
+            .schema
+            .expect("a schema");
         assert_eq!(mixed.value_schema(), None);
-        assert_eq!(parse_string("[1,]").expect("a list").value, Value::Array(vec![1i8.into()]));
+        assert_eq!(
+            parse_string("[1,]").expect("a list").value,
+            Value::Array(vec![1i8.into()])
+        );
         let map = parse_string("{\"a\":1}").expect("a map");
-        assert_eq!(map.value.as_map().and_then(|map| map.get_str("a")), Some(&Value::Int8(1)));
+        assert_eq!(
+            map.value.as_map().and_then(|map| map.get_str("a")),
+            Some(&Value::Int8(1))
+        );
     }
 
     #[test]
     fn values_are_written_as_values_writes_them() {
         let schema = Schema::structure()
-            .field("a", Schema::int32().optional().default_value(7i32.into()).build())
+            .field(
+                "a",
+                Schema::int32()
+                    .optional()
+                    .default_value(7i32.into())
+                    .build(),
+            )
             .field("arr", Schema::array(Schema::string().build()).build())
             .build();
-        let value = Value::Struct(Struct::new(schema, vec![
-            Value::Null,
-            Value::Array(vec!["x\"y".into()]),
-        ]));
+        let value = Value::Struct(Struct::new(
+            schema,
+            vec![Value::Null, Value::Array(vec!["x\"y".into()])],
+        ));
         assert_eq!(convert_to_string(&value), r#"{"a":7,"arr":["x\"y"]}"#);
         assert_eq!(to_java_string(&value), "Struct{arr=[x\"y]}");
         assert_eq!(convert_to_string(&Value::Date(1)), "1970-01-02");
-        assert_eq!(convert_to_string(&Value::Timestamp(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
-        assert_eq!(to_java_string(&Value::Date(0)), "Thu Jan 01 00:00:00 UTC 1970");
-        assert_eq!(convert_to_string(&Value::text("raw \"text\"")), "raw \"text\"");
+        assert_eq!(
+            convert_to_string(&Value::Timestamp(1_700_000_000_123)),
+            "2023-11-14T22:13:20.123Z"
+        );
+        assert_eq!(
+            to_java_string(&Value::Date(0)),
+            "Thu Jan 01 00:00:00 UTC 1970"
+        );
+        assert_eq!(
+            convert_to_string(&Value::text("raw \"text\"")),
+            "raw \"text\""
+        );
     }
 }

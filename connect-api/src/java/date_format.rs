@@ -6,11 +6,28 @@ use std::fmt::Write as _;
 
 const MS_PER_DAY: i64 = 86_400_000;
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
-const WEEKDAYS: [&str; 7] =
-    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +67,11 @@ pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -96,7 +117,10 @@ impl DateFormat {
                 literal(&mut parts, character);
             }
         }
-        Ok(Self { pattern: pattern.to_owned(), parts })
+        Ok(Self {
+            pattern: pattern.to_owned(),
+            parts,
+        })
     }
 
     /// The pattern.
@@ -168,7 +192,12 @@ impl DateFormat {
     /// The milliseconds since the epoch that the text begins with; what follows is ignored, and
     /// numbers outside their range roll over.
     pub fn parse(&self, text: &str) -> Option<i64> {
-        let mut fields = Fields { year: 1970, month: 1, day: 1, ..Fields::default() };
+        let mut fields = Fields {
+            year: 1970,
+            month: 1,
+            day: 1,
+            ..Fields::default()
+        };
         let mut rest = text;
         for (index, part) in self.parts.iter().enumerate() {
             match part {
@@ -188,13 +217,22 @@ impl DateFormat {
 }
 
 fn is_number(letter: char, count: usize) -> bool {
-    !matches!(letter, 'E' | 'G' | 'a' | 'z' | 'Z' | 'X') && !(matches!(letter, 'M' | 'L') && count > 2)
+    !matches!(letter, 'E' | 'G' | 'a' | 'z' | 'Z' | 'X')
+        && !(matches!(letter, 'M' | 'L') && count > 2)
 }
 
 /// The full name, or three letters of it where the pattern letter stands fewer than four times.
 fn named(names: &[&str], index: i64, count: usize) -> String {
-    let name = usize::try_from(index).ok().and_then(|index| names.get(index)).copied().unwrap_or("");
-    if count >= 4 { name.to_owned() } else { name.chars().take(3).collect() }
+    let name = usize::try_from(index)
+        .ok()
+        .and_then(|index| names.get(index))
+        .copied()
+        .unwrap_or("");
+    if count >= 4 {
+        name.to_owned()
+    } else {
+        name.chars().take(3).collect()
+    }
 }
 
 #[derive(Default)]
@@ -229,14 +267,22 @@ impl Fields {
             None => (false, text),
         };
         let limit = if adjacent { count } else { usize::MAX };
-        let length = digits.bytes().take(limit).take_while(u8::is_ascii_digit).count();
+        let length = digits
+            .bytes()
+            .take(limit)
+            .take_while(u8::is_ascii_digit)
+            .count();
         let (number, rest) = (digits.get(..length)?, digits.get(length..)?);
         let value: i64 = number.parse().ok()?;
         let value = if negative { -value } else { value };
         match letter {
             'y' | 'Y' if count <= 2 && length == 2 && !negative => {
                 // The century in which the year is at most 80 years back, 20 ahead of 2026.
-                self.year = if value < 46 { 2000 + value } else { 1900 + value };
+                self.year = if value < 46 {
+                    2000 + value
+                } else {
+                    1900 + value
+                };
             }
             'y' | 'Y' => self.year = value,
             'M' | 'L' => self.month = value,
@@ -255,7 +301,8 @@ impl Fields {
 
     fn take_text<'a>(&mut self, text: &'a str, letter: char) -> Option<&'a str> {
         let prefix = |name: &str| {
-            text.get(..name.len()).filter(|start| start.eq_ignore_ascii_case(name))?;
+            text.get(..name.len())
+                .filter(|start| start.eq_ignore_ascii_case(name))?;
             text.get(name.len()..)
         };
         let by_name = |names: &[&str]| {
@@ -272,14 +319,16 @@ impl Fields {
             }
             'E' => by_name(&WEEKDAYS).map(|(_, rest)| rest),
             'a' => {
-                let (afternoon, rest) =
-                    prefix("AM").map(|rest| (false, rest)).or_else(|| Some((true, prefix("PM")?)))?;
+                let (afternoon, rest) = prefix("AM")
+                    .map(|rest| (false, rest))
+                    .or_else(|| Some((true, prefix("PM")?)))?;
                 self.afternoon = Some(afternoon);
                 Some(rest)
             }
             'G' => {
-                let (before, rest) =
-                    prefix("AD").map(|rest| (false, rest)).or_else(|| Some((true, prefix("BC")?)))?;
+                let (before, rest) = prefix("AD")
+                    .map(|rest| (false, rest))
+                    .or_else(|| Some((true, prefix("BC")?)))?;
                 self.before_christ = before;
                 Some(rest)
             }
@@ -307,13 +356,23 @@ impl Fields {
         let hours: i64 = digits.get(..2)?.parse().ok()?;
         let after = digits.get(2..)?;
         let minutes_text = after.strip_prefix(':').unwrap_or(after);
-        let minutes = minutes_text.get(..2).and_then(|minutes| minutes.parse::<i64>().ok());
+        let minutes = minutes_text
+            .get(..2)
+            .and_then(|minutes| minutes.parse::<i64>().ok());
         self.offset_minutes = sign * (hours * 60 + minutes.unwrap_or(0));
-        if minutes.is_some() { minutes_text.get(2..) } else { Some(after) }
+        if minutes.is_some() {
+            minutes_text.get(2..)
+        } else {
+            Some(after)
+        }
     }
 
     fn ms(&self) -> i64 {
-        let year = if self.before_christ { 1 - self.year } else { self.year };
+        let year = if self.before_christ {
+            1 - self.year
+        } else {
+            self.year
+        };
         let days = match self.day_of_year {
             Some(day) => days_from_civil(year, 1, 1) + day - 1,
             None => days_from_civil(year, self.month, 1) + self.day - 1,
@@ -342,9 +401,18 @@ mod tests {
         for (pattern, text) in [
             ("yyyy-MM-dd'T'HH:mm:ss.SSS'Z'", "2023-11-14T22:13:20.123Z"),
             ("yyyyMMddHHmmssSSS", "20231114221320123"),
-            ("EEE, d MMM yy hh:mm:ss.SSS a Z", "Tue, 14 Nov 23 10:13:20.123 PM +0000"),
-            ("EEEE MMMM dd yyyy HH:mm:ss.SSS X", "Tuesday November 14 2023 22:13:20.123 Z"),
-            ("'o''clock' yyyy-DDD HH:mm:ss.S", "o'clock 2023-318 22:13:20.123"),
+            (
+                "EEE, d MMM yy hh:mm:ss.SSS a Z",
+                "Tue, 14 Nov 23 10:13:20.123 PM +0000",
+            ),
+            (
+                "EEEE MMMM dd yyyy HH:mm:ss.SSS X",
+                "Tuesday November 14 2023 22:13:20.123 Z",
+            ),
+            (
+                "'o''clock' yyyy-DDD HH:mm:ss.S",
+                "o'clock 2023-318 22:13:20.123",
+            ),
         ] {
             let format = DateFormat::new(pattern).expect(pattern);
             assert_eq!(format.format(ms), text);
@@ -358,7 +426,10 @@ mod tests {
         assert_eq!(format.parse("1970-13-01"), Some(365 * MS_PER_DAY));
         assert_eq!(format.parse("1970-01-02 and more"), Some(MS_PER_DAY));
         assert_eq!(format.parse("12"), None);
-        assert_eq!(DateFormat::new("b"), Err("Illegal pattern character 'b'".to_owned()));
+        assert_eq!(
+            DateFormat::new("b"),
+            Err("Illegal pattern character 'b'".to_owned())
+        );
         assert_eq!(DateFormat::new("'b"), Err("Unterminated quote".to_owned()));
     }
 

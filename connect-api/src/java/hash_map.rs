@@ -18,7 +18,9 @@ pub trait JavaHash {
 
 /// `String.hashCode`: over UTF-16 units.
 pub fn string_hash(text: &str) -> i32 {
-    text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()))
+    text.encode_utf16().fold(0i32, |hash, unit| {
+        hash.wrapping_mul(31).wrapping_add(unit.into())
+    })
 }
 
 impl JavaHash for str {
@@ -38,7 +40,10 @@ impl JavaHash for ByteString {
 }
 
 fn long_hash(value: i64) -> i32 {
-    #[expect(clippy::cast_possible_truncation, reason = "Long.hashCode keeps the low half")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Long.hashCode keeps the low half"
+    )]
     let hash = (value ^ ((value as u64) >> 32) as i64) as i32;
     hash
 }
@@ -85,7 +90,10 @@ pub struct HashMap<K, V> {
 
 impl<K, V> Default for HashMap<K, V> {
     fn default() -> Self {
-        Self { entries: IndexMap::new(), buckets: 16 }
+        Self {
+            entries: IndexMap::new(),
+            buckets: 16,
+        }
     }
 }
 
@@ -110,17 +118,24 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
     }
     /// An empty map with the table that `new HashMap<>(capacity)` makes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { entries: IndexMap::with_capacity(capacity), buckets: capacity.next_power_of_two() }
+        Self {
+            entries: IndexMap::with_capacity(capacity),
+            buckets: capacity.next_power_of_two(),
+        }
     }
     /// An empty map that iterates in the order of insertion (`LinkedHashMap`).
     pub fn linked() -> Self {
-        Self { entries: IndexMap::new(), buckets: 0 }
+        Self {
+            entries: IndexMap::new(),
+            buckets: 0,
+        }
     }
     /// Adds or replaces; answers the value that was there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let old = self.entries.insert(key, value);
         while self.buckets > 0
-            && self.entries.len() > self.buckets / 4 * 3 + (self.buckets % 4) * 3 / 4 {
+            && self.entries.len() > self.buckets / 4 * 3 + (self.buckets % 4) * 3 / 4
+        {
             self.buckets *= 2;
         }
         old
@@ -169,7 +184,9 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
             })
             .collect();
         order.sort_unstable();
-        order.into_iter().filter_map(|(_, index)| self.entries.get_index(index))
+        order
+            .into_iter()
+            .filter_map(|(_, index)| self.entries.get_index(index))
     }
     /// The keys in Java's order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
@@ -236,7 +253,9 @@ mod tests {
 
     #[test]
     fn a_string_key_of_a_connect_map_is_found() {
-        let map: HashMap<Value, u8> = [(Value::text("a"), 1), (Value::Int32(7), 2)].into_iter().collect();
+        let map: HashMap<Value, u8> = [(Value::text("a"), 1), (Value::Int32(7), 2)]
+            .into_iter()
+            .collect();
         assert_eq!(map.get_str("a"), Some(&1));
         assert_eq!(map.get(&Value::Int32(7)), Some(&2));
         assert_eq!(map.get_str("b"), None);
@@ -248,7 +267,10 @@ mod tests {
         for key in ["name", "topic", "file", "connector.class"] {
             map.insert(key.to_owned(), ());
         }
-        assert_eq!(map.keys().collect::<Vec<_>>(), ["name", "topic", "file", "connector.class"]);
+        assert_eq!(
+            map.keys().collect::<Vec<_>>(),
+            ["name", "topic", "file", "connector.class"]
+        );
     }
 
     #[test]

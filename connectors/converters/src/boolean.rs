@@ -32,7 +32,9 @@ struct BooleanConverter {
 
 impl Default for BooleanConverter {
     fn default() -> Self {
-        Self { schema: Schema::boolean().optional().build() }
+        Self {
+            schema: Schema::boolean().optional().build(),
+        }
     }
 }
 
@@ -73,8 +75,9 @@ impl Converter for BooleanConverter {
         bytes: Option<&Bytes>,
     ) -> Result<SchemaAndValue> {
         let failed = |why: String| {
-            Error::data("Failed to deserialize boolean: ")
-                .with_source(format!("org.apache.kafka.common.errors.SerializationException: {why}"))
+            Error::data("Failed to deserialize boolean: ").with_source(format!(
+                "org.apache.kafka.common.errors.SerializationException: {why}"
+            ))
         };
         let value = match bytes.map(|bytes| &bytes[..]) {
             None => Value::Null,
@@ -87,10 +90,15 @@ impl Converter for BooleanConverter {
                 )));
             }
             Some(_) => {
-                return Err(failed("Size of data received by BooleanDeserializer is not 1".to_owned()));
+                return Err(failed(
+                    "Size of data received by BooleanDeserializer is not 1".to_owned(),
+                ));
             }
         };
-        Ok(SchemaAndValue { schema: Some(SchemaRef::clone(&self.schema)), value })
+        Ok(SchemaAndValue {
+            schema: Some(SchemaRef::clone(&self.schema)),
+            value,
+        })
     }
 }
 

@@ -32,7 +32,9 @@ struct ByteArrayConverter {
 
 impl Default for ByteArrayConverter {
     fn default() -> Self {
-        Self { schema: Schema::bytes().optional().build() }
+        Self {
+            schema: Schema::bytes().optional().build(),
+        }
     }
 }
 

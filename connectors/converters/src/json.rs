@@ -40,28 +40,56 @@ fn definition() -> ConfigDef {
     };
     converter_definition()
         .define(
-            key(SCHEMAS_ENABLE, Type::Boolean, Importance::High, "Schemas", 0, "Enable Schemas")
-                .default(true)
-                .doc("Whether every message carries its schema beside its payload."),
+            key(
+                SCHEMAS_ENABLE,
+                Type::Boolean,
+                Importance::High,
+                "Schemas",
+                0,
+                "Enable Schemas",
+            )
+            .default(true)
+            .doc("Whether every message carries its schema beside its payload."),
         )
         .define(
-            key(SCHEMAS_CACHE_SIZE, Type::Int, Importance::High, "Schemas", 1, "Schema Cache Size")
-                .default(1000)
-                .doc("How many schemas this converter remembers."),
+            key(
+                SCHEMAS_CACHE_SIZE,
+                Type::Int,
+                Importance::High,
+                "Schemas",
+                1,
+                "Schema Cache Size",
+            )
+            .default(1000)
+            .doc("How many schemas this converter remembers."),
         )
         .define(
-            key(SCHEMA_CONTENT, Type::String, Importance::High, "Schemas", 2, "Schema Content")
-                .default_null()
-                .doc(
-                    "A schema as JSON that all messages have. Messages are then read as payloads \
+            key(
+                SCHEMA_CONTENT,
+                Type::String,
+                Importance::High,
+                "Schemas",
+                2,
+                "Schema Content",
+            )
+            .default_null()
+            .doc(
+                "A schema as JSON that all messages have. Messages are then read as payloads \
                      of it, whatever schema they carry.",
-                ),
+            ),
         )
         .define(
-            key(DECIMAL_FORMAT, Type::String, Importance::Low, "Serialization", 0, "Decimal Format")
-                .default("BASE64")
-                .validator(any_of_ignoring_case(&["NUMERIC", "BASE64"]))
-                .doc("How decimals are written: BASE64 of their bytes, or NUMERIC, as numbers."),
+            key(
+                DECIMAL_FORMAT,
+                Type::String,
+                Importance::Low,
+                "Serialization",
+                0,
+                "Decimal Format",
+            )
+            .default("BASE64")
+            .validator(any_of_ignoring_case(&["NUMERIC", "BASE64"]))
+            .doc("How decimals are written: BASE64 of their bytes, or NUMERIC, as numbers."),
         )
         .define(
             key(
@@ -86,22 +114,34 @@ struct JsonConverter {
 impl Default for JsonConverter {
     fn default() -> Self {
         let options = JsonOptions::default();
-        Self { reader: JsonReader::new(options), writer: JsonWriter::new(options) }
+        Self {
+            reader: JsonReader::new(options),
+            writer: JsonWriter::new(options),
+        }
     }
 }
 
 impl JsonConverter {
     fn configure_as(&mut self, props: &Props, converter_type: &str) -> Result<()> {
         let config = definition().parse(&with_type(props, converter_type))?;
-        let numeric = config.string(DECIMAL_FORMAT).eq_ignore_ascii_case("NUMERIC");
+        let numeric = config
+            .string(DECIMAL_FORMAT)
+            .eq_ignore_ascii_case("NUMERIC");
         let options = JsonOptions {
             schemas_enable: config.bool(SCHEMAS_ENABLE),
             schemas_cache_size: usize::try_from(config.int(SCHEMAS_CACHE_SIZE)).unwrap_or(0),
-            decimal_format: if numeric { DecimalFormat::Numeric } else { DecimalFormat::Base64 },
+            decimal_format: if numeric {
+                DecimalFormat::Numeric
+            } else {
+                DecimalFormat::Base64
+            },
             replace_null_with_default: config.bool(REPLACE_NULL),
         };
         self.writer = JsonWriter::new(options);
-        self.reader = match config.string_opt(SCHEMA_CONTENT).filter(|content| !content.is_empty()) {
+        self.reader = match config
+            .string_opt(SCHEMA_CONTENT)
+            .filter(|content| !content.is_empty())
+        {
             Some(content) => JsonReader::with_schema_content(options, content)?,
             None => JsonReader::new(options),
         };

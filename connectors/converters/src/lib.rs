@@ -72,7 +72,9 @@ fn side(is_key: bool) -> &'static str {
 
 /// Checks options of a converter that has none of its own.
 fn check(props: &Props, converter_type: &str) -> Result<()> {
-    converter_definition().parse(&with_type(props, converter_type)).map(|_| ())
+    converter_definition()
+        .parse(&with_type(props, converter_type))
+        .map(|_| ())
 }
 
 /// Makes a header converter of a converter: header values are converted as values are
@@ -96,7 +98,11 @@ macro_rules! header_converter_of_converter {
             ) -> connect_api::Result<bool> {
                 let mut headers = connect_api::data::Headers::new();
                 connect_api::converter::Converter::from_connect_data(
-                    self, topic, &mut headers, data, out,
+                    self,
+                    topic,
+                    &mut headers,
+                    data,
+                    out,
                 )
             }
             fn to_connect_header(

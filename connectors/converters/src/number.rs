@@ -82,7 +82,10 @@ struct NumberConverter<T> {
 
 impl<T: Number> Default for NumberConverter<T> {
     fn default() -> Self {
-        Self { schema: T::schema().optional().build(), number: PhantomData }
+        Self {
+            schema: T::schema().optional().build(),
+            number: PhantomData,
+        }
     }
 }
 
@@ -133,6 +136,9 @@ impl<T: Number> Converter for NumberConverter<T> {
                 ))
             })?,
         };
-        Ok(SchemaAndValue { schema: Some(SchemaRef::clone(&self.schema)), value })
+        Ok(SchemaAndValue {
+            schema: Some(SchemaRef::clone(&self.schema)),
+            value,
+        })
     }
 }

@@ -46,7 +46,9 @@ impl HeaderConverter for SimpleHeaderConverter {
         key: &str,
         bytes: Option<&Bytes>,
     ) -> Result<SchemaAndValue> {
-        let Some(bytes) = bytes else { return Ok(SchemaAndValue::NULL) };
+        let Some(bytes) = bytes else {
+            return Ok(SchemaAndValue::NULL);
+        };
         match parse_string(&String::from_utf8_lossy(bytes)) {
             Ok(data) => Ok(data),
             Err(error) if error.message() == "the text of a value ends too early" => {

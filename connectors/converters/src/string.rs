@@ -94,7 +94,13 @@ impl Charset {
             },
             Self::Ascii => bytes
                 .iter()
-                .map(|&byte| if byte.is_ascii() { char::from(byte) } else { '\u{fffd}' })
+                .map(|&byte| {
+                    if byte.is_ascii() {
+                        char::from(byte)
+                    } else {
+                        '\u{fffd}'
+                    }
+                })
                 .collect(),
             Self::Latin1 => bytes.iter().map(|&byte| char::from(byte)).collect(),
             Self::Utf16 => match &bytes[..] {
@@ -116,7 +122,10 @@ struct StringConverter {
 
 impl Default for StringConverter {
     fn default() -> Self {
-        Self { charset: Charset::Utf8, schema: Schema::string().optional().build() }
+        Self {
+            charset: Charset::Utf8,
+            schema: Schema::string().optional().build(),
+        }
     }
 }
 
@@ -124,8 +133,8 @@ impl StringConverter {
     fn configure_as(&mut self, props: &Props, converter_type: &str) -> Result<()> {
         let config = definition().parse(&with_type(props, converter_type))?;
         let name = config.string(ENCODING);
-        self.charset =
-            Charset::of(name).ok_or_else(|| Error::fatal(format!("Unsupported encoding {name}")))?;
+        self.charset = Charset::of(name)
+            .ok_or_else(|| Error::fatal(format!("Unsupported encoding {name}")))?;
         Ok(())
     }
 }
@@ -185,6 +194,9 @@ mod tests {
         let mut out = Vec::new();
         Charset::Ascii.encode("é", &mut out);
         assert_eq!(out, b"?");
-        assert_eq!(Charset::Utf8.decode(&Bytes::from_static(b"a\xff")), *"a\u{fffd}");
+        assert_eq!(
+            Charset::Utf8.decode(&Bytes::from_static(b"a\xff")),
+            *"a\u{fffd}"
+        );
     }
 }

@@ -36,7 +36,10 @@ fn write(name: &str, data: &SchemaAndValue) -> Result<Option<Vec<u8>>> {
 fn read(name: &str, bytes: &'static [u8]) -> Result<Value> {
     let data =
         converter(name).to_connect_data("t", &Headers::new(), Some(&Bytes::from_static(bytes)))?;
-    assert!(data.schema.is_some_and(|schema| schema.is_optional()), "{name}");
+    assert!(
+        data.schema.is_some_and(|schema| schema.is_optional()),
+        "{name}"
+    );
     Ok(data.value)
 }
 
@@ -47,31 +50,63 @@ fn numbers_are_big_endian_and_of_one_size() {
         ("IntegerConverter", Value::Int32(258), b"\0\0\x01\x02"),
         ("LongConverter", Value::Int64(1), b"\0\0\0\0\0\0\0\x01"),
         ("FloatConverter", Value::Float32(1.5), b"\x3f\xc0\0\0"),
-        ("DoubleConverter", Value::Float64(1.5), b"\x3f\xf8\0\0\0\0\0\0"),
+        (
+            "DoubleConverter",
+            Value::Float64(1.5),
+            b"\x3f\xf8\0\0\0\0\0\0",
+        ),
         ("BooleanConverter", Value::Boolean(true), b"\x01"),
     ] {
-        let data = SchemaAndValue { schema: None, value: value.clone() };
-        assert_eq!(write(name, &data).expect(name).expect(name), bytes, "{name}");
+        let data = SchemaAndValue {
+            schema: None,
+            value: value.clone(),
+        };
+        assert_eq!(
+            write(name, &data).expect(name).expect(name),
+            bytes,
+            "{name}"
+        );
         assert_eq!(read(name, bytes).expect(name), value, "{name}");
-        assert_eq!(write(name, &SchemaAndValue::NULL).expect(name), None, "{name}");
+        assert_eq!(
+            write(name, &SchemaAndValue::NULL).expect(name),
+            None,
+            "{name}"
+        );
     }
     let error = read("IntegerConverter", b"\x01").expect_err("too short");
     assert_eq!(error.message(), "Failed to deserialize integer: ");
-    assert!(error.trace().contains("Size of data received by IntegerDeserializer is not 4"));
+    assert!(
+        error
+            .trace()
+            .contains("Size of data received by IntegerDeserializer is not 4")
+    );
     let text = SchemaAndValue::new(None, "x");
     let error = write("IntegerConverter", &text).expect_err("a text");
-    assert_eq!(error.message(), "Failed to serialize to integer (was class java.lang.String): ");
+    assert_eq!(
+        error.message(),
+        "Failed to serialize to integer (was class java.lang.String): "
+    );
     let error = read("BooleanConverter", b"\x02").expect_err("neither 0 nor 1");
-    assert!(error.trace().contains("Unexpected byte received by BooleanDeserializer: 2"));
+    assert!(
+        error
+            .trace()
+            .contains("Unexpected byte received by BooleanDeserializer: 2")
+    );
 }
 
 #[test]
 fn bytes_pass_and_nothing_else_does() {
     let bytes = SchemaAndValue::new(Schema::bytes().build(), Bytes::from_static(b"\0\xff"));
-    assert_eq!(write("ByteArrayConverter", &bytes).expect("bytes"), Some(vec![0, 0xff]));
+    assert_eq!(
+        write("ByteArrayConverter", &bytes).expect("bytes"),
+        Some(vec![0, 0xff])
+    );
     let text = SchemaAndValue::new(Schema::string().build(), "x");
     let error = write("ByteArrayConverter", &text).expect_err("a text");
-    assert_eq!(error.message(), "Invalid schema type for ByteArrayConverter: STRING");
+    assert_eq!(
+        error.message(),
+        "Invalid schema type for ByteArrayConverter: STRING"
+    );
     let error = write("ByteArrayConverter", &SchemaAndValue::new(None, "x")).expect_err("a text");
     assert_eq!(
         error.message(),
@@ -82,15 +117,24 @@ fn bytes_pass_and_nothing_else_does() {
 #[test]
 fn strings_are_the_text_of_any_value() {
     let number = SchemaAndValue::new(None, 1.0e10);
-    assert_eq!(write("StringConverter", &number).expect("a text"), Some(b"1.0E10".to_vec()));
-    assert_eq!(read("StringConverter", b"x").expect("a text"), Value::text("x"));
+    assert_eq!(
+        write("StringConverter", &number).expect("a text"),
+        Some(b"1.0E10".to_vec())
+    );
+    assert_eq!(
+        read("StringConverter", b"x").expect("a text"),
+        Value::text("x")
+    );
 }
 
 #[test]
 fn simple_headers_come_back_as_what_they_look_like() {
     let mut simple = header_converter("SimpleHeaderConverter");
     let mut read = |text: &'static [u8]| {
-        simple.to_connect_header("t", "h", Some(&Bytes::from_static(text))).expect("a value").value
+        simple
+            .to_connect_header("t", "h", Some(&Bytes::from_static(text)))
+            .expect("a value")
+            .value
     };
     assert_eq!(read(b"5"), Value::Int8(5));
     assert_eq!(read(b"abc"), Value::text("abc"));
@@ -100,16 +144,22 @@ fn simple_headers_come_back_as_what_they_look_like() {
 
 #[test]
 fn definitions_list_the_options_in_kafka_s_order() {
-    let json = PLUGINS.iter().find(|plugin| plugin.simple_name() == "JsonConverter").expect("JSON");
+    let json = PLUGINS
+        .iter()
+        .find(|plugin| plugin.simple_name() == "JsonConverter")
+        .expect("JSON");
     let names: Vec<String> = (json.config)().keys().map(|key| key.name.clone()).collect();
-    assert_eq!(names, [
-        "converter.type",
-        "schemas.enable",
-        "schemas.cache.size",
-        "schema.content",
-        "decimal.format",
-        "replace.null.with.default",
-    ]);
+    assert_eq!(
+        names,
+        [
+            "converter.type",
+            "schemas.enable",
+            "schemas.cache.size",
+            "schema.content",
+            "decimal.format",
+            "replace.null.with.default",
+        ]
+    );
 }
 
 /// What Kafka's SimpleHeaderConverter reads in a text, and what it writes of that.
@@ -126,7 +176,9 @@ struct RecordedHeader {
 
 /// `Schema.toString`.
 fn schema_text(schema: &Schema) -> String {
-    let name = schema.name().map_or_else(String::new, |name| format!("{name}:"));
+    let name = schema
+        .name()
+        .map_or_else(String::new, |name| format!("{name}:"));
     format!("Schema{{{name}{}}}", schema.kind().name())
 }
 
@@ -143,9 +195,13 @@ fn simple_headers_are_read_and_written_as_the_jvm_did() {
             continue;
         }
         let bytes = Bytes::from(case.r#in.clone().into_bytes());
-        let data = simple.to_connect_header("t", "h", Some(&bytes)).expect("a value");
+        let data = simple
+            .to_connect_header("t", "h", Some(&bytes))
+            .expect("a value");
         let mut out = Vec::new();
-        let written = simple.from_connect_header("t", "h", &data, &mut out).expect("a text");
+        let written = simple
+            .from_connect_header("t", "h", &data, &mut out)
+            .expect("a text");
         let schema = data.schema.as_deref();
         let part = |part: Option<&connect_api::data::SchemaRef>| part.map(|part| schema_text(part));
         let array = schema.filter(|schema| schema.kind() == connect_api::data::SchemaType::Array);
@@ -159,17 +215,76 @@ fn simple_headers_are_read_and_written_as_the_jvm_did() {
             written.then(|| connect_api::data::text::to_java_string(&data.value)),
         );
         // A map of nulls is a builder that was not built, which has no text in Java.
-        let schema = case.schema.map(|schema| match schema.contains("SchemaBuilder@") {
-            true => {
-                case.key = None;
-                "Schema{MAP}".to_owned()
-            }
-            false => schema,
-        });
-        let java = (schema, case.element, case.key, case.entry, case.text, case.java);
+        let schema = case
+            .schema
+            .map(|schema| match schema.contains("SchemaBuilder@") {
+                true => {
+                    case.key = None;
+                    "Schema{MAP}".to_owned()
+                }
+                false => schema,
+            });
+        let java = (
+            schema,
+            case.element,
+            case.key,
+            case.entry,
+            case.text,
+            case.java,
+        );
         if ours != java {
             wrong.push(format!("{}\n  ours {ours:?}\n  java {java:?}", case.r#in));
         }
     }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+/// An option as the JVM's `GET /connector-plugins/CLASS/config` shows it, without documentation.
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct RecordedKey {
+    name: String,
+    r#type: String,
+    required: bool,
+    default_value: Option<String>,
+    importance: String,
+    group: Option<String>,
+    width: String,
+    display_name: String,
+    dependents: Vec<String>,
+    #[serde(rename = "order_in_group")]
+    order: i32,
+}
+
+#[test]
+fn definitions_are_those_of_the_jvm() {
+    let recorded: indexmap::IndexMap<String, Vec<RecordedKey>> =
+        serde_json::from_str(include_str!("../tests/data/definitions.json")).expect("recorded");
+    for plugin in PLUGINS {
+        let ours: Vec<RecordedKey> = (plugin.config)()
+            .keys()
+            .map(|key| RecordedKey {
+                name: key.name.clone(),
+                r#type: key.kind.name().to_owned(),
+                required: key.default == connect_api::config::Default::Required,
+                default_value: key.default_text(),
+                importance: key.importance.name().to_owned(),
+                group: key.group.clone(),
+                width: key.width.name().to_owned(),
+                display_name: key.display_name.clone(),
+                dependents: key.dependents.clone(),
+                order: key.order_in_group,
+            })
+            .collect();
+        assert_eq!(Some(&ours), recorded.get(plugin.class), "{}", plugin.class);
+        assert!(
+            (plugin.config)()
+                .keys()
+                .all(|key| !key.documentation.is_empty())
+        );
+    }
 }

@@ -38,3 +38,6 @@ pub const PLUGINS: &[Plugin] = &[
 const KAFKA: &str = "4.3.1";
 
 const FILE: &str = "file";
+
+#[cfg(test)]
+mod tests;

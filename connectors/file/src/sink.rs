@@ -56,7 +56,9 @@ pub(crate) struct FileStreamSinkTask {
 
 impl std::fmt::Debug for FileStreamSinkTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileStreamSinkTask").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("FileStreamSinkTask")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,12 +76,16 @@ impl SinkTask for FileStreamSinkTask {
         self.output = Some(match &self.file {
             None => Box::new(std::io::stdout()),
             Some(name) => {
-                let file = File::options().create(true).append(true).open(name).map_err(|error| {
-                    Error::fatal(format!(
-                        "Couldn't find or create file '{name}' for FileStreamSinkTask"
-                    ))
-                    .with_source(error)
-                })?;
+                let file = File::options()
+                    .create(true)
+                    .append(true)
+                    .open(name)
+                    .map_err(|error| {
+                        Error::fatal(format!(
+                            "Couldn't find or create file '{name}' for FileStreamSinkTask"
+                        ))
+                        .with_source(error)
+                    })?;
                 Box::new(BufWriter::new(file))
             }
         });
@@ -95,7 +101,9 @@ impl SinkTask for FileStreamSinkTask {
     }
 
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
-        let Some(output) = &mut self.output else { return Ok(()) };
+        let Some(output) = &mut self.output else {
+            return Ok(());
+        };
         for record in records {
             let written = match &record.record.value.value {
                 Value::String(text) => output.write_all(text.as_bytes()),
@@ -139,7 +147,13 @@ mod tests {
             output: Some(Box::new(BufWriter::new(file))),
         };
         let record = |value: Value| SinkRecord {
-            record: Record { value: SchemaAndValue { schema: None, value }, ..Record::default() },
+            record: Record {
+                value: SchemaAndValue {
+                    schema: None,
+                    value,
+                },
+                ..Record::default()
+            },
             offset: 0,
             timestamp_type: TimestampType::CreateTime,
             original_topic: "t".into(),
@@ -148,7 +162,10 @@ mod tests {
         let values = [Value::text("a line"), Value::Int32(5), Value::Null];
         task.put(&values.map(record)).expect("written");
         task.pre_commit(&Offsets::new()).expect("flushed");
-        assert_eq!(std::fs::read_to_string(&path).expect("read"), "before\na line\n5\nnull\n");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("read"),
+            "before\na line\n5\nnull\n"
+        );
         std::fs::remove_file(path).expect("removed");
     }
 }

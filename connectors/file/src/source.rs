@@ -50,7 +50,10 @@ pub(crate) fn definition() -> ConfigDef {
 /// The file of a configuration; `None` for the standard input.
 fn file_of(props: &Props) -> Result<Option<String>> {
     let config = definition().parse(props)?;
-    Ok(config.string_opt(FILE).filter(|file| !file.is_empty()).map(str::to_owned))
+    Ok(config
+        .string_opt(FILE)
+        .filter(|file| !file.is_empty())
+        .map(str::to_owned))
 }
 
 /// One task for the one file.
@@ -62,7 +65,10 @@ pub(crate) struct FileStreamSourceConnector {
 impl Connector for FileStreamSourceConnector {
     fn start(&mut self, _context: ConnectorContext, props: &Props) -> Result<()> {
         let file = file_of(props)?;
-        tracing::info!(file = file.as_deref().unwrap_or("stdin"), "starting file source connector");
+        tracing::info!(
+            file = file.as_deref().unwrap_or("stdin"),
+            "starting file source connector"
+        );
         self.props = props.clone();
         Ok(())
     }
@@ -110,7 +116,9 @@ impl Connector for FileStreamSourceConnector {
                 }
             }
             if !partition.contains_key(FILENAME) {
-                return Err(Error::fatal("Partition objects should contain the key 'filename'"));
+                return Err(Error::fatal(
+                    "Partition objects should contain the key 'filename'",
+                ));
             }
         }
         Ok(true)
@@ -125,7 +133,9 @@ struct Position(Option<i64>);
 
 impl SourceOffset for Position {
     fn to_map(&self) -> OffsetMap {
-        [(ByteString::from_static(POSITION), Value::from(self.0))].into_iter().collect()
+        [(ByteString::from_static(POSITION), Value::from(self.0))]
+            .into_iter()
+            .collect()
     }
 }
 
@@ -154,7 +164,9 @@ pub(crate) struct FileStreamSourceTask {
 
 impl std::fmt::Debug for FileStreamSourceTask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileStreamSourceTask").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("FileStreamSourceTask")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,8 +178,11 @@ impl SourceTask for FileStreamSourceTask {
         self.batch_size = usize::try_from(config.int(BATCH_SIZE)).unwrap_or(0).max(1);
         self.schema = Some(Schema::string().build());
         let name = Value::from(self.file.clone());
-        self.partition =
-            Arc::new([(ByteString::from_static(FILENAME), name)].into_iter().collect());
+        self.partition = Arc::new(
+            [(ByteString::from_static(FILENAME), name)]
+                .into_iter()
+                .collect(),
+        );
         if self.file.is_none() {
             self.input = Some(Input::Channel(read_standard_input()?));
         }
@@ -191,7 +206,10 @@ impl SourceTask for FileStreamSourceTask {
                 break;
             }
         }
-        Ok(SourceBatch { records, ..SourceBatch::default() })
+        Ok(SourceBatch {
+            records,
+            ..SourceBatch::default()
+        })
     }
 
     fn committed(
@@ -215,7 +233,9 @@ impl FileStreamSourceTask {
 
     /// Opens the file at the stored position; `false` where it does not exist.
     fn open(&mut self) -> Result<bool> {
-        let (Some(name), Some(context)) = (&self.file, &self.context) else { return Ok(false) };
+        let (Some(name), Some(context)) = (&self.file, &self.context) else {
+            return Ok(false);
+        };
         let mut file = match File::open(name) {
             Ok(file) => file,
             Err(error) if error.kind() == IoErrorKind::NotFound => {
@@ -226,17 +246,25 @@ impl FileStreamSourceTask {
                 return Err(Error::fatal(format!("opening the file {name}")).with_source(error));
             }
         };
-        let stored = context.offsets.read(std::slice::from_ref(&*self.partition))?;
-        self.position = match stored.into_iter().next().flatten().as_ref().and_then(|o| o.get(POSITION))
+        let stored = context
+            .offsets
+            .read(std::slice::from_ref(&*self.partition))?;
+        self.position = match stored
+            .into_iter()
+            .next()
+            .flatten()
+            .as_ref()
+            .and_then(|o| o.get(POSITION))
         {
             None | Some(Value::Null) => 0,
             Some(Value::Int64(position)) => *position,
             Some(_) => return Err(Error::fatal("Offset position is the incorrect type")),
         };
-        file.seek(SeekFrom::Start(self.position.cast_unsigned())).map_err(|error| {
-            Error::fatal(format!("seeking to {} in the file {name}", self.position))
-                .with_source(error)
-        })?;
+        file.seek(SeekFrom::Start(self.position.cast_unsigned()))
+            .map_err(|error| {
+                Error::fatal(format!("seeking to {} in the file {name}", self.position))
+                    .with_source(error)
+            })?;
         self.input = Some(Input::File(file));
         Ok(true)
     }
@@ -265,7 +293,8 @@ impl FileStreamSourceTask {
                 let length = self.buffer.len();
                 self.buffer.resize(length + CHUNK_BYTES, 0);
                 let count = file.read(&mut self.buffer[length..]);
-                self.buffer.truncate(length + count.as_ref().copied().unwrap_or(0));
+                self.buffer
+                    .truncate(length + count.as_ref().copied().unwrap_or(0));
                 let count = count.map_err(|error| {
                     Error::fatal(format!(
                         "reading the file {}",
@@ -285,7 +314,9 @@ impl FileStreamSourceTask {
     fn take_lines(&mut self, records: &mut Vec<SourceRecord>) {
         while records.len() < self.batch_size {
             let rest = self.buffer.get(self.start..).unwrap_or_default();
-            let Some((line, length)) = next_line(rest) else { return };
+            let Some((line, length)) = next_line(rest) else {
+                return;
+            };
             let text = String::from_utf8_lossy(line).into_owned();
             self.start += length;
             self.position += i64::try_from(length).unwrap_or(0);
@@ -293,7 +324,10 @@ impl FileStreamSourceTask {
             records.push(SourceRecord {
                 record: Record {
                     topic: self.topic.clone(),
-                    value: SchemaAndValue { schema: self.schema.clone(), value: text.into() },
+                    value: SchemaAndValue {
+                        schema: self.schema.clone(),
+                        value: text.into(),
+                    },
                     timestamp: Some(now_ms()),
                     ..Record::default()
                 },
@@ -307,7 +341,9 @@ impl FileStreamSourceTask {
 /// The first complete line without its end, and the length with it. A line ends with `\n`, `\r\n`
 /// or `\r`; whether a `\r` at the very end is one or half of two is not known yet.
 fn next_line(text: &[u8]) -> Option<(&[u8], usize)> {
-    let end = text.iter().position(|&byte| byte == b'\n' || byte == b'\r')?;
+    let end = text
+        .iter()
+        .position(|&byte| byte == b'\n' || byte == b'\r')?;
     let length = match (text[end], text.get(end + 1)) {
         (b'\n', _) => end + 1,
         (_, Some(b'\n')) => end + 2,
@@ -318,7 +354,9 @@ fn next_line(text: &[u8]) -> Option<(&[u8], usize)> {
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -336,7 +374,9 @@ fn read_standard_input() -> Result<Receiver<Vec<u8>>> {
                 }
             }
         })
-        .map_err(|error| Error::fatal("starting the thread of the standard input").with_source(error))?;
+        .map_err(|error| {
+            Error::fatal("starting the thread of the standard input").with_source(error)
+        })?;
     Ok(receiver)
 }
 

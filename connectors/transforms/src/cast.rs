@@ -14,9 +14,7 @@ use base64::Engine as _;
 use connect_api::config::{ConfigDef, ConfigKey, Importance, Parsed, Type};
 use connect_api::context::PluginContext;
 use connect_api::data::text::{iso_text, to_java_string};
-use connect_api::data::{
-    Decimal, Schema, SchemaCache, SchemaRef, SchemaType, Struct, Value,
-};
+use connect_api::data::{Decimal, Schema, SchemaCache, SchemaRef, SchemaType, Struct, Value};
 use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{Error, Props, Result};
@@ -83,9 +81,7 @@ impl Spec {
                  the entire value to may only specify a single cast in their spec"
                 .to_owned()),
             Some(kind) => Ok(Self::Whole(kind)),
-            None if fields.is_empty() => {
-                Err("Must specify at least one field to cast.".to_owned())
-            }
+            None if fields.is_empty() => Err("Must specify at least one field to cast.".to_owned()),
             None => Ok(Self::Fields(fields)),
         }
     }
@@ -96,8 +92,9 @@ fn output_type(name: &str) -> Result<SchemaType, String> {
         Array, Boolean, Bytes, Float32, Float64, Int8, Int16, Int32, Int64, Map, String, Struct,
     };
     let upper = name.to_uppercase();
-    let all =
-        [Int8, Int16, Int32, Int64, Float32, Float64, Boolean, String, Bytes, Array, Map, Struct];
+    let all = [
+        Int8, Int16, Int32, Int64, Float32, Float64, Boolean, String, Bytes, Array, Map, Struct,
+    ];
     match all.into_iter().find(|kind| kind.name() == upper) {
         None => Err(format!(
             "Invalid value java.lang.IllegalArgumentException: No enum constant \
@@ -156,8 +153,9 @@ impl Transformation for Cast {
                 operand.value = Value::Map(map);
             }
             (Some(schema), spec) => {
-                let updated =
-                    self.schemas.get_or_try_insert_with(&schema, || cast_schema(&schema, spec))?;
+                let updated = self
+                    .schemas
+                    .get_or_try_insert_with(&schema, || cast_schema(&schema, spec))?;
                 operand.value = match spec {
                     Spec::Whole(kind) => cast(Some(&schema), value, *kind)?,
                     Spec::Fields(_) => {
@@ -255,13 +253,24 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
         ))
     };
     let out_of_range = |text: &str| {
-        Error::data(format!("Value ({text}) was out of range for requested data type"))
+        Error::data(format!(
+            "Value ({text}) was out of range for requested data type"
+        ))
     };
     // Java's narrowing: floats stop at the limits of int (long for a long), integers wrap.
-    #[expect(clippy::cast_possible_truncation, reason = "that is what the cast is for")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "that is what the cast is for"
+    )]
     let integer = |min: i64, max: i64| -> Result<i64> {
         let wide = max == i64::MAX;
-        let float = |number: f64| if wide { number as i64 } else { i64::from(number as i32) };
+        let float = |number: f64| {
+            if wide {
+                number as i64
+            } else {
+                i64::from(number as i32)
+            }
+        };
         Ok(match &value {
             Value::Boolean(yes) => i64::from(*yes),
             Value::Float32(number) => float(f64::from(*number)),
@@ -294,7 +303,10 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
             other => other.as_i64().ok_or_else(unexpected)? as f64,
         })
     };
-    #[expect(clippy::cast_possible_truncation, reason = "Java's narrowing casts wrap")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Java's narrowing casts wrap"
+    )]
     Ok(match target {
         SchemaType::Int8 => Value::Int8(integer(i8::MIN.into(), i8::MAX.into())? as i8),
         SchemaType::Int16 => Value::Int16(integer(i16::MIN.into(), i16::MAX.into())? as i16),
@@ -317,9 +329,9 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
             Value::Date(days) => iso_text(i64::from(*days) * MS_PER_DAY).into(),
             Value::Time(ms) => iso_text(i64::from(*ms)).into(),
             Value::Timestamp(ms) => iso_text(*ms).into(),
-            Value::Bytes(bytes) => {
-                base64::engine::general_purpose::STANDARD.encode(bytes).into()
-            }
+            Value::Bytes(bytes) => base64::engine::general_purpose::STANDARD
+                .encode(bytes)
+                .into(),
             other => to_java_string(other).into(),
         },
     })
@@ -328,7 +340,9 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
 /// `BigDecimal.longValue` of a number with at most 38 digits before the point.
 fn truncated(number: &Decimal) -> i64 {
     let plain = number.to_plain_string();
-    let whole = plain.split_once('.').map_or(plain.as_str(), |(whole, _)| whole);
+    let whole = plain
+        .split_once('.')
+        .map_or(plain.as_str(), |(whole, _)| whole);
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are kept")]
     whole.parse::<i128>().map_or(0, |wide| wide as i64)
 }

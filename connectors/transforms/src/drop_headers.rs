@@ -15,7 +15,12 @@ use connect_api::{Props, Result};
 use crate::header_from::not_empty;
 use crate::operand::plugin;
 
-plugin!("DropHeaders", definition, Transformation, DropHeaders::default());
+plugin!(
+    "DropHeaders",
+    definition,
+    Transformation,
+    DropHeaders::default()
+);
 
 const HEADERS: &str = "headers";
 
@@ -39,7 +44,9 @@ impl Transformation for DropHeaders {
     }
 
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
-        record.headers.retain(|header| !self.names.iter().any(|name| header.key == *name.as_str()));
+        record
+            .headers
+            .retain(|header| !self.names.iter().any(|name| header.key == *name.as_str()));
         Ok(Some(record))
     }
 }

@@ -29,7 +29,9 @@ const FIELD: &str = "field";
 
 fn definition() -> ConfigDef {
     ConfigDef::new()
-        .define(ConfigKey::new(FIELD, Type::String, Importance::Medium).doc("The field to extract."))
+        .define(
+            ConfigKey::new(FIELD, Type::String, Importance::Medium).doc("The field to extract."),
+        )
         .define(replace_null_key())
         .define(syntax_key())
 }
@@ -43,7 +45,11 @@ struct ExtractField {
 
 impl ExtractField {
     fn new(side: Side) -> Self {
-        Self { side, path: FieldPath::default(), replace_null: true }
+        Self {
+            side,
+            path: FieldPath::default(),
+            replace_null: true,
+        }
     }
 }
 

@@ -53,7 +53,9 @@ const PURPOSE: &str = "source field insertion";
 
 fn definition() -> ConfigDef {
     let key = |name: &str, kind, width, display: &str, doc: &str| {
-        let mut key = ConfigKey::new(name, kind, Importance::Low).display(width, display).doc(doc);
+        let mut key = ConfigKey::new(name, kind, Importance::Low)
+            .display(width, display)
+            .doc(doc);
         key.order_in_group = 1;
         key
     };
@@ -71,7 +73,10 @@ fn definition() -> ConfigDef {
     .default("tombstone")
     .validator(check_text(|text| match DeleteHandling::parse(text) {
         Some(_) => Ok(()),
-        None => Err(format!("Value must be one of {}", DeleteHandling::NAMES.join(", "))),
+        None => Err(format!(
+            "Value must be one of {}",
+            DeleteHandling::NAMES.join(", ")
+        )),
     }));
     handling.importance = Importance::Medium;
     ConfigDef::new()
@@ -172,8 +177,13 @@ enum DeleteHandling {
 }
 
 impl DeleteHandling {
-    const NAMES: [&'static str; 5] =
-        ["drop", "tombstone", "rewrite-with-tombstone", "rewrite", "delete-to-tombstone"];
+    const NAMES: [&'static str; 5] = [
+        "drop",
+        "tombstone",
+        "rewrite-with-tombstone",
+        "rewrite",
+        "delete-to-tombstone",
+    ];
 
     fn parse(text: &str) -> Option<Self> {
         let modes = [
@@ -218,7 +228,10 @@ impl FieldReference {
             _ => return Err(unexpected()),
         };
         let (other_parent, field) = match path.split_once('.') {
-            Some((parent, field)) => (Some(parent.to_owned()), field.split('.').next().unwrap_or(field)),
+            Some((parent, field)) => (
+                Some(parent.to_owned()),
+                field.split('.').next().unwrap_or(field),
+            ),
             None => (None, path),
         };
         let name = match (new_name, &other_parent) {
@@ -232,7 +245,12 @@ impl FieldReference {
             "id" | "total_order" | "data_collection_order" => Some("transaction"),
             _ => Some("source"),
         };
-        Ok(Self { parent, other_parent, field: field.to_owned(), new_name: name.into() })
+        Ok(Self {
+            parent,
+            other_parent,
+            field: field.to_owned(),
+            new_name: name.into(),
+        })
     }
 
     fn parse_all(list: &[String], prefix: &str) -> Result<Vec<Self>> {
@@ -353,7 +371,11 @@ impl Default for ExtractNewRecordState {
 impl Transformation for ExtractNewRecordState {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
         let config = definition().parse(props)?;
-        let text = |key| config.string_opt(key).filter(|text| !text.trim().is_empty());
+        let text = |key| {
+            config
+                .string_opt(key)
+                .filter(|text| !text.trim().is_empty())
+        };
         self.handling = DeleteHandling::parse(config.string(HANDLING)).unwrap_or_default();
         self.add_fields =
             FieldReference::parse_all(config.list(ADD_FIELDS), config.string(ADD_FIELDS_PREFIX))?;
@@ -364,8 +386,9 @@ impl Transformation for ExtractNewRecordState {
         self.drop_fields_from_key = config.bool(DROP_FIELDS_FROM_KEY);
         self.drop_fields_keep_compatible = config.bool(DROP_FIELDS_KEEP_COMPATIBLE);
         // An option that the definition does not show.
-        self.replace_null =
-            !props.get(REPLACE_NULL).is_some_and(|text| text.trim().eq_ignore_ascii_case("false"));
+        self.replace_null = !props
+            .get(REPLACE_NULL)
+            .is_some_and(|text| text.trim().eq_ignore_ascii_case("false"));
         Ok(())
     }
 
@@ -375,7 +398,12 @@ impl Transformation for ExtractNewRecordState {
             let kept = self.handling == DeleteHandling::RewriteWithTombstone;
             return Ok(kept.then_some(record));
         }
-        let Some(schema) = record.value.schema.as_ref().filter(|schema| is_envelope(schema)) else {
+        let Some(schema) = record
+            .value
+            .schema
+            .as_ref()
+            .filter(|schema| is_envelope(schema))
+        else {
             return Ok(Some(record));
         };
         let plan = Arc::clone(self.plan(&Arc::clone(schema))?);
@@ -407,9 +435,10 @@ impl Transformation for ExtractNewRecordState {
         };
         record.value = match self.handling {
             DeleteHandling::DeleteToTombstone if deleted => SchemaAndValue::NULL,
-            DeleteHandling::Tombstone if deleted => {
-                SchemaAndValue { schema: Some(Arc::clone(&plan.row)), value: Value::Null }
-            }
+            DeleteHandling::Tombstone if deleted => SchemaAndValue {
+                schema: Some(Arc::clone(&plan.row)),
+                value: Value::Null,
+            },
             _ => {
                 let row = std::mem::take(&mut envelope.values[state]);
                 let row = take_struct(row, PURPOSE)?;
@@ -428,12 +457,16 @@ impl Transformation for ExtractNewRecordState {
 
 /// "valid envelope": the schema's name says so.
 fn is_envelope(schema: &Schema) -> bool {
-    schema.name().is_some_and(|name| name.ends_with(".Envelope"))
+    schema
+        .name()
+        .is_some_and(|name| name.ends_with(".Envelope"))
 }
 
 /// The topic that a row's field names; none where it is blank.
 fn route(row: &Value, field: &str) -> Result<Option<ByteString>> {
-    let Value::Struct(row) = row else { return Ok(None) };
+    let Value::Struct(row) = row else {
+        return Ok(None);
+    };
     let topic = string_field(row, field)?.filter(|topic| !topic.trim().is_empty());
     Ok(topic.map(ByteString::from))
 }
@@ -441,7 +474,11 @@ fn route(row: &Value, field: &str) -> Result<Option<ByteString>> {
 impl ExtractNewRecordState {
     /// A tombstone tells nothing but that it stands for a deletion.
     fn add_tombstone_headers(&self, record: &mut Record) {
-        for reference in self.add_headers.iter().filter(|reference| reference.field == "op") {
+        for reference in self
+            .add_headers
+            .iter()
+            .filter(|reference| reference.field == "op")
+        {
             record.headers.push(Header {
                 key: reference.new_name.clone(),
                 value: SchemaAndValue {
@@ -453,7 +490,13 @@ impl ExtractNewRecordState {
     }
 
     fn plan(&mut self, envelope: &SchemaRef) -> Result<&Arc<Plan>> {
-        let Self { plans, add_fields, add_headers, handling, .. } = self;
+        let Self {
+            plans,
+            add_fields,
+            add_headers,
+            handling,
+            ..
+        } = self;
         plans
             .get_or_try_insert_with(envelope, || {
                 make_plan(envelope, add_fields, add_headers, handling.rewrites()).map(Arc::new)
@@ -491,17 +534,28 @@ impl ExtractNewRecordState {
     /// Leaves out the fields that a header lists.
     fn drop_fields(&mut self, record: &mut Record) -> Result<()> {
         let header = self.drop_fields_header.as_deref().unwrap_or_default();
-        let listed = record.headers.iter().find(|candidate| candidate.key == *header);
+        let listed = record
+            .headers
+            .iter()
+            .find(|candidate| candidate.key == *header);
         let Some(Value::Array(names)) = listed.map(|found| &found.value.value) else {
             return Ok(());
         };
-        let names: Vec<String> =
-            names.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        let sides: &[Side] =
-            if self.drop_fields_from_key { &[Side::Key, Side::Value] } else { &[Side::Value] };
+        let names: Vec<String> = names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        let sides: &[Side] = if self.drop_fields_from_key {
+            &[Side::Key, Side::Value]
+        } else {
+            &[Side::Value]
+        };
         for &side in sides {
             let operand = side.of_mut(record);
-            let Some(schema) = &operand.schema else { continue };
+            let Some(schema) = &operand.schema else {
+                continue;
+            };
             let optional = |field: &&Field| field.schema.is_optional();
             let exclude: Vec<String> = match self.drop_fields_keep_compatible {
                 false => names.clone(),
@@ -542,7 +596,10 @@ fn make_plan(
         .map(|field| Arc::clone(&field.schema))
         .ok_or_else(|| Error::data("the envelope has neither a field before nor a field after"))?;
     let find = |references: &[FieldReference]| -> Result<Vec<Part>> {
-        references.iter().filter_map(|reference| reference.find(envelope).transpose()).collect()
+        references
+            .iter()
+            .filter_map(|reference| reference.find(envelope).transpose())
+            .collect()
     };
     let added = find(add_fields)?;
     let mut builder = copy_basics(&row, Schema::builder(SchemaType::Struct));
@@ -552,7 +609,12 @@ fn make_plan(
     }
     if rewrites {
         let mark = Schema::string().optional().build();
-        builder = add_field(&mut names, builder, &ByteString::from_static(DELETED_FIELD), &mark)?;
+        builder = add_field(
+            &mut names,
+            builder,
+            &ByteString::from_static(DELETED_FIELD),
+            &mark,
+        )?;
     }
     for part in &added {
         builder = add_field(&mut names, builder, &part.name, &part.schema)?;

@@ -32,7 +32,10 @@ impl FieldPath {
         } else {
             vec![text.to_owned()]
         };
-        Ok(Self { text: text.to_owned(), steps })
+        Ok(Self {
+            text: text.to_owned(),
+            steps,
+        })
     }
 
     /// The field in a schema.
@@ -50,7 +53,9 @@ impl FieldPath {
 
     /// The value in a struct.
     pub(crate) fn in_struct(&self, value: &Struct, replace_null: bool) -> Value {
-        let Some((last, parents)) = self.steps.split_last() else { return Value::Null };
+        let Some((last, parents)) = self.steps.split_last() else {
+            return Value::Null;
+        };
         let mut current = value;
         for step in parents {
             match current.get(step) {
@@ -66,7 +71,9 @@ impl FieldPath {
 
     /// The value in a map.
     pub(crate) fn in_map(&self, map: &ConnectMap) -> Result<Value> {
-        let Some((last, parents)) = self.steps.split_last() else { return Ok(Value::Null) };
+        let Some((last, parents)) = self.steps.split_last() else {
+            return Ok(Value::Null);
+        };
         let mut current = map;
         for step in parents {
             match current.get_str(step) {

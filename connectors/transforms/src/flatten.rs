@@ -56,7 +56,10 @@ impl Flatten {
 
 impl Transformation for Flatten {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
-        definition().parse(props)?.string(DELIMITER).clone_into(&mut self.delimiter);
+        definition()
+            .parse(props)?
+            .string(DELIMITER)
+            .clone_into(&mut self.delimiter);
         Ok(())
     }
 
@@ -77,7 +80,10 @@ impl Transformation for Flatten {
                 let delimiter = &self.delimiter;
                 let flat = self.schemas.get_or_try_insert_with(&schema, || {
                     let builder = copy_basics(&schema, Schema::builder(SchemaType::Struct));
-                    let mut flattening = Flattening { delimiter, names: Vec::new() };
+                    let mut flattening = Flattening {
+                        delimiter,
+                        names: Vec::new(),
+                    };
                     flattening
                         .fields(&schema, "", builder, schema.is_optional(), None)
                         .map(SchemaBuilder::build)
@@ -93,7 +99,11 @@ impl Transformation for Flatten {
 }
 
 fn joined(prefix: &str, delimiter: &str, name: &str) -> String {
-    if prefix.is_empty() { name.to_owned() } else { format!("{prefix}{delimiter}{name}") }
+    if prefix.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{prefix}{delimiter}{name}")
+    }
 }
 
 fn flatten_map(
@@ -106,7 +116,10 @@ fn flatten_map(
         let name = joined(prefix, delimiter, key.as_str().unwrap_or_default());
         match value {
             Value::Map(inner) => flatten_map(inner, &name, delimiter, flat)?,
-            Value::Struct(_) | Value::Decimal(_) | Value::Date(_) | Value::Time(_)
+            Value::Struct(_)
+            | Value::Decimal(_)
+            | Value::Date(_)
+            | Value::Time(_)
             | Value::Timestamp(_) => {
                 return Err(Error::data(format!(
                     "Flatten transformation does not support class {} for record without schemas \
@@ -175,7 +188,9 @@ fn flatten_struct(schema: &Schema, value: Option<&Struct>, values: &mut Vec<Valu
         let inner = value.map(|value| &value.values[field.index]);
         if field.schema.kind() == SchemaType::Struct {
             let inner = match inner {
-                Some(Value::Null) | None => field.schema.default_value().filter(|_| value.is_some()),
+                Some(Value::Null) | None => {
+                    field.schema.default_value().filter(|_| value.is_some())
+                }
                 given => given,
             };
             flatten_struct(&field.schema, inner.and_then(Value::as_struct), values);

@@ -47,8 +47,12 @@ fn definition() -> ConfigDef {
 pub(crate) fn not_empty() -> Validator {
     Arc::new(|name, value| match value {
         Some(Parsed::List(items)) if !items.is_empty() => Ok(()),
-        Some(_) => Err(format!("Invalid value [] for configuration {name}: Empty list")),
-        None => Err(format!("Invalid value null for configuration {name}: Empty list")),
+        Some(_) => Err(format!(
+            "Invalid value [] for configuration {name}: Empty list"
+        )),
+        None => Err(format!(
+            "Invalid value null for configuration {name}: Empty list"
+        )),
     })
 }
 
@@ -79,7 +83,11 @@ impl Transformation for HeaderFrom {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
         let config = definition().parse(props)?;
         self.fields = config.list(FIELDS).to_vec();
-        self.headers = config.list(HEADERS).iter().map(|name| name.as_str().into()).collect();
+        self.headers = config
+            .list(HEADERS)
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect();
         self.moves = config.string(OPERATION) == "move";
         self.replace_null = config.bool(REPLACE_NULL);
         if self.fields.len() != self.headers.len() {
@@ -91,10 +99,17 @@ impl Transformation for HeaderFrom {
     }
 
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
-        let purpose = if self.moves { "header move" } else { "header copy" };
+        let purpose = if self.moves {
+            "header move"
+        } else {
+            "header copy"
+        };
         let mut headers = std::mem::take(&mut record.headers);
         let mut add = |key: &ByteString, schema, value| {
-            headers.push(Header { key: key.clone(), value: SchemaAndValue { schema, value } });
+            headers.push(Header {
+                key: key.clone(),
+                value: SchemaAndValue { schema, value },
+            });
         };
         let operand = self.side.of_mut(&mut record);
         let value = std::mem::take(&mut operand.value);
@@ -103,7 +118,11 @@ impl Transformation for HeaderFrom {
             None => {
                 let mut map = take_map(value, purpose)?;
                 for (field, header) in pairs {
-                    add(header, None, map.get_str(field).cloned().unwrap_or_default());
+                    add(
+                        header,
+                        None,
+                        map.get_str(field).cloned().unwrap_or_default(),
+                    );
                     if self.moves {
                         map.remove(&Value::from(field.as_str()));
                     }
@@ -113,9 +132,9 @@ impl Transformation for HeaderFrom {
             Some(schema) => {
                 let value = take_struct(value, purpose)?;
                 for (name, header) in pairs {
-                    let field = schema.field(name).ok_or_else(|| {
-                        Error::data(format!("{name} is not a valid field name"))
-                    })?;
+                    let field = schema
+                        .field(name)
+                        .ok_or_else(|| Error::data(format!("{name} is not a valid field name")))?;
                     let value =
                         read_field(&field.schema, &value.values[field.index], self.replace_null);
                     add(header, Some(Arc::clone(&field.schema)), value);
@@ -124,8 +143,9 @@ impl Transformation for HeaderFrom {
                     operand.value = Value::Struct(value);
                 } else {
                     let fields = &self.fields;
-                    let moved =
-                        self.moved.get_or_insert_with(&schema, || without(&schema, fields));
+                    let moved = self
+                        .moved
+                        .get_or_insert_with(&schema, || without(&schema, fields));
                     let values = schema
                         .fields()
                         .iter()
@@ -147,9 +167,13 @@ impl Transformation for HeaderFrom {
 }
 
 fn without(schema: &Schema, fields: &[String]) -> SchemaRef {
-    let kept = schema.fields().iter().filter(|field| !fields.contains(&field.name.to_string()));
-    kept.fold(copy_basics(schema, Schema::builder(SchemaType::Struct)), |builder, field| {
-        builder.field(field.name.clone(), Arc::clone(&field.schema))
-    })
+    let kept = schema
+        .fields()
+        .iter()
+        .filter(|field| !fields.contains(&field.name.to_string()));
+    kept.fold(
+        copy_basics(schema, Schema::builder(SchemaType::Struct)),
+        |builder, field| builder.field(field.name.clone(), Arc::clone(&field.schema)),
+    )
     .build()
 }

@@ -12,7 +12,9 @@ use std::sync::Arc;
 
 use connect_api::config::{ConfigDef, ConfigKey, Importance, Type};
 use connect_api::context::PluginContext;
-use connect_api::data::{ConnectMap, Schema, SchemaAndValue, SchemaCache, SchemaRef, Struct, Value};
+use connect_api::data::{
+    ConnectMap, Schema, SchemaAndValue, SchemaCache, SchemaRef, Struct, Value,
+};
 use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{ByteString, Props, Result};
@@ -38,7 +40,11 @@ struct HoistField {
 
 impl HoistField {
     fn new(side: Side) -> Self {
-        Self { side, field: ByteString::new(), schemas: SchemaCache::new(SCHEMA_CACHE_SIZE) }
+        Self {
+            side,
+            field: ByteString::new(),
+            schemas: SchemaCache::new(SCHEMA_CACHE_SIZE),
+        }
     }
 }
 
@@ -53,14 +59,20 @@ impl Transformation for HoistField {
         let SchemaAndValue { schema, value } = std::mem::take(operand);
         *operand = match schema {
             None => {
-                let map: ConnectMap =
-                    [(Value::String(self.field.clone()), value)].into_iter().collect();
-                SchemaAndValue { schema: None, value: Value::Map(Box::new(map)) }
+                let map: ConnectMap = [(Value::String(self.field.clone()), value)]
+                    .into_iter()
+                    .collect();
+                SchemaAndValue {
+                    schema: None,
+                    value: Value::Map(Box::new(map)),
+                }
             }
             Some(schema) => {
                 let field = &self.field;
                 let hoisted = self.schemas.get_or_insert_with(&schema, || {
-                    Schema::structure().field(field.clone(), Arc::clone(&schema)).build()
+                    Schema::structure()
+                        .field(field.clone(), Arc::clone(&schema))
+                        .build()
                 });
                 SchemaAndValue {
                     schema: Some(Arc::clone(hoisted)),

@@ -38,7 +38,9 @@ const STATIC_VALUE: &str = "static.value";
 
 fn definition() -> ConfigDef {
     let key = |name, doc: &str| {
-        ConfigKey::new(name, Type::String, Importance::Medium).default_null().doc(doc)
+        ConfigKey::new(name, Type::String, Importance::Medium)
+            .default_null()
+            .doc(doc)
     };
     ConfigDef::new()
         .define(key(TOPIC, "The field for the topic."))
@@ -74,7 +76,11 @@ impl Insertion {
             (None, Some(name)) => (name, true),
             (None, None) => (text, true),
         };
-        Self { name: name.into(), optional, source }
+        Self {
+            name: name.into(),
+            optional,
+            source,
+        }
     }
 
     fn schema(&self) -> SchemaRef {
@@ -137,7 +143,11 @@ impl Transformation for InsertField {
             (OFFSET, Source::Offset),
             (TIMESTAMP, Source::Timestamp),
         ] {
-            insertions.extend(config.string_opt(key).map(|name| Insertion::new(name, source)));
+            insertions.extend(
+                config
+                    .string_opt(key)
+                    .map(|name| Insertion::new(name, source)),
+            );
         }
         if let Some(name) = config.string_opt(STATIC_FIELD) {
             let Some(text) = config.string_opt(STATIC_VALUE) else {

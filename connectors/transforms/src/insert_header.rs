@@ -17,7 +17,12 @@ use connect_api::{ByteString, Props, Result};
 
 use crate::operand::plugin;
 
-plugin!("InsertHeader", definition, Transformation, InsertHeader::default());
+plugin!(
+    "InsertHeader",
+    definition,
+    Transformation,
+    InsertHeader::default()
+);
 
 const HEADER: &str = "header";
 const VALUE: &str = "value.literal";
@@ -46,7 +51,10 @@ impl Transformation for InsertHeader {
     }
 
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
-        record.headers.push(Header { key: self.header.clone(), value: self.value.clone() });
+        record.headers.push(Header {
+            key: self.header.clone(),
+            value: self.value.clone(),
+        });
         Ok(Some(record))
     }
 }

@@ -53,7 +53,12 @@ struct MaskField {
 
 impl MaskField {
     fn new(side: Side) -> Self {
-        Self { side, fields: Vec::new(), replacement: None, replace_null: true }
+        Self {
+            side,
+            fields: Vec::new(),
+            replacement: None,
+            replace_null: true,
+        }
     }
 
     fn mask(&self, value: &Value) -> Result<Value> {
@@ -94,16 +99,26 @@ fn empty(value: &Value) -> Result<Value> {
 /// The replacement as a value of the same type.
 fn replaced(value: &Value, replacement: &ByteString) -> Result<Value> {
     let not_a_number = || {
-        Error::data(format!("Unable to convert {replacement} (class java.lang.String) to a number"))
+        Error::data(format!(
+            "Unable to convert {replacement} (class java.lang.String) to a number"
+        ))
     };
     let decimal = || Decimal::parse(replacement.as_bytes().as_ref()).ok_or_else(not_a_number);
     // Fractions are cut off, high bits too, as by BigDecimal.longValue.
     let integer = || -> Result<i64> {
         let plain = decimal()?.to_plain_string();
-        let whole = plain.split_once('.').map_or(plain.as_str(), |(whole, _)| whole);
-        whole.parse::<i128>().map(|wide| wide as i64).map_err(|_| not_a_number())
+        let whole = plain
+            .split_once('.')
+            .map_or(plain.as_str(), |(whole, _)| whole);
+        whole
+            .parse::<i128>()
+            .map(|wide| wide as i64)
+            .map_err(|_| not_a_number())
     };
-    #[expect(clippy::cast_possible_truncation, reason = "Java's narrowing casts wrap")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Java's narrowing casts wrap"
+    )]
     Ok(match value {
         Value::Int8(_) => Value::Int8(integer()? as i8),
         Value::Int16(_) => Value::Int16(integer()? as i16),
@@ -138,7 +153,10 @@ impl Transformation for MaskField {
             None => {
                 let mut map = take_map(value, PURPOSE)?;
                 for field in &self.fields {
-                    let masked = map.get_str(field).map(|value| self.mask(value)).transpose()?;
+                    let masked = map
+                        .get_str(field)
+                        .map(|value| self.mask(value))
+                        .transpose()?;
                     map.insert(Value::from(field.as_str()), masked.unwrap_or_default());
                 }
                 Value::Map(map)

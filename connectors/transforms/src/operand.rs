@@ -44,7 +44,9 @@ pub(crate) fn class_name(value: &Value) -> &'static str {
 
 /// The struct that a value with schema has to be.
 pub(crate) fn require_struct<'a>(value: &'a Value, purpose: &str) -> Result<&'a Struct> {
-    value.as_struct().ok_or_else(|| not_a_struct(value, purpose))
+    value
+        .as_struct()
+        .ok_or_else(|| not_a_struct(value, purpose))
 }
 
 /// The same, taken out of the value.

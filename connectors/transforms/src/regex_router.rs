@@ -20,7 +20,12 @@ use connect_api::{Error, Props, Result};
 
 use crate::operand::plugin;
 
-plugin!("RegexRouter", definition, Transformation, RegexRouter::default());
+plugin!(
+    "RegexRouter",
+    definition,
+    Transformation,
+    RegexRouter::default()
+);
 
 const REGEX: &str = "regex";
 const REPLACEMENT: &str = "replacement";
@@ -54,7 +59,9 @@ pub(crate) fn valid_regex() -> Validator {
                 "Cannot invoke \"String.isEmpty()\" because \"this.pattern\" is null".to_owned(),
             ),
         };
-        Err(format!("Invalid value {shown} for configuration {name}: Invalid regex: {why}"))
+        Err(format!(
+            "Invalid value {shown} for configuration {name}: Invalid regex: {why}"
+        ))
     })
 }
 
@@ -83,7 +90,9 @@ impl Transformation for RegexRouter {
             record.topic = topic.clone();
             return Ok(Some(record));
         }
-        let Some(regex) = &self.regex else { return Ok(Some(record)) };
+        let Some(regex) = &self.regex else {
+            return Ok(Some(record));
+        };
         let renamed = match regex.replace_full(&record.topic, &self.replacement) {
             Some(name) => Topic::from(name),
             None => record.topic.clone(),
@@ -91,7 +100,10 @@ impl Transformation for RegexRouter {
         if self.topics.len() >= TOPIC_CACHE_SIZE {
             self.topics.clear();
         }
-        self.topics.insert(std::mem::replace(&mut record.topic, renamed.clone()), renamed);
+        self.topics.insert(
+            std::mem::replace(&mut record.topic, renamed.clone()),
+            renamed,
+        );
         Ok(Some(record))
     }
 }

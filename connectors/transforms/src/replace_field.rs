@@ -62,12 +62,12 @@ fn definition() -> ConfigDef {
 fn rename_map(items: &[String]) -> Result<HashMap<String, ByteString>, String> {
     items
         .iter()
-        .map(|item| match item.split(':').collect::<Vec<_>>().as_slice() {
-            [old, new] if !new.is_empty() => {
-                Ok(((*old).to_owned(), ByteString::from(*new)))
-            }
-            _ => Err(item.clone()),
-        })
+        .map(
+            |item| match item.split(':').collect::<Vec<_>>().as_slice() {
+                [old, new] if !new.is_empty() => Ok(((*old).to_owned(), ByteString::from(*new))),
+                _ => Err(item.clone()),
+            },
+        )
         .collect()
 }
 
@@ -102,7 +102,10 @@ impl ReplaceField {
 
     /// One that only leaves fields out.
     pub(crate) fn excluding(names: Vec<String>) -> Self {
-        Self { exclude: names, ..Self::new(Side::Value) }
+        Self {
+            exclude: names,
+            ..Self::new(Side::Value)
+        }
     }
 
     fn keeps(&self, name: &str) -> bool {
@@ -116,8 +119,14 @@ impl ReplaceField {
             let map = require_map(&operand.value, PURPOSE)?;
             let mut replaced = ConnectMap::with_capacity(map.len());
             for (key, value) in map.iter() {
-                let Some(name) = key.as_str().filter(|name| self.keeps(name)) else { continue };
-                let key = self.renames.get(name).cloned().map_or_else(|| key.clone(), Value::String);
+                let Some(name) = key.as_str().filter(|name| self.keeps(name)) else {
+                    continue;
+                };
+                let key = self
+                    .renames
+                    .get(name)
+                    .cloned()
+                    .map_or_else(|| key.clone(), Value::String);
                 replaced.insert(key, value.clone());
             }
             operand.value = Value::Map(Box::new(replaced));
@@ -138,7 +147,11 @@ impl ReplaceField {
             .zip(&plan.places)
             .map(|(field, &place)| {
                 let value = std::mem::take(&mut value.values[place]);
-                if value.is_null() { read_field(&field.schema, &value, self.replace_null) } else { value }
+                if value.is_null() {
+                    read_field(&field.schema, &value, self.replace_null)
+                } else {
+                    value
+                }
             })
             .collect();
         operand.schema = Some(Arc::clone(&plan.schema));
@@ -149,18 +162,29 @@ impl ReplaceField {
     fn plan(&self, schema: &Schema) -> Result<Plan> {
         let mut builder = copy_basics(schema, Schema::builder(SchemaType::Struct));
         let (mut names, mut places) = (Vec::new(), Vec::new());
-        for field in schema.fields().iter().filter(|field| self.keeps(&field.name)) {
+        for field in schema
+            .fields()
+            .iter()
+            .filter(|field| self.keeps(&field.name))
+        {
             let name = self.renames.get(&*field.name).unwrap_or(&field.name);
             builder = add_field(&mut names, builder, name, &field.schema)?;
             // Values are looked up by the way back from the new name, which may lead elsewhere.
-            let old = self.renames.iter().find(|(_, new)| *new == name).map(|(old, _)| old);
+            let old = self
+                .renames
+                .iter()
+                .find(|(_, new)| *new == name)
+                .map(|(old, _)| old);
             let old = old.map_or(&*field.name, String::as_str);
             let source = schema
                 .field(old)
                 .ok_or_else(|| Error::data(format!("{old} is not a valid field name")))?;
             places.push(source.index);
         }
-        Ok(Plan { schema: builder.build(), places })
+        Ok(Plan {
+            schema: builder.build(),
+            places,
+        })
     }
 }
 

@@ -67,7 +67,9 @@ impl Transformation for SetSchemaMetadata {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
         let config = definition().parse(props)?;
         self.name = config.string_opt(NAME).map(str::to_owned);
-        self.version = config.int_opt(VERSION).and_then(|version| i32::try_from(version).ok());
+        self.version = config
+            .int_opt(VERSION)
+            .and_then(|version| i32::try_from(version).ok());
         self.replace_null = config.bool(REPLACE_NULL);
         if self.name.is_none() && self.version.is_none() {
             return Err(Error::config("Neither schema name nor version configured"));

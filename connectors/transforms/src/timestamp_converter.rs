@@ -54,7 +54,12 @@ fn definition() -> ConfigDef {
         .define(
             ConfigKey::new(UNIX_PRECISION, Type::String, Importance::Low)
                 .default("milliseconds")
-                .validator(any_of(&["nanoseconds", "microseconds", "milliseconds", "seconds"]))
+                .validator(any_of(&[
+                    "nanoseconds",
+                    "microseconds",
+                    "milliseconds",
+                    "seconds",
+                ]))
                 .doc("What a number counts: seconds, or milli-, micro- or nanoseconds."),
         )
         .define(replace_null_key())
@@ -79,7 +84,9 @@ impl Form {
             (_, SchemaType::String) => Self::Text,
             (_, SchemaType::Int64) => Self::Unix,
             (_, kind) => {
-                let name = schema.name().map_or_else(String::new, |name| format!("{name}:"));
+                let name = schema
+                    .name()
+                    .map_or_else(String::new, |name| format!("{name}:"));
                 return Err(Error::fatal(format!(
                     "Schema Schema{{{name}{}}} does not correspond to a known timestamp type format",
                     kind.name()
@@ -182,7 +189,10 @@ impl TimestampConverter {
         }
         let form = form.map_or_else(|| Form::of_value(value), Ok)?;
         let expected = |what: &str, kind: &str| {
-            Error::data(format!("Expected {what} to be a {kind}, but found class {}", class_name(value)))
+            Error::data(format!(
+                "Expected {what} to be a {kind}, but found class {}",
+                class_name(value)
+            ))
         };
         let ms = match (form, value) {
             (Form::Text, Value::String(text)) => {
@@ -294,8 +304,7 @@ impl Transformation for TimestampConverter {
                             *value = self.convert(value, Some(Form::of_schema(&field.schema)?))?;
                         }
                     }
-                    operand.value =
-                        Value::Struct(Struct::new(Arc::clone(&updated), value.values));
+                    operand.value = Value::Struct(Struct::new(Arc::clone(&updated), value.values));
                 }
                 operand.schema = Some(updated);
             }

@@ -17,7 +17,12 @@ use connect_api::{Error, Props, Result};
 
 use crate::operand::plugin;
 
-plugin!("TimestampRouter", definition, Transformation, TimestampRouter::default());
+plugin!(
+    "TimestampRouter",
+    definition,
+    Transformation,
+    TimestampRouter::default()
+);
 
 const TOPIC_FORMAT: &str = "topic.format";
 const TIMESTAMP_FORMAT: &str = "timestamp.format";
@@ -45,7 +50,9 @@ struct TimestampRouter {
 impl Transformation for TimestampRouter {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
         let config = definition().parse(props)?;
-        config.string(TOPIC_FORMAT).clone_into(&mut self.topic_format);
+        config
+            .string(TOPIC_FORMAT)
+            .clone_into(&mut self.topic_format);
         let format = DateFormat::new(config.string(TIMESTAMP_FORMAT)).map_err(Error::config)?;
         self.timestamp_format = Some(format);
         Ok(())
@@ -56,7 +63,9 @@ impl Transformation for TimestampRouter {
             return Err(Error::data(format!(
                 "Timestamp missing on record: ConnectRecord{{topic='{}', kafkaPartition={}}}",
                 record.topic,
-                record.partition.map_or_else(|| "null".to_owned(), |number| number.to_string())
+                record
+                    .partition
+                    .map_or_else(|| "null".to_owned(), |number| number.to_string())
             )));
         };
         let topic = self

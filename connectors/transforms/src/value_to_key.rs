@@ -24,7 +24,12 @@ use crate::operand::{
     require_struct,
 };
 
-plugin!("ValueToKey", definition, Transformation, ValueToKey::default());
+plugin!(
+    "ValueToKey",
+    definition,
+    Transformation,
+    ValueToKey::default()
+);
 
 const PURPOSE: &str = "copying fields from value to key";
 const FIELDS: &str = "fields";
@@ -60,7 +65,11 @@ impl Default for ValueToKey {
 impl Transformation for ValueToKey {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
         let config = definition().parse(props)?;
-        self.fields = config.list(FIELDS).iter().map(|name| name.as_str().into()).collect();
+        self.fields = config
+            .list(FIELDS)
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect();
         self.replace_null = config.bool(REPLACE_NULL);
         Ok(())
     }
@@ -70,16 +79,23 @@ impl Transformation for ValueToKey {
             None => {
                 let map = require_map(&record.value.value, PURPOSE)?;
                 let take = |name: &ByteString| {
-                    (Value::String(name.clone()), map.get_str(name).cloned().unwrap_or_default())
+                    (
+                        Value::String(name.clone()),
+                        map.get_str(name).cloned().unwrap_or_default(),
+                    )
                 };
                 let key: ConnectMap = self.fields.iter().map(take).collect();
-                SchemaAndValue { schema: None, value: Value::Map(Box::new(key)) }
+                SchemaAndValue {
+                    schema: None,
+                    value: Value::Map(Box::new(key)),
+                }
             }
             Some(schema) => {
                 let value = require_struct(&record.value.value, PURPOSE)?;
                 let fields = &self.fields;
-                let (key_schema, places) =
-                    self.plans.get_or_try_insert_with(schema, || plan(schema, fields))?;
+                let (key_schema, places) = self
+                    .plans
+                    .get_or_try_insert_with(schema, || plan(schema, fields))?;
                 let values = key_schema
                     .fields()
                     .iter()

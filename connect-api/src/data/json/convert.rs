@@ -26,7 +26,9 @@ pub(super) fn to_connect(
     match schema.logical() {
         Some(Logical::Decimal) => return decimal(schema, node),
         Some(Logical::Date) => {
-            return Ok(Value::Date(int32(node).ok_or_else(|| not_integer("Date", "integer", node))?));
+            return Ok(Value::Date(
+                int32(node).ok_or_else(|| not_integer("Date", "integer", node))?,
+            ));
         }
         Some(Logical::Time) => {
             let ms = int32(node).ok_or_else(|| not_integer("Time", "integer", node))?;
@@ -46,7 +48,10 @@ pub(super) fn to_connect(
         }
         None => {}
     }
-    #[expect(clippy::cast_possible_truncation, reason = "Java's narrowing casts wrap")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Java's narrowing casts wrap"
+    )]
     Ok(match schema.kind() {
         SchemaType::Boolean => Value::Boolean(matches!(node, Node::Boolean(true))),
         SchemaType::Int8 => Value::Int8(long_value(node) as i8),
@@ -124,7 +129,9 @@ fn decimal_long(number: &Decimal) -> i64 {
         return 0;
     }
     let plain = number.to_plain_string();
-    let whole = plain.split_once('.').map_or(plain.as_str(), |(whole, _)| whole);
+    let whole = plain
+        .split_once('.')
+        .map_or(plain.as_str(), |(whole, _)| whole);
     whole.parse().unwrap_or_else(|_| low_bits(whole))
 }
 
@@ -143,7 +150,8 @@ fn double_value(node: &Node) -> f64 {
 }
 
 fn decimal(schema: &Schema, node: &Node) -> Result<Value> {
-    let invalid = |why: &'static str| Error::data("Invalid bytes for Decimal field").with_source(why);
+    let invalid =
+        |why: &'static str| Error::data("Invalid bytes for Decimal field").with_source(why);
     Ok(Value::Decimal(match node {
         Node::Integer(n) => Decimal::new(*n, 0),
         Node::BigInteger(digits) => Decimal::parse(digits.as_bytes())
@@ -153,9 +161,9 @@ fn decimal(schema: &Schema, node: &Node) -> Result<Value> {
             let scale = schema
                 .parameter(SCALE)
                 .ok_or_else(|| invalid("Invalid Decimal schema: scale parameter not found."))?;
-            let scale = scale.parse().map_err(|_| {
-                invalid("Invalid scale parameter found in Decimal schema: ")
-            })?;
+            let scale = scale
+                .parse()
+                .map_err(|_| invalid("Invalid scale parameter found in Decimal schema: "))?;
             let bytes = decode_base64(text).ok_or_else(|| invalid("the text is not base64"))?;
             if bytes.is_empty() {
                 return Err(invalid("Zero length BigInteger"));
@@ -183,7 +191,10 @@ fn map(schema: &Schema, node: &Node, options: JsonOptions) -> Result<Value> {
             )));
         };
         for (name, member) in members {
-            map.insert(name.clone().into(), to_connect(value_schema, Some(member), options)?);
+            map.insert(
+                name.clone().into(),
+                to_connect(value_schema, Some(member), options)?,
+            );
         }
         return Ok(Value::Map(Box::new(map)));
     }

@@ -64,7 +64,10 @@ impl Default for JsonOptions {
 impl JsonOptions {
     /// The defaults with `schemas.enable=false`.
     pub fn schemaless() -> Self {
-        Self { schemas_enable: false, ..Self::default() }
+        Self {
+            schemas_enable: false,
+            ..Self::default()
+        }
     }
 }
 
@@ -103,7 +106,9 @@ pub fn parse_offset_map(bytes: &Bytes) -> Result<Option<OffsetMap>> {
     match parse_schemaless(bytes)? {
         Value::Null => Ok(None),
         Value::Map(map) => offset_map(&map).map(Some),
-        _ => Err(Error::data("a source partition or offset is not a JSON object")),
+        _ => Err(Error::data(
+            "a source partition or offset is not a JSON object",
+        )),
     }
 }
 
@@ -115,7 +120,9 @@ pub fn offset_map(map: &ConnectMap) -> Result<OffsetMap> {
     map.iter()
         .map(|(key, value)| match key {
             Value::String(key) => Ok((key.clone(), value.clone())),
-            _ => Err(Error::data("a source partition or offset has a key that is no string")),
+            _ => Err(Error::data(
+                "a source partition or offset has a key that is no string",
+            )),
         })
         .collect()
 }

@@ -28,7 +28,11 @@ struct JacksonError {
 
 impl fmt::Display for JacksonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "com.fasterxml.jackson.core.{}: {}", self.class, self.message)?;
+        write!(
+            f,
+            "com.fasterxml.jackson.core.{}: {}",
+            self.class, self.message
+        )?;
         if self.class == CONSTRAINTS {
             return Ok(());
         }
@@ -44,7 +48,11 @@ impl std::error::Error for JacksonError {}
 
 impl fmt::Display for JsonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "org.apache.kafka.common.errors.SerializationException: {}", self.jackson)
+        write!(
+            f,
+            "org.apache.kafka.common.errors.SerializationException: {}",
+            self.jackson
+        )
     }
 }
 impl std::error::Error for JsonError {
@@ -100,16 +108,24 @@ impl Build for Value {
         Self::Array(items)
     }
     fn object(members: Vec<(ByteString, Self)>) -> Self {
-        let members = members.into_iter().map(|(name, value)| (Self::String(name), value));
+        let members = members
+            .into_iter()
+            .map(|(name, value)| (Self::String(name), value));
         Self::Map(Box::new(members.collect::<ConnectMap>()))
     }
 }
 
 /// `BigInteger.longValue`: the low 64 bits.
 pub(super) fn low_bits(digits: &str) -> i64 {
-    let Some(value) = num_bigint::BigInt::parse_bytes(digits.as_bytes(), 10) else { return 0 };
+    let Some(value) = num_bigint::BigInt::parse_bytes(digits.as_bytes(), 10) else {
+        return 0;
+    };
     let bytes = value.to_signed_bytes_le();
-    let fill = if value.sign() == num_bigint::Sign::Minus { 0xff } else { 0 };
+    let fill = if value.sign() == num_bigint::Sign::Minus {
+        0xff
+    } else {
+        0
+    };
     let mut low = [fill; 8];
     let count = bytes.len().min(8);
     low[..count].copy_from_slice(&bytes[..count]);
@@ -152,7 +168,12 @@ pub(super) fn whole<B: Build>(text: &ByteString, bytes: &Bytes) -> Result<B, Jso
         let line = before.matches('\n').count() + 1;
         let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
         JsonError {
-            jackson: JacksonError { class: failure.class, message: failure.message, line, column },
+            jackson: JacksonError {
+                class: failure.class,
+                message: failure.message,
+                line,
+                column,
+            },
         }
     })
 }
@@ -182,7 +203,12 @@ pub(super) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     pub(super) fn new(text: &'a ByteString) -> Self {
-        Self { text, bytes: text.as_bytes(), pos: 0, depth: 0 }
+        Self {
+            text,
+            bytes: text.as_bytes(),
+            pos: 0,
+            depth: 0,
+        }
     }
     pub(super) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.pos..).unwrap_or_default()
@@ -216,14 +242,22 @@ impl<'a> Parser<'a> {
     }
     /// A slice of the text that shares its memory.
     fn share(&self, part: &str) -> ByteString {
-        if part.is_empty() { ByteString::new() } else { self.text.slice_ref(part) }
+        if part.is_empty() {
+            ByteString::new()
+        } else {
+            self.text.slice_ref(part)
+        }
     }
     fn slice(&self, start: usize, end: usize) -> &'a str {
         self.text.get(start..end).unwrap_or_default()
     }
 
     fn failure(&self, message: impl Into<String>) -> Box<Failure> {
-        Box::new(Failure { class: "JsonParseException", message: message.into(), at: self.pos })
+        Box::new(Failure {
+            class: "JsonParseException",
+            message: message.into(),
+            at: self.pos,
+        })
     }
     fn end_of_input(&self, expected: &str) -> Box<Failure> {
         Box::new(Failure {
@@ -234,7 +268,11 @@ impl<'a> Parser<'a> {
     }
     /// An unexpected character, or the end.
     fn unexpected(&self, wanted: &str, at_end: &str) -> Box<Failure> {
-        match self.text.get(self.pos..).and_then(|rest| rest.chars().next()) {
+        match self
+            .text
+            .get(self.pos..)
+            .and_then(|rest| rest.chars().next())
+        {
             None => self.end_of_input(at_end),
             Some(character) if character < ' ' => Box::new(Failure {
                 at: self.pos + 1,
@@ -262,7 +300,8 @@ impl<'a> Parser<'a> {
     fn root<B: Build>(&mut self) -> Parsed<B> {
         let number = matches!(self.peek_token(), Some(b'-' | b'0'..=b'9'));
         let value = self.value()?;
-        if number && matches!(self.peek(), Some(next) if !matches!(next, b' ' | b'\t' | b'\n' | b'\r'))
+        if number
+            && matches!(self.peek(), Some(next) if !matches!(next, b' ' | b'\t' | b'\n' | b'\r'))
         {
             return Err(self.unexpected(": Expected space separating root-level values", ""));
         }
@@ -317,7 +356,12 @@ impl<'a> Parser<'a> {
     }
 
     fn unknown_token(&self) -> Box<Failure> {
-        let length = self.rest().iter().take_while(|&&byte| is_name_part(byte)).count().min(256);
+        let length = self
+            .rest()
+            .iter()
+            .take_while(|&&byte| is_name_part(byte))
+            .count()
+            .min(256);
         let token = self.slice(self.pos, self.pos + length);
         if matches!(token, "NaN" | "Infinity") {
             return Box::new(Failure {
@@ -335,7 +379,10 @@ impl<'a> Parser<'a> {
     }
 
     fn literal(&mut self, text: &[u8]) -> bool {
-        let ends = !self.bytes.get(self.pos + text.len()).is_some_and(|&next| is_name_part(next));
+        let ends = !self
+            .bytes
+            .get(self.pos + text.len())
+            .is_some_and(|&next| is_name_part(next));
         ends && self.eat(text)
     }
 
@@ -368,9 +415,9 @@ impl<'a> Parser<'a> {
                 match self.peek_token() {
                     Some(b'"') => self.pos += 1,
                     None if !members.is_empty() => {
-                        return Err(self.failure(
-                            "Unexpected end-of-input within/between Object entries",
-                        ));
+                        return Err(
+                            self.failure("Unexpected end-of-input within/between Object entries")
+                        );
                     }
                     _ => {
                         return Err(self.unexpected(
@@ -422,9 +469,9 @@ impl<'a> Parser<'a> {
                 if self.peek_token().is_none() {
                     return Err(match items.is_empty() {
                         true => self.end_of_input(&self.close_marker("Array", start)),
-                        false => self.failure(
-                            "Unexpected end-of-input within/between Array entries",
-                        ),
+                        false => {
+                            self.failure("Unexpected end-of-input within/between Array entries")
+                        }
                     });
                 }
                 items.push(self.value()?);
@@ -493,11 +540,16 @@ impl<'a> Parser<'a> {
         if !escaped {
             return Ok(self.share(raw));
         }
-        unescape(raw).map(ByteString::from).map_err(|(message, rest)| {
-            // `rest` counts from the character that is wrong to the closing quote.
-            let at = (self.pos - 1).saturating_sub(rest);
-            Box::new(Failure { at, ..*self.failure(message) })
-        })
+        unescape(raw)
+            .map(ByteString::from)
+            .map_err(|(message, rest)| {
+                // `rest` counts from the character that is wrong to the closing quote.
+                let at = (self.pos - 1).saturating_sub(rest);
+                Box::new(Failure {
+                    at,
+                    ..*self.failure(message)
+                })
+            })
     }
 
     /// A number; zeros may lead it (`ALLOW_LEADING_ZEROS_FOR_NUMBERS`).
@@ -509,7 +561,9 @@ impl<'a> Parser<'a> {
         let mut fits = true;
         while let Some(digit @ b'0'..=b'9') = self.peek() {
             // Downwards, so that the smallest number fits.
-            match value.checked_mul(10).and_then(|value| value.checked_sub(i64::from(digit - b'0')))
+            match value
+                .checked_mul(10)
+                .and_then(|value| value.checked_sub(i64::from(digit - b'0')))
             {
                 Some(next) => value = next,
                 None => fits = false,
@@ -553,7 +607,11 @@ impl<'a> Parser<'a> {
         if !integer {
             return Ok(Number::Fraction(text));
         }
-        let value = if negative { Some(value) } else { value.checked_neg() };
+        let value = if negative {
+            Some(value)
+        } else {
+            value.checked_neg()
+        };
         Ok(match value.filter(|_| fits) {
             Some(value) => Number::Integer(value),
             None => Number::BigInteger(text),

@@ -20,7 +20,12 @@ pub(super) fn read(
     schema: &SchemaRef,
     replace_null_with_default: bool,
 ) -> Option<Value> {
-    Payload { parser, replace_null_with_default, depth: 0 }.value(schema)
+    Payload {
+        parser,
+        replace_null_with_default,
+        depth: 0,
+    }
+    .value(schema)
 }
 
 struct Payload<'p, 'a> {
@@ -38,7 +43,10 @@ impl Payload<'_, '_> {
         if let Some(logical) = schema.logical() {
             return self.logical(logical, schema, first);
         }
-        #[expect(clippy::cast_possible_truncation, reason = "Java's narrowing casts wrap")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "Java's narrowing casts wrap"
+        )]
         Some(match schema.kind() {
             SchemaType::String => Value::String(self.text(first)?),
             SchemaType::Int64 => Value::Int64(self.integer(first)?),

@@ -45,7 +45,10 @@ impl JsonReader {
                 .with_source(error)
         })?;
         let schema_content = read_schema(&node, options)?;
-        Ok(Self { schema_content, ..Self::new(options) })
+        Ok(Self {
+            schema_content,
+            ..Self::new(options)
+        })
     }
 
     /// The data of a message; nothing gives nothing.
@@ -54,7 +57,9 @@ impl JsonReader {
     /// The message is not JSON, not an envelope where one is expected, or its payload is not of
     /// its schema.
     pub fn read(&mut self, bytes: Option<&Bytes>) -> Result<SchemaAndValue> {
-        let Some(bytes) = bytes else { return Ok(SchemaAndValue::NULL) };
+        let Some(bytes) = bytes else {
+            return Ok(SchemaAndValue::NULL);
+        };
         if !self.options.schemas_enable {
             return Ok(SchemaAndValue {
                 schema: None,
@@ -75,7 +80,10 @@ impl JsonReader {
                     to_connect(Some(schema), Some(&node), self.options)?
                 }
             };
-            return Ok(SchemaAndValue { schema: Some(SchemaRef::clone(schema)), value });
+            return Ok(SchemaAndValue {
+                schema: Some(SchemaRef::clone(schema)),
+                value,
+            });
         }
         match self.read_usual(bytes) {
             Some(data) => Ok(data),
@@ -112,10 +120,11 @@ impl JsonReader {
         // Slices keep the whole message, but only the payload has to be checked for UTF-8.
         let text = ByteString::try_from(bytes.slice(start + MIDDLE.len()..)).ok()?;
         let mut parser = Parser::new(&text);
-        let value =
-            payload::read(&mut parser, &schema, self.options.replace_null_with_default)?;
-        (parser.peek_token()? == b'}')
-            .then_some(SchemaAndValue { schema: Some(schema), value })
+        let value = payload::read(&mut parser, &schema, self.options.replace_null_with_default)?;
+        (parser.peek_token()? == b'}').then_some(SchemaAndValue {
+            schema: Some(schema),
+            value,
+        })
     }
 
     /// Any message, by way of a tree.
@@ -180,12 +189,19 @@ const RECENT: usize = 4;
 
 impl KnownSchemas {
     fn new(limit: usize) -> Self {
-        Self { recent: Vec::new(), by_text: HashMap::new(), limit: limit.max(1) }
+        Self {
+            recent: Vec::new(),
+            by_text: HashMap::new(),
+            limit: limit.max(1),
+        }
     }
 
     /// The schema among the recent ones whose text `text` begins with, and the text's length.
     fn recent(&mut self, text: &[u8]) -> Option<(SchemaRef, usize)> {
-        let at = self.recent.iter().position(|(known, _)| text.starts_with(known))?;
+        let at = self
+            .recent
+            .iter()
+            .position(|(known, _)| text.starts_with(known))?;
         if at > 0 {
             self.recent.swap(0, at);
         }
@@ -217,7 +233,11 @@ impl KnownSchemas {
 
     /// The known schema that equals this one, so that caches by address stay warm.
     fn intern(&mut self, schema: SchemaRef) -> SchemaRef {
-        let known = self.recent.iter().map(|(_, known)| known).chain(self.by_text.values());
+        let known = self
+            .recent
+            .iter()
+            .map(|(_, known)| known)
+            .chain(self.by_text.values());
         let equal = known.into_iter().find(|known| ***known == *schema);
         match equal {
             Some(known) => SchemaRef::clone(known),

@@ -102,8 +102,10 @@ pub(super) fn read_schema(node: &Node, options: JsonOptions) -> Result<Option<Sc
     if matches!(node, Node::Null) {
         return Ok(None);
     }
-    let kind =
-        node.get("type").and_then(Node::as_text).ok_or_else(|| data("Schema must contain 'type' field"))?;
+    let kind = node
+        .get("type")
+        .and_then(Node::as_text)
+        .ok_or_else(|| data("Schema must contain 'type' field"))?;
     let mut builder = match &**kind {
         "boolean" => Schema::boolean(),
         "int8" => Schema::int8(),
@@ -114,12 +116,25 @@ pub(super) fn read_schema(node: &Node, options: JsonOptions) -> Result<Option<Sc
         "double" => Schema::float64(),
         "bytes" => Schema::bytes(),
         "string" => Schema::string(),
-        "array" => {
-            Schema::array(part(node, "items", "Array schema did not specify the element type", options)?)
-        }
+        "array" => Schema::array(part(
+            node,
+            "items",
+            "Array schema did not specify the element type",
+            options,
+        )?),
         "map" => Schema::map(
-            part(node, "keys", "Map schema did not specify the key type", options)?,
-            part(node, "values", "Map schema did not specify the value type", options)?,
+            part(
+                node,
+                "keys",
+                "Map schema did not specify the key type",
+                options,
+            )?,
+            part(
+                node,
+                "values",
+                "Map schema did not specify the value type",
+                options,
+            )?,
         ),
         "struct" => structure(node, options)?,
         other => return Err(Error::data(format!("Unknown schema type: {other}"))),
@@ -161,12 +176,7 @@ fn data(message: &'static str) -> Error {
     Error::data(message)
 }
 
-fn part(
-    node: &Node,
-    name: &str,
-    missing: &'static str,
-    options: JsonOptions,
-) -> Result<SchemaRef> {
+fn part(node: &Node, name: &str, missing: &'static str, options: JsonOptions) -> Result<SchemaRef> {
     let part = node.get(name).ok_or_else(|| data(missing))?;
     read_schema(part, options)?.ok_or_else(|| data(missing))
 }
@@ -179,7 +189,10 @@ fn structure(node: &Node, options: JsonOptions) -> Result<SchemaBuilder> {
     let mut names: HashSet<&ByteString> = HashSet::with_capacity(fields.len());
     for field in fields {
         let unnamed = || data("Struct schema's field name not specified properly");
-        let name = field.get("field").and_then(Node::as_text).ok_or_else(unnamed)?;
+        let name = field
+            .get("field")
+            .and_then(Node::as_text)
+            .ok_or_else(unnamed)?;
         let schema = read_schema(field, options)?.ok_or_else(unnamed)?;
         if !names.insert(name) {
             return Err(Error::data(format!(

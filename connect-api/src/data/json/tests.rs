@@ -29,7 +29,10 @@ fn write(options: JsonOptions, data: &SchemaAndValue) -> Result<Option<String>> 
 fn recorded_error(text: &str) -> (String, Option<String>) {
     let mut parts = text.split("\n| ");
     let first = parts.next().unwrap_or_default();
-    let message = first.split_once(": ").map_or(first, |(_, message)| message).to_owned();
+    let message = first
+        .split_once(": ")
+        .map_or(first, |(_, message)| message)
+        .to_owned();
     (message, parts.next().map(str::to_owned))
 }
 
@@ -56,24 +59,49 @@ fn messages_are_read_and_written_as_the_jvm_did() {
         let again = reader.read(Some(&bytes));
         let mut check = |what: &str, ours: Option<String>, java: Option<String>| {
             if ours != java {
-                wrong.push(format!("{what} of {}\n  ours {ours:?}\n  java {java:?}", case.r#in));
+                wrong.push(format!(
+                    "{what} of {}\n  ours {ours:?}\n  java {java:?}",
+                    case.r#in
+                ));
             }
         };
-        check("second reading", again.as_ref().err().map(Error::trace), read.as_ref().err().map(Error::trace));
+        check(
+            "second reading",
+            again.as_ref().err().map(Error::trace),
+            read.as_ref().err().map(Error::trace),
+        );
         match (read, &case.read_error) {
             (Ok(data), None) => {
                 assert_eq!(again.expect("as before"), data);
-                let format = if case.numeric { DecimalFormat::Numeric } else { DecimalFormat::Base64 };
-                let options = JsonOptions { decimal_format: format, ..options };
-                let turned = JsonOptions { schemas_enable: !case.schemas, ..options };
-                match (write(options, &data), write(turned, &data), &case.write_error) {
+                let format = if case.numeric {
+                    DecimalFormat::Numeric
+                } else {
+                    DecimalFormat::Base64
+                };
+                let options = JsonOptions {
+                    decimal_format: format,
+                    ..options
+                };
+                let turned = JsonOptions {
+                    schemas_enable: !case.schemas,
+                    ..options
+                };
+                match (
+                    write(options, &data),
+                    write(turned, &data),
+                    &case.write_error,
+                ) {
                     (Ok(out), Ok(other), None) => {
                         check("text", out, case.out.clone());
                         check("other text", other, case.other.clone());
                     }
                     (Err(error), _, Some(java)) | (_, Err(error), Some(java)) => {
                         let (message, _) = recorded_error(java);
-                        check("write error", Some(error.message().to_owned()), Some(message));
+                        check(
+                            "write error",
+                            Some(error.message().to_owned()),
+                            Some(message),
+                        );
                     }
                     (out, _, java) => check(
                         "write",
@@ -85,20 +113,35 @@ fn messages_are_read_and_written_as_the_jvm_did() {
             (Err(error), Some(java)) => {
                 let (message, cause) = recorded_error(java);
                 check("error", Some(error.message().to_owned()), Some(message));
-                if cause.as_ref().is_some_and(|cause| cause.contains("SerializationException")) {
+                if cause
+                    .as_ref()
+                    .is_some_and(|cause| cause.contains("SerializationException"))
+                {
                     let ours = std::error::Error::source(&error).map(ToString::to_string);
                     check("cause", ours, cause);
                 }
             }
-            (Ok(data), Some(java)) => check("reading", Some(format!("{:?}", data.value)), Some(java.clone())),
+            (Ok(data), Some(java)) => check(
+                "reading",
+                Some(format!("{:?}", data.value)),
+                Some(java.clone()),
+            ),
             (Err(error), None) => check("reading", Some(error.trace()), case.out.clone()),
         }
     }
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
 }
 
 fn nested() -> (SchemaRef, SchemaAndValue) {
-    let row = Schema::structure().optional().field("id", Schema::int32().build()).build();
+    let row = Schema::structure()
+        .optional()
+        .field("id", Schema::int32().build())
+        .build();
     let schema = Schema::structure()
         .name("e")
         .field("after", row.clone())
@@ -110,7 +153,10 @@ fn nested() -> (SchemaRef, SchemaAndValue) {
         crate::data::Decimal::new(1230, 2).into(),
         Value::Timestamp(7),
     ];
-    (schema.clone(), SchemaAndValue::new(schema.clone(), Struct::new(schema, values)))
+    (
+        schema.clone(),
+        SchemaAndValue::new(schema.clone(), Struct::new(schema, values)),
+    )
 }
 
 #[test]
@@ -126,21 +172,34 @@ fn what_is_written_is_read_again_and_schemas_are_shared() {
     let first = read(&data);
     assert_eq!(first, data);
     let second = read(&data);
-    let (Some(a), Some(b)) = (&first.schema, &second.schema) else { panic!("schemas") };
+    let (Some(a), Some(b)) = (&first.schema, &second.schema) else {
+        panic!("schemas")
+    };
     assert!(std::sync::Arc::ptr_eq(a, b), "one schema for one text");
     // Another layout of an equal schema is the same schema.
     let mut out = Vec::new();
     writer.write(&data, &mut out).expect("written");
-    let spaced = String::from_utf8(out).expect("UTF-8").replacen("{\"schema\":{", "{\"schema\": {", 1);
+    let spaced =
+        String::from_utf8(out)
+            .expect("UTF-8")
+            .replacen("{\"schema\":{", "{\"schema\": {", 1);
     let third = reader.read(Some(&Bytes::from(spaced))).expect("read");
-    assert!(third.schema.is_some_and(|schema| std::sync::Arc::ptr_eq(a, &schema)));
+    assert!(
+        third
+            .schema
+            .is_some_and(|schema| std::sync::Arc::ptr_eq(a, &schema))
+    );
 }
 
 #[test]
 fn strings_share_the_message() {
     let bytes = Bytes::from_static(br#"{"k":"value"}"#);
     let value = parse_schemaless(&bytes).expect("JSON");
-    let text = value.as_map().and_then(|map| map.get_str("k")).and_then(Value::as_str).expect("k");
+    let text = value
+        .as_map()
+        .and_then(|map| map.get_str("k"))
+        .and_then(Value::as_str)
+        .expect("k");
     let range = bytes.as_ptr_range();
     assert!(range.contains(&text.as_ptr()));
 }
@@ -150,17 +209,28 @@ fn a_failed_write_leaves_nothing_behind() {
     let (schema, _) = nested();
     let mut out = b"before".to_vec();
     let bad = SchemaAndValue::new(schema, "no struct");
-    let error = JsonWriter::new(JsonOptions::default()).write(&bad, &mut out).expect_err("bad");
-    assert_eq!(error.message(), "Invalid type for STRUCT: class java.lang.String");
+    let error = JsonWriter::new(JsonOptions::default())
+        .write(&bad, &mut out)
+        .expect_err("bad");
+    assert_eq!(
+        error.message(),
+        "Invalid type for STRUCT: class java.lang.String"
+    );
     assert_eq!(out, b"before");
 }
 
 #[test]
 fn a_schema_in_the_options_stands_for_every_message() {
     let content = r#"{"type":"struct","fields":[{"type":"int32","field":"a"}]}"#;
-    let mut reader = JsonReader::with_schema_content(JsonOptions::default(), content).expect("a schema");
-    let data = reader.read(Some(&Bytes::from_static(b"{\"a\":5}"))).expect("a payload");
-    assert_eq!(data.value.as_struct().and_then(|value| value.get("a")), Some(&Value::Int32(5)));
+    let mut reader =
+        JsonReader::with_schema_content(JsonOptions::default(), content).expect("a schema");
+    let data = reader
+        .read(Some(&Bytes::from_static(b"{\"a\":5}")))
+        .expect("a payload");
+    assert_eq!(
+        data.value.as_struct().and_then(|value| value.get("a")),
+        Some(&Value::Int32(5))
+    );
     let error = JsonReader::with_schema_content(JsonOptions::default(), "{").expect_err("no JSON");
     assert_eq!(
         error.message(),
@@ -170,17 +240,26 @@ fn a_schema_in_the_options_stands_for_every_message() {
 
 #[test]
 fn offsets_are_json_in_java_s_order() {
-    let map: OffsetMap = [("lsn", Value::Int64(5)), ("txId", Value::Null), ("last", "x".into())]
-        .into_iter()
-        .map(|(key, value)| (ByteString::from_static(key), value))
-        .collect();
+    let map: OffsetMap = [
+        ("lsn", Value::Int64(5)),
+        ("txId", Value::Null),
+        ("last", "x".into()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (ByteString::from_static(key), value))
+    .collect();
     let mut out = Vec::new();
     write_offset_map(&map, &mut out).expect("written");
-    let read = parse_offset_map(&Bytes::from(out.clone())).expect("read").expect("not null");
+    let read = parse_offset_map(&Bytes::from(out.clone()))
+        .expect("read")
+        .expect("not null");
     assert_eq!(read, map);
     let mut again = Vec::new();
     write_offset_map(&read, &mut again).expect("written");
     assert_eq!(out, again);
-    assert_eq!(parse_offset_map(&Bytes::from_static(b"null")).expect("read"), None);
+    assert_eq!(
+        parse_offset_map(&Bytes::from_static(b"null")).expect("read"),
+        None
+    );
     assert!(parse_offset_map(&Bytes::from_static(b"[1]")).is_err());
 }

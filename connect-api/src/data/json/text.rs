@@ -26,7 +26,9 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
         }
     }
     let start = bytes.len() - rest.len();
-    rest.iter().position(|&byte| is_special(byte)).map_or(bytes.len(), |at| start + at)
+    rest.iter()
+        .position(|&byte| is_special(byte))
+        .map_or(bytes.len(), |at| start + at)
 }
 
 fn is_special(byte: u8) -> bool {
@@ -140,7 +142,10 @@ mod tests {
     #[test]
     fn only_quotes_backslashes_controls_and_surrogates_are_escaped() {
         let mut out = Vec::new();
-        write_string("a\"b\\c\n\t\u{1}\u{1f}\u{7f}/é\u{2028}😀 long enough for words\r", &mut out);
+        write_string(
+            "a\"b\\c\n\t\u{1}\u{1f}\u{7f}/é\u{2028}😀 long enough for words\r",
+            &mut out,
+        );
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
             "\"a\\\"b\\\\c\\n\\t\\u0001\\u001F\u{7f}/é\u{2028}\\uD83D\\uDE00 long enough for words\\r\""

@@ -29,7 +29,10 @@ struct TopPlan {
 impl JsonWriter {
     /// A writer with these options.
     pub fn new(options: JsonOptions) -> Self {
-        Self { options, plans: SchemaCache::new(options.schemas_cache_size) }
+        Self {
+            options,
+            plans: SchemaCache::new(options.schemas_cache_size),
+        }
     }
 
     /// Appends the data's JSON to `out`; answers `false`, appending nothing, for a null without
@@ -71,7 +74,10 @@ impl JsonWriter {
         if !options.schemas_enable {
             return top.plan.write(value, out);
         }
-        let head = top.head.as_ref().map_err(|message| Error::data(message.clone()))?;
+        let head = top
+            .head
+            .as_ref()
+            .map_err(|message| Error::data(message.clone()))?;
         out.extend_from_slice(head);
         top.plan.write(value, out)?;
         out.push(b'}');
@@ -98,12 +104,19 @@ pub(super) struct Plan {
 #[derive(Debug)]
 enum Shape {
     Primitive(SchemaType),
-    Decimal { scale: Option<i32>, format: DecimalFormat },
+    Decimal {
+        scale: Option<i32>,
+        format: DecimalFormat,
+    },
     Date,
     Time,
     Timestamp,
     Array(Box<Plan>),
-    Map { as_object: bool, key: Box<Plan>, value: Box<Plan> },
+    Map {
+        as_object: bool,
+        key: Box<Plan>,
+        value: Box<Plan>,
+    },
     Struct(Vec<FieldPlan>),
 }
 
@@ -140,13 +153,20 @@ impl Plan {
                     let mut prefix = vec![if field.index == 0 { b'{' } else { b',' }];
                     write_string(&field.name, &mut prefix);
                     prefix.push(b':');
-                    FieldPlan { prefix, plan: Self::new(&field.schema, options) }
+                    FieldPlan {
+                        prefix,
+                        plan: Self::new(&field.schema, options),
+                    }
                 };
                 Shape::Struct(schema.fields().iter().map(field).collect())
             }
             (None, primitive) => Shape::Primitive(primitive),
         };
-        let mut plan = Self { schema: Arc::clone(schema), null: Ok(Vec::new()), shape };
+        let mut plan = Self {
+            schema: Arc::clone(schema),
+            null: Ok(Vec::new()),
+            shape,
+        };
         plan.null = match schema.default_value() {
             Some(default) if options.replace_null_with_default && !default.is_null() => {
                 let mut text = Vec::new();
@@ -155,9 +175,11 @@ impl Plan {
                     .map_err(|error| error.message().to_owned())
             }
             _ if schema.is_optional() => Ok(b"null".to_vec()),
-            _ => Err("Conversion error: null value for field that is required and has no default \
+            _ => Err(
+                "Conversion error: null value for field that is required and has no default \
                       value"
-                .to_owned()),
+                    .to_owned(),
+            ),
         };
         plan
     }
@@ -228,7 +250,14 @@ impl Plan {
                 }
                 out.push(b']');
             }
-            (Shape::Map { as_object, key, value }, Value::Map(map)) => {
+            (
+                Shape::Map {
+                    as_object,
+                    key,
+                    value,
+                },
+                Value::Map(map),
+            ) => {
                 out.push(if *as_object { b'{' } else { b'[' });
                 for (index, (entry_key, entry_value)) in map.iter().enumerate() {
                     if index > 0 {
@@ -278,7 +307,9 @@ fn write_decimal(
         return Ok(());
     }
     let Some(scale) = scale else {
-        return Err(Error::data("Invalid Decimal schema: scale parameter not found."));
+        return Err(Error::data(
+            "Invalid Decimal schema: scale parameter not found.",
+        ));
     };
     if value.scale() != scale {
         return Err(Error::data(format!(

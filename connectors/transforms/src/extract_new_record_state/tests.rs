@@ -19,10 +19,21 @@ fn envelope() -> SchemaRef {
         .name("p.s.t.Envelope")
         .field("before", Arc::clone(&row))
         .field("after", row)
-        .field("source", Schema::structure().field("lsn", Schema::int64().build()).build())
+        .field(
+            "source",
+            Schema::structure()
+                .field("lsn", Schema::int64().build())
+                .build(),
+        )
         .field("op", Schema::string().build())
         .field("ts_ms", Schema::int64().optional().build())
-        .field("transaction", Schema::structure().optional().field("id", Schema::string().build()).build())
+        .field(
+            "transaction",
+            Schema::structure()
+                .optional()
+                .field("id", Schema::string().build())
+                .build(),
+        )
         .build()
 }
 
@@ -37,7 +48,10 @@ fn record(before: Option<i32>, after: Option<i32>, op: &'static str) -> Record {
         };
         Value::from(id.map(row))
     };
-    let source = Struct::new(Arc::clone(&schema.fields()[2].schema), vec![Value::Int64(99)]);
+    let source = Struct::new(
+        Arc::clone(&schema.fields()[2].schema),
+        vec![Value::Int64(99)],
+    );
     let values = vec![
         row(before),
         row(after),
@@ -70,7 +84,10 @@ const HANDLING: &str = "delete.tombstone.handling.mode";
 fn each_mode_treats_deletions_and_tombstones_its_way() {
     let delete = || record(Some(1), None, "d");
     let create = || record(None, Some(1), "c");
-    let tombstone = || Record { topic: "t".into(), ..Record::default() };
+    let tombstone = || Record {
+        topic: "t".into(),
+        ..Record::default()
+    };
     let row = r#"{"id":1,"to":"topic2"}"#;
     let (kept, removed) = (
         r#"{"id":1,"to":"topic2","__deleted":"false"}"#,
@@ -84,12 +101,29 @@ fn each_mode_treats_deletions_and_tombstones_its_way() {
         ("delete-to-tombstone", row, Some("null"), None),
     ] {
         let options = [(HANDLING, mode)];
-        assert_eq!(text(unwrap(&options, create())).as_deref(), Some(created), "{mode}");
-        assert_eq!(text(unwrap(&options, delete())).as_deref(), deleted, "{mode}");
-        assert_eq!(text(unwrap(&options, tombstone())).as_deref(), tombstoned, "{mode}");
+        assert_eq!(
+            text(unwrap(&options, create())).as_deref(),
+            Some(created),
+            "{mode}"
+        );
+        assert_eq!(
+            text(unwrap(&options, delete())).as_deref(),
+            deleted,
+            "{mode}"
+        );
+        assert_eq!(
+            text(unwrap(&options, tombstone())).as_deref(),
+            tombstoned,
+            "{mode}"
+        );
     }
-    let schema_of = |mode| unwrap(&[(HANDLING, mode)], delete()).and_then(|record| record.value.schema);
-    assert_eq!(schema_of("tombstone"), Some(row_schema()), "the row's schema stays");
+    let schema_of =
+        |mode| unwrap(&[(HANDLING, mode)], delete()).and_then(|record| record.value.schema);
+    assert_eq!(
+        schema_of("tombstone"),
+        Some(row_schema()),
+        "the row's schema stays"
+    );
     assert_eq!(schema_of("delete-to-tombstone"), None);
 }
 
@@ -99,7 +133,10 @@ fn a_row_has_its_own_schema_that_is_not_optional() {
     let mut schema_of = |envelope: &SchemaRef| {
         let mut record = record(None, Some(1), "c");
         record.value.schema = Some(Arc::clone(envelope));
-        smt.apply(record).expect("unwrapped").and_then(|record| record.value.schema).expect("one")
+        smt.apply(record)
+            .expect("unwrapped")
+            .and_then(|record| record.value.schema)
+            .expect("one")
     };
     let envelope = envelope();
     let first = schema_of(&envelope);
@@ -125,12 +162,24 @@ fn parts_of_the_envelope_go_into_fields_and_headers() {
         .iter()
         .map(|header| (&*header.key, convert_to_string(&header.value.value)))
         .collect();
-    assert_eq!(headers, [("h_op", "c".to_owned()), ("h_source_lsn", "99".to_owned())]);
-    let tombstone = Record { topic: "t".into(), ..Record::default() };
-    let kept = [("add.headers", "op,lsn"), (HANDLING, "rewrite-with-tombstone")];
+    assert_eq!(
+        headers,
+        [("h_op", "c".to_owned()), ("h_source_lsn", "99".to_owned())]
+    );
+    let tombstone = Record {
+        topic: "t".into(),
+        ..Record::default()
+    };
+    let kept = [
+        ("add.headers", "op,lsn"),
+        (HANDLING, "rewrite-with-tombstone"),
+    ];
     let headers = unwrap(&kept, tombstone).expect("kept").headers;
     assert_eq!(headers.len(), 1);
-    assert_eq!((&*headers[0].key, &headers[0].value.value), ("__op", &Value::text("d")));
+    assert_eq!(
+        (&*headers[0].key, &headers[0].value.value),
+        ("__op", &Value::text("d"))
+    );
 }
 
 #[test]
@@ -142,13 +191,22 @@ fn a_field_can_name_the_topic() {
             .map(|record| record.expect("kept").topic.to_string())
             .map_err(|error| error.message().to_owned())
     };
-    assert_eq!(topic("to", record(None, Some(1), "c")), Ok("topic2".to_owned()));
-    assert_eq!(topic("to", record(Some(1), None, "d")), Ok("topic2".to_owned()));
+    assert_eq!(
+        topic("to", record(None, Some(1), "c")),
+        Ok("topic2".to_owned())
+    );
+    assert_eq!(
+        topic("to", record(Some(1), None, "d")),
+        Ok("topic2".to_owned())
+    );
     assert_eq!(
         topic("id", record(None, Some(1), "c")),
         Err("Field 'id' is not of type STRING".to_owned())
     );
-    assert_eq!(topic("zz", record(None, Some(1), "c")), Err("zz is not a valid field name".to_owned()));
+    assert_eq!(
+        topic("zz", record(None, Some(1), "c")),
+        Err("zz is not a valid field name".to_owned())
+    );
 }
 
 #[test]
@@ -158,12 +216,18 @@ fn a_header_can_name_fields_to_drop() {
         let mut record = record(None, Some(1), "c");
         record.headers.push(Header {
             key: "drop".into(),
-            value: SchemaAndValue { schema: None, value: Value::Array(names) },
+            value: SchemaAndValue {
+                schema: None,
+                value: Value::Array(names),
+            },
         });
         record
     };
     let options = [("drop.fields.header.name", "drop")];
-    assert_eq!(text(unwrap(&options, with_header())).as_deref(), Some(r#"{"id":1}"#));
+    assert_eq!(
+        text(unwrap(&options, with_header())).as_deref(),
+        Some(r#"{"id":1}"#)
+    );
     let options = [options[0], ("drop.fields.keep.schema.compatible", "false")];
     assert_eq!(text(unwrap(&options, with_header())).as_deref(), Some("{}"));
 }
@@ -182,10 +246,15 @@ fn truncations_are_dropped_and_other_records_pass() {
 #[test]
 fn options_are_refused_in_debezium_s_words() {
     let values = definition().validate(
-        &[(HANDLING.to_owned(), "bad".to_owned())].into_iter().collect(),
+        &[(HANDLING.to_owned(), "bad".to_owned())]
+            .into_iter()
+            .collect(),
     );
-    assert_eq!(values[0].errors, [
-        "Invalid value bad for configuration delete.tombstone.handling.mode: Value must be one of \
+    assert_eq!(
+        values[0].errors,
+        [
+            "Invalid value bad for configuration delete.tombstone.handling.mode: Value must be one of \
          drop, tombstone, rewrite-with-tombstone, rewrite, delete-to-tombstone"
-    ]);
+        ]
+    );
 }

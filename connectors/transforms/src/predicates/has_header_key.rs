@@ -10,7 +10,12 @@ use connect_api::{Props, Result};
 
 use crate::operand::plugin;
 
-plugin!("predicates.HasHeaderKey", definition, Predicate, HasHeaderKey::default());
+plugin!(
+    "predicates.HasHeaderKey",
+    definition,
+    Predicate,
+    HasHeaderKey::default()
+);
 
 const NAME: &str = "name";
 
@@ -29,10 +34,16 @@ struct HasHeaderKey {
 
 impl Predicate for HasHeaderKey {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
-        definition().parse(props)?.string(NAME).clone_into(&mut self.name);
+        definition()
+            .parse(props)?
+            .string(NAME)
+            .clone_into(&mut self.name);
         Ok(())
     }
     fn test(&mut self, record: &Record) -> Result<bool> {
-        Ok(record.headers.iter().any(|header| header.key == *self.name.as_str()))
+        Ok(record
+            .headers
+            .iter()
+            .any(|header| header.key == *self.name.as_str()))
     }
 }

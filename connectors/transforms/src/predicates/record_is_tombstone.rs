@@ -10,7 +10,12 @@ use connect_api::{Props, Result};
 
 use crate::operand::plugin;
 
-plugin!("predicates.RecordIsTombstone", ConfigDef::new, Predicate, RecordIsTombstone);
+plugin!(
+    "predicates.RecordIsTombstone",
+    ConfigDef::new,
+    Predicate,
+    RecordIsTombstone
+);
 
 #[derive(Debug)]
 struct RecordIsTombstone;

@@ -12,7 +12,12 @@ use connect_api::{Props, Result};
 use crate::operand::plugin;
 use crate::regex_router::{compile, valid_regex};
 
-plugin!("predicates.TopicNameMatches", definition, Predicate, TopicNameMatches::default());
+plugin!(
+    "predicates.TopicNameMatches",
+    definition,
+    Predicate,
+    TopicNameMatches::default()
+);
 
 const PATTERN: &str = "pattern";
 
@@ -43,7 +48,10 @@ impl Predicate for TopicNameMatches {
         {
             return Ok(*matches);
         }
-        let matches = self.pattern.as_ref().is_some_and(|pattern| pattern.matches(&record.topic));
+        let matches = self
+            .pattern
+            .as_ref()
+            .is_some_and(|pattern| pattern.matches(&record.topic));
         self.last = Some((record.topic.clone(), matches));
         Ok(matches)
     }
