@@ -104,6 +104,7 @@ pub struct Emitter {
     context_headers: Headers,
     tombstones: bool,
     skip_without_change: bool,
+    skipped: Vec<Operation>,
 }
 
 impl Emitter {
@@ -121,7 +122,17 @@ impl Emitter {
             context_headers,
             tombstones: config.tombstones_on_delete,
             skip_without_change: config.skip_messages_without_change,
+            skipped: [Operation::Create, Operation::Update, Operation::Delete]
+                .into_iter()
+                .filter(|&operation| config.skips(operation))
+                .collect(),
         }
+    }
+
+    /// Whether `skipped.operations` leaves out the events of an operation. An update can still
+    /// become a delete and a create.
+    fn skips(&self, operation: Operation) -> bool {
+        self.skipped.contains(&operation)
     }
 
     /// The partition that all records carry.
@@ -162,23 +173,16 @@ impl Emitter {
                 }
                 let (old_key, new_key) = (key_of(old)?, key_of(new)?);
                 if old_key.is_some() && old_key != new_key {
-                    self.key_change(table, (old_key, new_key), (before, after), place, out);
+                    let keys = (old_key.map(Value::Struct), new_key.map(Value::Struct));
+                    self.key_change(table, keys, (before, after), place, out);
                 } else {
                     self.event(table, change.operation, new_key, (before, after), place, out);
                 }
             }
             (Operation::Delete, Some(old), _) => {
                 let key = key_of(old)?.map(Value::Struct);
-                let event = self.envelope(table, Operation::Delete, before, None, place);
                 let headers = self.context_headers.clone();
-                if self.tombstones {
-                    let tombstone = headers.clone();
-                    out.push(self.record(table, key.clone(), event, headers, place.before));
-                    let nothing = SchemaAndValue::NULL;
-                    out.push(self.record(table, key, nothing, tombstone, place.after));
-                } else {
-                    out.push(self.record(table, key, event, headers, place.after));
-                }
+                self.delete(table, key, before, headers, place, out);
             }
             (operation, _, Some(new)) => {
                 let key = key_of(new)?;
@@ -199,32 +203,56 @@ impl Emitter {
         place: Place<'_>,
         out: &mut Vec<SourceRecord>,
     ) {
+        if self.skips(operation) {
+            return;
+        }
         let event = self.envelope(table, operation, before, after, place);
         let headers = self.context_headers.clone();
         out.push(self.record(table, key.map(Value::Struct), event, headers, place.after));
     }
 
-    /// A changed key is a delete under the old one and a create under the new one.
+    /// A delete and its tombstone.
+    fn delete(
+        &self,
+        table: &Table,
+        key: Option<Value>,
+        before: Option<Value>,
+        headers: Headers,
+        place: Place<'_>,
+        out: &mut Vec<SourceRecord>,
+    ) {
+        if self.skips(Operation::Delete) {
+            return;
+        }
+        let event = self.envelope(table, Operation::Delete, before, None, place);
+        if self.tombstones {
+            let tombstone = headers.clone();
+            out.push(self.record(table, key.clone(), event, headers, place.before));
+            out.push(self.record(table, key, SchemaAndValue::NULL, tombstone, place.after));
+        } else {
+            out.push(self.record(table, key, event, headers, place.after));
+        }
+    }
+
+    /// A changed key is a delete under the old one and a create under the new one. Each half is
+    /// skipped by its own operation, as there.
     fn key_change(
         &self,
         table: &Table,
-        (old_key, new_key): (Option<connect_api::data::Struct>, Option<connect_api::data::Struct>),
+        (old_key, new_key): (Option<Value>, Option<Value>),
         (before, after): (Option<Value>, Option<Value>),
         place: Place<'_>,
         out: &mut Vec<SourceRecord>,
     ) {
-        let (old_key, new_key) = (old_key.map(Value::Struct), new_key.map(Value::Struct));
         let leaving = self.headers_with(NEW_KEY_HEADER, table, new_key.as_ref());
         let entering = self.headers_with(OLD_KEY_HEADER, table, old_key.as_ref());
-        let delete = self.envelope(table, Operation::Delete, before, None, place);
-        if self.tombstones {
-            out.push(self.record(table, old_key.clone(), delete, leaving.clone(), place.before));
-            out.push(self.record(table, old_key, SchemaAndValue::NULL, leaving, place.before));
-        } else {
-            out.push(self.record(table, old_key, delete, leaving, place.before));
+        let create_follows = !self.skips(Operation::Create);
+        let done = if create_follows { place.before } else { place.after };
+        self.delete(table, old_key, before, leaving, Place { after: done, ..place }, out);
+        if create_follows {
+            let create = self.envelope(table, Operation::Create, None, after, place);
+            out.push(self.record(table, new_key, create, entering, place.after));
         }
-        let create = self.envelope(table, Operation::Create, None, after, place);
-        out.push(self.record(table, new_key, create, entering, place.after));
     }
 
     /// The record of an emptied table.

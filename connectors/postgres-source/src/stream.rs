@@ -374,8 +374,7 @@ impl Streaming {
         let table = self.tables.get(&relation_id).ok_or_else(|| {
             PgError::Protocol(format!("a row of relation {relation_id}, which was not announced"))
         })?;
-        let captured = table.as_ref().filter(|_| !self.context.config.skips(change.operation));
-        let Some(mut table) = captured.map(Arc::clone) else {
+        let Some(mut table) = table.clone() else {
             self.advance_change(lsn, message_type);
             self.reached_is_stale = true;
             return Ok(());
@@ -496,7 +495,7 @@ impl Streaming {
             return Ok(());
         }
         let (session, catalog) = (&mut self.session, &mut self.catalog);
-        let info = self.context.runtime.block_on(async {
+        let mut info = self.context.runtime.block_on(async {
             // The session idles for long; a broken one is opened anew once.
             match catalog.relation(session.get().await?, relation).await {
                 Err(PgError::Io { .. }) => {
@@ -506,6 +505,14 @@ impl Streaming {
                 other => other,
             }
         })?;
+        // What the catalog says is asked for captured columns only; it shows where a column that
+        // is not captured is part of the key.
+        for column in &mut info.columns {
+            if !self.context.config.columns.includes(&id, &column.name) {
+                column.optional = true;
+                column.default_expression = None;
+            }
+        }
         if let Some(Some(known)) = self.tables.get(&relation.id)
             && known.info == info
         {

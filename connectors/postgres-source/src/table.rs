@@ -47,11 +47,23 @@ struct Planned {
 }
 
 impl TablePlan {
-    /// The plan of a table as it is now.
+    /// The plan of a table as the stream describes it.
     ///
     /// # Errors
     /// Columns that differ only by case, or a mask that cannot be.
     pub fn new(info: &TableInfo, config: &PostgresConfig) -> Result<Self, PgError> {
+        Self::of(info, config, Phase::Stream)
+    }
+
+    /// The plan of a table as a snapshot finds it: propagated types tell a little less.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_snapshot(info: &TableInfo, config: &PostgresConfig) -> Result<Self, PgError> {
+        Self::of(info, config, Phase::Snapshot)
+    }
+
+    fn of(info: &TableInfo, config: &PostgresConfig, phase: Phase) -> Result<Self, PgError> {
         refuse_case_duplicates(info)?;
         let (rules, modes, naming) = (&config.columns, &config.modes, &config.naming);
         let topic = naming.table_topic(&info.id);
@@ -65,7 +77,7 @@ impl TablePlan {
         let mut key = Vec::new();
         for index in rules.key_columns(info) {
             if let Some(column) = info.columns.get(index)
-                && let Some(plan) = column::plan(column, modes, None, comments)?
+                && let Some(plan) = column::plan(column, modes, None, comments, phase)?
             {
                 key.push(planned(index, column, plan));
             }
@@ -77,7 +89,7 @@ impl TablePlan {
                 continue;
             }
             let mask = rules.mask(&info.id, &column.name, &column.data_type.name);
-            let Some(plan) = column::plan(column, modes, mask, comments)? else {
+            let Some(plan) = column::plan(column, modes, mask, comments, phase)? else {
                 tracing::warn!(
                     table = %info.id, column = %column.name, r#type = %column.data_type.name,
                     "unexpected type, the column is left out"

@@ -133,6 +133,7 @@ pub fn plan(
     modes: &Modes,
     mask: Option<&Mask>,
     with_comment: bool,
+    phase: Phase,
 ) -> Result<Option<ColumnPlan>, PgError> {
     let resolved = resolve(&column.data_type, column.type_modifier);
     let Some((mut builder, mut decoder)) = type_plan(resolved, modes) else {
@@ -144,9 +145,18 @@ pub fn plan(
     let mut masking = None;
     if let Some(mask) = mask {
         let (length, scale) = length_and_scale(resolved);
+        // A snapshot learns from the driver's metadata, which knows nothing of a bare numeric.
+        let unknown = phase == Phase::Snapshot
+            && resolved.info.name == "numeric"
+            && numeric::precision_and_scale(resolved.modifier).is_none();
         if *mask == Mask::PropagateType {
             let comment = column.comment.as_deref().filter(|_| with_comment);
-            builder = propagated(column, (length, scale), comment, builder);
+            let size = if unknown {
+                (0, None)
+            } else {
+                (length, Some(scale))
+            };
+            builder = propagated(column, size, comment, builder);
         }
         (builder, masking) = mask::prepare(mask, length, is_character(resolved.info), builder)?;
     }
@@ -741,7 +751,7 @@ fn length_and_scale(resolved: Resolved<'_>) -> (i32, i32) {
 /// `column.propagate.source.type`: the column's own type as schema parameters.
 fn propagated(
     column: &ColumnInfo,
-    (length, scale): (i32, i32),
+    (length, scale): (i32, Option<i32>),
     comment: Option<&str>,
     builder: SchemaBuilder,
 ) -> SchemaBuilder {
@@ -751,8 +761,11 @@ fn propagated(
     };
     let builder = builder
         .parameter("__debezium.source.column.type", name)
-        .parameter("__debezium.source.column.length", length.to_string())
-        .parameter("__debezium.source.column.scale", scale.to_string());
+        .parameter("__debezium.source.column.length", length.to_string());
+    let builder = match scale {
+        Some(scale) => builder.parameter("__debezium.source.column.scale", scale.to_string()),
+        None => builder,
+    };
     let builder = match comment {
         Some(comment) if !comment.is_empty() => {
             builder.parameter("__debezium.source.column.comment", comment)

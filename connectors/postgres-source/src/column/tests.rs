@@ -178,7 +178,7 @@ fn against_the_recording(what: &str, check: impl Fn(&Json, &Modes) -> Json) {
 }
 
 fn plan_of(column: &ColumnInfo, modes: &Modes) -> Option<ColumnPlan> {
-    plan(column, modes, None, false).unwrap()
+    plan(column, modes, None, false, Phase::Stream).unwrap()
 }
 
 fn value_in(phase: Phase, case: &Json, modes: &Modes) -> Json {
