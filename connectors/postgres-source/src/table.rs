@@ -226,3 +226,6 @@ fn refuse_case_duplicates(info: &TableInfo) -> Result<(), PgError> {
         pair.first().map_or("", String::as_str)
     )))
 }
+
+#[cfg(test)]
+mod tests;
