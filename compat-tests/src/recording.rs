@@ -20,6 +20,7 @@ pub struct Recording {
 enum Mask {
     Text(String, String),
     Member(String),
+    List(String),
 }
 
 impl Recording {
@@ -43,6 +44,11 @@ impl Recording {
         self.masks.push(Mask::Member(name.to_owned()));
     }
 
+    /// Replaces each JSON array of strings of that member's name.
+    pub fn mask_list(&mut self, name: &str) {
+        self.masks.push(Mask::List(name.to_owned()));
+    }
+
     /// Writes down what a step answered.
     pub fn note(&mut self, step: &str, answer: &str) {
         let mut answer = answer.to_owned();
@@ -50,6 +56,7 @@ impl Recording {
             answer = match mask {
                 Mask::Text(text, with) => answer.replace(text, with),
                 Mask::Member(name) => mask_member(&answer, name),
+                Mask::List(name) => mask_list(&answer, name),
             };
         }
         self.lines
@@ -170,6 +177,19 @@ fn mask_member(text: &str, name: &str) -> String {
     masked
 }
 
+/// Replaces the array of every member `name`, as far as it holds no bracket itself.
+fn mask_list(text: &str, name: &str) -> String {
+    let start = format!("\"{name}\":[");
+    let mut parts = text.split(start.as_str());
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        masked.push_str(&start);
+        masked.push_str("\"*\"]");
+        masked.push_str(part.split_once(']').map_or("", |(_, rest)| rest));
+    }
+    masked
+}
+
 /// Bytes of the number, literal or string at the start of `text`; 0 for an object or array.
 fn scalar_length(text: &str, quote: &str) -> usize {
     if let Some(inside) = text.strip_prefix(quote) {
@@ -196,7 +216,7 @@ fn scalar_length(text: &str, quote: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{differences, mask_member};
+    use super::{differences, mask_list, mask_member};
 
     #[test]
     fn members_are_masked_wherever_they_stand() {
@@ -210,6 +230,12 @@ mod tests {
             r#"{"v":"{\"ts\":\"*\",\"b\":1}"}"#,
         );
         check(r#"{"tsx":1}"#, r#"{"tsx":1}"#);
+    }
+
+    #[test]
+    fn lists_are_masked_wherever_they_stand() {
+        let found = mask_list(r#"{"r":["a","b"],"s":["c"],"r":[]}"#, "r");
+        assert_eq!(found, r#"{"r":["*"],"s":["c"],"r":["*"]}"#);
     }
 
     #[test]

@@ -114,7 +114,8 @@ impl Worker {
         })
     }
 
-    /// Waits until it answers; gives the time since this call.
+    /// Waits until it tells of itself that it is ready (`/connectors` answers before the connectors
+    /// are read, as the JVM's does); gives the time since this call.
     pub fn ready(&mut self) -> Outcome<Duration> {
         let start = Instant::now();
         let url = format!("127.0.0.1:{}", self.options.port);

@@ -72,7 +72,7 @@ fn connect_variables_configure_a_worker_as_the_common_images_do() -> Outcome<()>
     let rest = Rest::new(&format!("http://127.0.0.1:{port}"));
     wait::until("the worker", Duration::from_secs(30), || {
         process.check_alive()?;
-        Ok((rest.get("/connectors")?.status == 200).then_some(()))
+        Ok((rest.get("/health")?.status == 200).then_some(()))
     })?;
     assert!(kafka().topics()?.contains_key(&format!("{group}-configs")));
     Ok(())

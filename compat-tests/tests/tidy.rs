@@ -24,7 +24,11 @@ fn sources(folder: &str) -> Outcome<Vec<(String, String)>> {
 
 fn offenders(folder: &str, offends: impl Fn(&str, &str) -> bool) -> Outcome<Vec<String>> {
     let found = sources(folder)?;
-    Ok(found.into_iter().filter(|(name, text)| offends(name, text)).map(|(name, _)| name).collect())
+    Ok(found
+        .into_iter()
+        .filter(|(name, text)| offends(name, text))
+        .map(|(name, _)| name)
+        .collect())
 }
 
 const CRATES: [&str; 4] = ["connect-api", "connectors", "worker", "compat-tests"];
@@ -40,9 +44,17 @@ fn every_source_begins_by_saying_what_it_is() -> Outcome<()> {
 
 #[test]
 fn connect_api_knows_neither_kafkas_client_nor_any_plugin_nor_does_it_io() -> Outcome<()> {
-    let io = ["rdkafka", "std::net", "std::fs", "tokio::net", "tokio::fs", "use connectors"];
-    let found =
-        offenders("connect-api/src", |_, text| io.iter().any(|word| code(text).contains(word)))?;
+    let io = [
+        "rdkafka",
+        "std::net",
+        "std::fs",
+        "tokio::net",
+        "tokio::fs",
+        "use connectors",
+    ];
+    let found = offenders("connect-api/src", |_, text| {
+        io.iter().any(|word| code(text).contains(word))
+    })?;
     assert_eq!(found, Vec::<String>::new());
     Ok(())
 }
@@ -69,16 +81,33 @@ fn only_main_names_the_list_of_plugins() -> Outcome<()> {
 
 #[test]
 fn no_plugin_knows_another() -> Outcome<()> {
-    let plugins = ["converters", "file-connector", "postgres-source", "s3-sink", "transforms"];
-    for folder in ["converters", "file", "postgres-source", "s3-sink", "transforms"] {
-        let manifest = parts::repository().join("connectors").join(folder).join("Cargo.toml");
+    let plugins = [
+        "converters",
+        "file-connector",
+        "postgres-source",
+        "s3-sink",
+        "transforms",
+    ];
+    for folder in [
+        "converters",
+        "file",
+        "postgres-source",
+        "s3-sink",
+        "transforms",
+    ] {
+        let manifest = parts::repository()
+            .join("connectors")
+            .join(folder)
+            .join("Cargo.toml");
         let manifest = std::fs::read_to_string(Path::new(&manifest))?;
         let (_, dependencies) = manifest.split_once("[dependencies]").unwrap_or_default();
         let dependencies = dependencies.split("\n[").next().unwrap_or_default();
         let known: Vec<&str> = plugins
             .into_iter()
             .filter(|plugin| {
-                dependencies.lines().any(|line| line.starts_with(&format!("{plugin}.")))
+                dependencies
+                    .lines()
+                    .any(|line| line.starts_with(&format!("{plugin}.")))
             })
             .collect();
         assert_eq!(known, Vec::<&str>::new(), "{folder}");
@@ -88,6 +117,8 @@ fn no_plugin_knows_another() -> Outcome<()> {
 
 /// The text without its comments: what a file does, not what it talks about.
 fn code(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
