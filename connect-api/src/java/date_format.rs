@@ -217,8 +217,11 @@ impl DateFormat {
 }
 
 fn is_number(letter: char, count: usize) -> bool {
-    !matches!(letter, 'E' | 'G' | 'a' | 'z' | 'Z' | 'X')
-        && !(matches!(letter, 'M' | 'L') && count > 2)
+    match letter {
+        'E' | 'G' | 'a' | 'z' | 'Z' | 'X' => false,
+        'M' | 'L' => count <= 2,
+        _ => true,
+    }
 }
 
 /// The full name, or three letters of it where the pattern letter stands fewer than four times.

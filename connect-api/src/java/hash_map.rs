@@ -111,10 +111,8 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
     /// A map whose table Java would have sized for this many mappings before it is filled:
     /// `new HashMap<>(other)`, `putAll`.
     pub fn sized_for(count: usize) -> Self {
-        let mut map = Self::default();
         // (float) count / 0.75 + 1, rounded up to a power of two.
-        map.buckets = (count * 4 / 3 + 1).next_power_of_two().max(1);
-        map
+        Self { buckets: (count * 4 / 3 + 1).next_power_of_two(), ..Self::default() }
     }
     /// An empty map with the table that `new HashMap<>(capacity)` makes.
     pub fn with_capacity(capacity: usize) -> Self {

@@ -339,6 +339,10 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
 
 /// `BigDecimal.longValue` of a number with at most 38 digits before the point.
 fn truncated(number: &Decimal) -> i64 {
+    // 10^64 is a multiple of 2^64; and nobody writes thousands of decimal places.
+    if number.scale() <= -64 || number.scale() > 2000 {
+        return 0;
+    }
     let plain = number.to_plain_string();
     let whole = plain
         .split_once('.')

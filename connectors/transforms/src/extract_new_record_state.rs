@@ -422,9 +422,8 @@ impl Transformation for ExtractNewRecordState {
         if deleted && is_null(plan.before) {
             return Ok(None);
         }
-        let state = match plan.after.filter(|_| !deleted).or(plan.before) {
-            Some(at) => at,
-            None => return Ok(None),
+        let Some(state) = plan.after.filter(|_| !deleted).or(plan.before) else {
+            return Ok(None);
         };
         if deleted && self.handling == DeleteHandling::Drop {
             return Ok(None);

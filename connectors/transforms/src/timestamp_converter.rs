@@ -139,7 +139,7 @@ impl Precision {
             Self::Nanoseconds => number / 1_000_000,
         }
     }
-    fn from_ms(self, ms: i64) -> i64 {
+    fn of_ms(self, ms: i64) -> i64 {
         match self {
             Self::Seconds => ms / 1000,
             Self::Milliseconds => ms,
@@ -214,7 +214,7 @@ impl TimestampConverter {
         };
         Ok(match self.target {
             Form::Text => self.format()?.format(ms).into(),
-            Form::Unix => Value::Int64(self.precision.from_ms(ms)),
+            Form::Unix => Value::Int64(self.precision.of_ms(ms)),
             Form::Date => {
                 // Days beyond 32 bits are far outside of what Java's calendar can tell.
                 Value::Date(i32::try_from(ms.div_euclid(MS_PER_DAY)).unwrap_or(i32::MAX))

@@ -33,7 +33,7 @@ impl Build for Node {
         Self::BigInteger(digits.into())
     }
     fn fraction(text: &str) -> Self {
-        // Only an exponent beyond 32 bits is no BigDecimal.
+        // The parser has refused what is no BigDecimal.
         Self::Fraction(Decimal::parse(text.as_bytes()).unwrap_or_else(|| Decimal::new(0, 0)))
     }
     fn text(text: ByteString) -> Self {

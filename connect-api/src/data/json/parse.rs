@@ -10,6 +10,8 @@ const MAX_DEPTH: usize = 1000;
 const MAX_NUMBER_LENGTH: usize = 1000;
 /// The exception for texts beyond the limits.
 const CONSTRAINTS: &str = "exc.StreamConstraintsException";
+/// The exception for exponents that no BigDecimal has.
+const NOT_A_NUMBER: &str = "java.lang.NumberFormatException";
 
 /// Why a text is not JSON.
 #[derive(Debug)]
@@ -28,6 +30,9 @@ struct JacksonError {
 
 impl fmt::Display for JacksonError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.class == NOT_A_NUMBER {
+            return write!(f, "{NOT_A_NUMBER}: {}", self.message);
+        }
         write!(
             f,
             "com.fasterxml.jackson.core.{}: {}",
@@ -605,6 +610,16 @@ impl<'a> Parser<'a> {
             }));
         }
         if !integer {
+            if let Some(why) = exponent_problem(text) {
+                return Err(Box::new(Failure {
+                    class: NOT_A_NUMBER,
+                    message: format!(
+                        "Value \"{text}\" can not be deserialized as `java.math.BigDecimal`, \
+                         reason:  {why}"
+                    ),
+                    at: self.pos,
+                }));
+            }
             return Ok(Number::Fraction(text));
         }
         let value = if negative {
@@ -638,6 +653,36 @@ impl<'a> Parser<'a> {
     pub(super) fn skip_value(&mut self) -> Parsed<()> {
         self.value::<Skipped>().map(|_| ())
     }
+}
+
+/// Why a number's exponent is beyond a BigDecimal's 32 bits, if it is.
+fn exponent_problem(text: &str) -> Option<&'static str> {
+    let (mantissa, exponent) = text.split_once(['e', 'E'])?;
+    let digits = exponent
+        .trim_start_matches(['+', '-'])
+        .trim_start_matches('0');
+    if digits.len() > 10 {
+        return Some("Too many nonzero exponent digits.");
+    }
+    let size: i64 = if digits.is_empty() {
+        0
+    } else {
+        digits.parse().ok()?
+    };
+    if i32::try_from(size).is_err() {
+        return Some("Exponent overflow.");
+    }
+    let exponent = if exponent.starts_with('-') {
+        -size
+    } else {
+        size
+    };
+    let fraction = mantissa
+        .split_once('.')
+        .map_or(0, |(_, fraction)| fraction.len() as i64);
+    i32::try_from(fraction - exponent)
+        .is_err()
+        .then_some("Scale out of range.")
 }
 
 fn is_name_part(byte: u8) -> bool {

@@ -144,6 +144,18 @@ impl JsonReader {
     }
 }
 
+#[cfg(test)]
+impl JsonReader {
+    /// What the short way and the long way read in a message.
+    pub(super) fn both_ways(
+        options: JsonOptions,
+        bytes: &Bytes,
+    ) -> (Option<SchemaAndValue>, Option<SchemaAndValue>) {
+        let mut reader = Self::new(options);
+        (reader.read_usual(bytes), reader.read_any(bytes).ok())
+    }
+}
+
 /// The length of the object that the text begins with, without looking closely: braces outside of
 /// strings are counted.
 fn object_length(text: &[u8]) -> Option<usize> {

@@ -143,24 +143,21 @@ pub(super) fn read_schema(node: &Node, options: JsonOptions) -> Result<Option<Sc
     if let Some(Node::Text(name)) = node.get("name") {
         builder = builder.name(name.clone());
     }
-    match node.get("version") {
+    if let Some(Node::Integer(version)) = node.get("version") {
         #[expect(clippy::cast_possible_truncation, reason = "JsonNode.intValue wraps")]
-        Some(Node::Integer(version)) => builder = builder.version(*version as i32),
-        _ => {}
+        let version = *version as i32;
+        builder = builder.version(version);
     }
     if let Some(Node::Text(doc)) = node.get("doc") {
         builder = builder.doc(doc.clone());
     }
-    match node.get("parameters") {
-        Some(Node::Object(parameters)) => {
-            for (key, value) in parameters {
-                let value = value
-                    .as_text()
-                    .ok_or_else(|| data("Schema parameters must have string values."))?;
-                builder = builder.parameter(key.clone(), value.clone());
-            }
+    if let Some(Node::Object(parameters)) = node.get("parameters") {
+        for (key, value) in parameters {
+            let value = value
+                .as_text()
+                .ok_or_else(|| data("Schema parameters must have string values."))?;
+            builder = builder.parameter(key.clone(), value.clone());
         }
-        Some(_) | None => {}
     }
     if let Some(default) = node.get("default") {
         let schema = builder.clone().build();
