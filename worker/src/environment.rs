@@ -29,8 +29,14 @@ const DEBEZIUM: [(&str, &str); 13] = [
 const DEBEZIUM_DEFAULTS: [(&str, &str); 5] = [
     ("group.id", "1"),
     ("status.storage.topic", "connect-status"),
-    ("key.converter", "org.apache.kafka.connect.json.JsonConverter"),
-    ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+    (
+        "key.converter",
+        "org.apache.kafka.connect.json.JsonConverter",
+    ),
+    (
+        "value.converter",
+        "org.apache.kafka.connect.json.JsonConverter",
+    ),
     ("task.shutdown.graceful.timeout.ms", "10000"),
 ];
 
@@ -42,7 +48,12 @@ pub fn complete(mut props: Props, from_file: bool, environment: &[(String, Strin
             props.insert(key, value.clone());
         }
     }
-    let value_of = |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+    let value_of = |name: &str| {
+        environment
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    };
     for (name, key) in DEBEZIUM {
         if let Some(value) = value_of(name).filter(|value| !value.is_empty()) {
             props.entry(key.to_owned()).or_insert_with(|| value.clone());
@@ -51,10 +62,14 @@ pub fn complete(mut props: Props, from_file: bool, environment: &[(String, Strin
     if !from_file {
         if let Some(port) = value_of("REST_PORT") {
             let host = value_of("REST_HOST_NAME").map_or("", String::as_str);
-            props.entry("listeners".to_owned()).or_insert_with(|| format!("http://{host}:{port}"));
+            props
+                .entry("listeners".to_owned())
+                .or_insert_with(|| format!("http://{host}:{port}"));
         }
         for (key, value) in DEBEZIUM_DEFAULTS {
-            props.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+            props
+                .entry(key.to_owned())
+                .or_insert_with(|| value.to_owned());
         }
     }
     props
@@ -67,7 +82,11 @@ fn property(name: &str) -> Option<String> {
         return None;
     }
     // Longest first, through characters that no variable's name has.
-    let key = rest.to_lowercase().replace("___", "\u{1}").replace("__", "\u{2}").replace('_', ".");
+    let key = rest
+        .to_lowercase()
+        .replace("___", "\u{1}")
+        .replace("__", "\u{2}")
+        .replace('_', ".");
     Some(key.replace('\u{1}', "-").replace('\u{2}', "_"))
 }
 
@@ -75,13 +94,23 @@ fn property(name: &str) -> Option<String> {
 /// `CONNECT_LOG4J_LOGGERS` (`org.apache.kafka.connect=DEBUG,...`), Java's loggers as the modules
 /// that answer for them.
 pub fn log_filter(environment: &[(String, String)]) -> String {
-    let value_of = |name: &str| environment.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let value_of = |name: &str| {
+        environment
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
+    };
     if let Some(filter) = value_of("FERROCONNECT_LOG") {
         return filter.to_owned();
     }
-    let root = value_of("CONNECT_LOG4J_ROOT_LOGLEVEL").or_else(|| value_of("LOG_LEVEL")).unwrap_or("INFO");
+    let root = value_of("CONNECT_LOG4J_ROOT_LOGLEVEL")
+        .or_else(|| value_of("LOG_LEVEL"))
+        .unwrap_or("INFO");
     let mut filter = level(root).to_owned();
-    for pair in value_of("CONNECT_LOG4J_LOGGERS").unwrap_or_default().split(',') {
+    for pair in value_of("CONNECT_LOG4J_LOGGERS")
+        .unwrap_or_default()
+        .split(',')
+    {
         if let Some((logger, wanted)) = pair.split_once('=') {
             for module in modules(logger.trim()) {
                 filter.push_str(&format!(",{module}={}", level(wanted)));
@@ -106,8 +135,14 @@ fn level(text: &str) -> &'static str {
 /// The modules that answer for a Java logger: the first line whose package holds it.
 fn modules(logger: &str) -> &'static [&'static str] {
     const LOGGERS: [(&str, &[&str]); 8] = [
-        ("org.apache.kafka.connect.runtime.rest", &["worker::rest", "rest"]),
-        ("org.apache.kafka.connect.runtime.distributed", &["worker::herder"]),
+        (
+            "org.apache.kafka.connect.runtime.rest",
+            &["worker::rest", "rest"],
+        ),
+        (
+            "org.apache.kafka.connect.runtime.distributed",
+            &["worker::herder"],
+        ),
         ("org.apache.kafka.connect.storage", &["worker::store"]),
         ("org.apache.kafka.connect", &["worker"]),
         ("org.apache.kafka.clients", &["worker::kafka", "rdkafka"]),
@@ -117,7 +152,11 @@ fn modules(logger: &str) -> &'static [&'static str] {
     ];
     LOGGERS
         .iter()
-        .find(|(package, _)| logger.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+        .find(|(package, _)| {
+            logger
+                .strip_prefix(package)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        })
         .map_or(&[], |(_, modules)| modules)
 }
 
@@ -126,7 +165,10 @@ mod tests {
     use super::*;
 
     fn environment(entries: &[(&str, &str)]) -> Vec<(String, String)> {
-        entries.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect()
+        entries
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     #[test]
@@ -142,10 +184,17 @@ mod tests {
 
     #[test]
     fn the_environment_wins_over_the_file_and_bare_names_only_fill_in() {
-        let file: Props = [("group.id".to_owned(), "file".to_owned()), ("client.id".to_owned(), "file".to_owned())]
-            .into_iter()
-            .collect();
-        let variables = environment(&[("CONNECT_CLIENT_ID", "env"), ("GROUP_ID", "env"), ("BOOTSTRAP_SERVERS", "b:1")]);
+        let file: Props = [
+            ("group.id".to_owned(), "file".to_owned()),
+            ("client.id".to_owned(), "file".to_owned()),
+        ]
+        .into_iter()
+        .collect();
+        let variables = environment(&[
+            ("CONNECT_CLIENT_ID", "env"),
+            ("GROUP_ID", "env"),
+            ("BOOTSTRAP_SERVERS", "b:1"),
+        ]);
         let props = complete(file, true, &variables);
         assert_eq!(props["client.id"], "env");
         assert_eq!(props["group.id"], "file");
@@ -155,8 +204,15 @@ mod tests {
 
     #[test]
     fn without_a_file_debeziums_defaults_apply() {
-        let props = complete(Props::new(), false, &environment(&[("CONFIG_STORAGE_TOPIC", "c"), ("REST_PORT", "9")]));
-        assert_eq!(props["key.converter"], "org.apache.kafka.connect.json.JsonConverter");
+        let props = complete(
+            Props::new(),
+            false,
+            &environment(&[("CONFIG_STORAGE_TOPIC", "c"), ("REST_PORT", "9")]),
+        );
+        assert_eq!(
+            props["key.converter"],
+            "org.apache.kafka.connect.json.JsonConverter"
+        );
         assert_eq!(props["listeners"], "http://:9");
         assert_eq!(props["group.id"], "1");
     }
@@ -165,9 +221,15 @@ mod tests {
     fn java_loggers_set_the_levels_of_our_modules() {
         let filter = log_filter(&environment(&[
             ("CONNECT_LOG4J_ROOT_LOGLEVEL", "WARN"),
-            ("CONNECT_LOG4J_LOGGERS", "io.debezium=DEBUG,org.apache.kafka.connect.runtime.rest=ERROR,x=INFO"),
+            (
+                "CONNECT_LOG4J_LOGGERS",
+                "io.debezium=DEBUG,org.apache.kafka.connect.runtime.rest=ERROR,x=INFO",
+            ),
         ]));
-        assert_eq!(filter, "warn,postgres_source=debug,worker::rest=error,rest=error");
+        assert_eq!(
+            filter,
+            "warn,postgres_source=debug,worker::rest=error,rest=error"
+        );
         assert_eq!(log_filter(&[]), "info");
     }
 }

@@ -7,9 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use connect_api::Props;
 use connect_api::error::Chain;
 use connect_api::java::parse_properties;
-use connect_api::Props;
 use tokio::signal::unix::{SignalKind, signal};
 use worker::run::{Command, Failure};
 
@@ -40,7 +40,11 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (standalone, file, connectors) = match words.as_slice() {
         ["--version" | "-V" | "version"] => {
-            say(&format!("ferroconnect {} (Kafka Connect {})\n", env!("CARGO_PKG_VERSION"), worker::KAFKA_VERSION));
+            say(&format!(
+                "ferroconnect {} (Kafka Connect {})\n",
+                env!("CARGO_PKG_VERSION"),
+                worker::KAFKA_VERSION
+            ));
             return ExitCode::SUCCESS;
         }
         ["--help" | "-h" | "help"] => {
@@ -49,9 +53,11 @@ fn main() -> ExitCode {
         }
         ["distributed" | "start"] => (false, None, Vec::new()),
         ["distributed", file] => (false, Some(*file), Vec::new()),
-        ["standalone", file, connectors @ ..] => {
-            (true, Some(*file), connectors.iter().map(PathBuf::from).collect())
-        }
+        ["standalone", file, connectors @ ..] => (
+            true,
+            Some(*file),
+            connectors.iter().map(PathBuf::from).collect(),
+        ),
         _ => {
             complain(USAGE);
             return ExitCode::from(1);
@@ -62,11 +68,16 @@ fn main() -> ExitCode {
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_ansi(false)
         .init();
-    let props = match file.map_or_else(|| Ok(Props::new()), |file| read_properties(Path::new(file))) {
+    let props = match file.map_or_else(|| Ok(Props::new()), |file| read_properties(Path::new(file)))
+    {
         Ok(props) => worker::environment::complete(props, file.is_some(), &environment),
         Err(error) => return fail(&Failure::Setup(error)),
     };
-    match run(Command { props, standalone, connectors }) {
+    match run(Command {
+        props,
+        standalone,
+        connectors,
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
     }
@@ -85,7 +96,9 @@ fn without_huge_pages() {
             .args(std::env::args_os().skip(1))
             .env(SWITCH, "0")
             .exec();
-        complain(&format!("ferroconnect: continuing with huge pages: {error}\n"));
+        complain(&format!(
+            "ferroconnect: continuing with huge pages: {error}\n"
+        ));
     }
 }
 
@@ -97,13 +110,19 @@ fn run(command: Command) -> Result<(), Failure> {
             .enable_all()
             .build()
             .map_err(|error| {
-                Failure::Setup(connect_api::Error::fatal("starting the async runtime").with_source(error))
+                Failure::Setup(
+                    connect_api::Error::fatal("starting the async runtime").with_source(error),
+                )
             })
     };
     let plugins = runtime("plugin-io", PLUGIN_THREADS)?;
     let rest = runtime("rest", REST_THREADS)?;
-    let outcome =
-        rest.block_on(worker::run::run(command, connectors::PLUGINS, plugins.handle().clone(), told_to_stop()));
+    let outcome = rest.block_on(worker::run::run(
+        command,
+        connectors::PLUGINS,
+        plugins.handle().clone(),
+        told_to_stop(),
+    ));
     // Whatever still blocks has had its time while the herder stopped.
     plugins.shutdown_background();
     rest.shutdown_background();
@@ -112,8 +131,10 @@ fn run(command: Command) -> Result<(), Failure> {
 
 /// Completes on SIGTERM or SIGINT.
 async fn told_to_stop() {
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut term), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::warn!("signals cannot be heard: the worker stops only by being killed");
         return std::future::pending().await;
     };

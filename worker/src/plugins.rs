@@ -33,7 +33,9 @@ impl Plugins {
             // An inner class goes by the name behind the dollar: `Key`, `Value`, hence by none.
             let simple = plugin.simple_name();
             let simple = simple.rsplit_once('$').map_or(simple, |(_, inner)| inner);
-            let cut = simple.rsplit_once(plugin.kind().suffix()).map_or(simple, |(head, _)| head);
+            let cut = simple
+                .rsplit_once(plugin.kind().suffix())
+                .map_or(simple, |(head, _)| head);
             for alias in [simple, cut] {
                 aliases
                     .entry(alias.to_owned())
@@ -51,7 +53,10 @@ impl Plugins {
 
     /// Those of one kind, by class.
     pub fn of_kind(&self, kind: PluginKind) -> impl Iterator<Item = &'static Plugin> {
-        self.all.iter().copied().filter(move |plugin| plugin.kind() == kind)
+        self.all
+            .iter()
+            .copied()
+            .filter(move |plugin| plugin.kind() == kind)
     }
 
     /// The class that a name stands for: the name itself, or the class whose alias it is.
@@ -71,7 +76,10 @@ impl Plugins {
     /// Any plugin of that class or alias, of whatever kind.
     pub fn any(&self, name: &str) -> Option<&'static Plugin> {
         let class = self.class(name);
-        self.all.iter().copied().find(|plugin| plugin.class == class)
+        self.all
+            .iter()
+            .copied()
+            .find(|plugin| plugin.class == class)
     }
 
     /// A connector by class or alias.
@@ -144,16 +152,30 @@ mod tests {
         unreachable!("look-ups make no instances")
     }
     const fn plugin(class: &'static str) -> Plugin {
-        Plugin { class, version: "1", config: ConfigDef::new, make: Make::Predicate(none) }
+        Plugin {
+            class,
+            version: "1",
+            config: ConfigDef::new,
+            make: Make::Predicate(none),
+        }
     }
-    static LIST: [Plugin; 4] =
-        [plugin("a.Has$Key"), plugin("b.Other$Key"), plugin("c.TopicPredicate"), plugin("a.Plain")];
+    static LIST: [Plugin; 4] = [
+        plugin("a.Has$Key"),
+        plugin("b.Other$Key"),
+        plugin("c.TopicPredicate"),
+        plugin("a.Plain"),
+    ];
 
     #[test]
     fn plugins_are_found_by_class_and_by_alias_with_and_without_the_suffix() {
         let plugins = Plugins::new(&[&LIST]);
         let check = |name: &str, class: Option<&str>| {
-            assert_eq!(plugins.find(PluginKind::Predicate, name).map(|plugin| plugin.class), class);
+            assert_eq!(
+                plugins
+                    .find(PluginKind::Predicate, name)
+                    .map(|plugin| plugin.class),
+                class
+            );
         };
         check("c.TopicPredicate", Some("c.TopicPredicate"));
         check("TopicPredicate", Some("c.TopicPredicate"));
@@ -168,7 +190,10 @@ mod tests {
     fn plugins_are_listed_by_kind_and_class() {
         let plugins = Plugins::new(&[&LIST]);
         let classes: Vec<_> = plugins.all().iter().map(|plugin| plugin.class).collect();
-        assert_eq!(classes, ["a.Has$Key", "a.Plain", "b.Other$Key", "c.TopicPredicate"]);
+        assert_eq!(
+            classes,
+            ["a.Has$Key", "a.Plain", "b.Other$Key", "c.TopicPredicate"]
+        );
     }
 
     #[test]

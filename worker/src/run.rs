@@ -36,13 +36,13 @@ pub struct Command {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The herder could not go on.
-    #[error("the herder has stopped")]
+    #[error("running the herder")]
     Herder(#[source] Error),
     /// The worker could not be set up.
-    #[error("stopping due to error")]
+    #[error("setting up the worker")]
     Setup(#[source] Error),
     /// The worker was set up and could not be started.
-    #[error("starting failed")]
+    #[error("starting the worker")]
     Start(#[source] Error),
 }
 
@@ -72,7 +72,10 @@ pub async fn run(
     plugins_runtime: tokio::runtime::Handle,
     shutdown: impl Future<Output = ()>,
 ) -> std::result::Result<(), Failure> {
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "Kafka Connect worker initializing");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        "Kafka Connect worker initializing"
+    );
     let lists: Vec<&'static [Plugin]> = lists.iter().copied().chain([PROVIDERS]).collect();
     let plugins = Arc::new(Plugins::new(&lists));
     let (resolver, mut config) = set_up(&command, &plugins).map_err(Failure::Setup)?;
@@ -97,9 +100,15 @@ pub async fn run(
         config: Arc::clone(&config),
         plugins,
         resolver,
-        context: PluginContext { runtime: plugins_runtime },
+        context: PluginContext {
+            runtime: plugins_runtime,
+        },
     };
-    let api = Api { herder: Arc::clone(&herder), validator: validator.clone(), config };
+    let api = Api {
+        herder: Arc::clone(&herder),
+        validator: validator.clone(),
+        config,
+    };
 
     let (stop_rest, stopped) = watch::channel(());
     let mut servers = tokio::task::JoinSet::new();
@@ -163,14 +172,26 @@ async fn start_connectors(files: &[PathBuf], validator: &Validator, herder: &dyn
     std::future::pending().await
 }
 
-async fn start_connector(path: &std::path::Path, validator: &Validator, herder: &dyn Herder) -> Result<()> {
+async fn start_connector(
+    path: &std::path::Path,
+    validator: &Validator,
+    herder: &dyn Herder,
+) -> Result<()> {
     let failed = |error: RequestError| {
         Error::config(format!("creating the connector of {}", path.display())).with_source(error)
     };
     let connector = standalone::read_connector(path)?;
-    validator.check(connector.config.clone()).await.map_err(failed)?;
+    validator
+        .check(connector.config.clone())
+        .await
+        .map_err(failed)?;
     herder
-        .put_connector(&connector.name, connector.config, connector.initial_state, false)
+        .put_connector(
+            &connector.name,
+            connector.config,
+            connector.initial_state,
+            false,
+        )
         .await
         .map_err(failed)?;
     tracing::info!(connector = connector.name, file = %path.display(), "created connector");
@@ -182,7 +203,9 @@ fn host_address() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let addresses = (name.trim(), 0).to_socket_addrs();
     let found = addresses.ok().and_then(|mut addresses| {
-        addresses.find(std::net::SocketAddr::is_ipv4).map(|address| address.ip().to_string())
+        addresses
+            .find(std::net::SocketAddr::is_ipv4)
+            .map(|address| address.ip().to_string())
     });
     found.unwrap_or_else(|| "127.0.0.1".to_owned())
 }

@@ -28,24 +28,38 @@ pub struct ConnectorFile {
 /// # Errors
 /// The file cannot be read, or holds no connector.
 pub fn read_connector(path: &Path) -> Result<ConnectorFile> {
-    let failed = |why: &str| Error::config(format!("reading the connector file {}: {why}", path.display()));
+    let failed = |why: &str| {
+        Error::config(format!(
+            "reading the connector file {}: {why}",
+            path.display()
+        ))
+    };
     let text = std::fs::read_to_string(path)
         .map_err(|error| failed("the file cannot be read").with_source(error))?;
-    let json = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+    let json = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
     let (mut config, mut name, mut initial_state) = (RawConfig::new(), None, None);
     if json {
-        let members: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(&text).map_err(|error| failed("it is no JSON object").with_source(error))?;
+        let members: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
+            .map_err(|error| failed("it is no JSON object").with_source(error))?;
         let scalar = |value: &serde_json::Value| match value {
             serde_json::Value::Null => Ok(None),
             serde_json::Value::String(text) => Ok(Some(text.clone())),
-            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Ok(Some(value.to_string())),
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {
+                Ok(Some(value.to_string()))
+            }
             _ => Err(failed("values have to be texts, numbers or booleans")),
         };
         let flat = match members.get("config") {
             Some(serde_json::Value::Object(inner)) => {
                 name = members.get("name").map(scalar).transpose()?.flatten();
-                initial_state = match members.get("initial_state").map(scalar).transpose()?.flatten() {
+                initial_state = match members
+                    .get("initial_state")
+                    .map(scalar)
+                    .transpose()?
+                    .flatten()
+                {
                     None => None,
                     Some(state) => Some(match state.to_uppercase().as_str() {
                         "RUNNING" => TargetState::Started,
@@ -62,13 +76,25 @@ pub fn read_connector(path: &Path) -> Result<ConnectorFile> {
             config.insert(key.clone(), scalar(value)?);
         }
     } else {
-        let properties =
-            parse_properties(&text).map_err(|error| failed("it is no properties file").with_source(error))?;
-        config.extend(properties.into_iter().map(|(key, value)| (key, Some(value))));
+        let properties = parse_properties(&text)
+            .map_err(|error| failed("it is no properties file").with_source(error))?;
+        config.extend(
+            properties
+                .into_iter()
+                .map(|(key, value)| (key, Some(value))),
+        );
     }
-    let name = name.or_else(|| config.get("name").cloned().flatten()).ok_or_else(|| failed("it has no name"))?;
-    config.entry("name".to_owned()).or_insert_with(|| Some(name.clone()));
-    Ok(ConnectorFile { name, config, initial_state })
+    let name = name
+        .or_else(|| config.get("name").cloned().flatten())
+        .ok_or_else(|| failed("it has no name"))?;
+    config
+        .entry("name".to_owned())
+        .or_insert_with(|| Some(name.clone()));
+    Ok(ConnectorFile {
+        name,
+        config,
+        initial_state,
+    })
 }
 
 /// Offsets as the file holds them: bytes of JSON.
@@ -79,7 +105,12 @@ pub type OffsetBytes = Vec<(Vec<u8>, Vec<u8>)>;
 /// # Errors
 /// The file cannot be read, or is no such file.
 pub fn read_offsets(path: &Path) -> Result<OffsetBytes> {
-    let failed = |why: &str| Error::fatal(format!("reading the offsets file {}: {why}", path.display()));
+    let failed = |why: &str| {
+        Error::fatal(format!(
+            "reading the offsets file {}: {why}",
+            path.display()
+        ))
+    };
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -88,9 +119,12 @@ pub fn read_offsets(path: &Path) -> Result<OffsetBytes> {
     if bytes.is_empty() {
         return Ok(Vec::new());
     }
-    Serialized { bytes: &bytes, at: 0 }
-        .map()
-        .ok_or_else(|| failed("it is no serialised java.util.HashMap of byte arrays"))
+    Serialized {
+        bytes: &bytes,
+        at: 0,
+    }
+    .map()
+    .ok_or_else(|| failed("it is no serialised java.util.HashMap of byte arrays"))
 }
 
 /// Writes an offsets file whole: beside the old one first, so that one of them is always complete.
@@ -244,11 +278,28 @@ mod tests {
     #[test]
     fn offsets_come_back_as_they_were_written() {
         let offsets = vec![
-            (br#"["c",{"server":"s"}]"#.to_vec(), br#"{"lsn":1}"#.to_vec()),
+            (
+                br#"["c",{"server":"s"}]"#.to_vec(),
+                br#"{"lsn":1}"#.to_vec(),
+            ),
             (b"k".to_vec(), Vec::new()),
         ];
-        assert_eq!(Serialized { bytes: &serialized(&offsets), at: 0 }.map(), Some(offsets));
-        assert_eq!(Serialized { bytes: &serialized(&[]), at: 0 }.map(), Some(Vec::new()));
+        assert_eq!(
+            Serialized {
+                bytes: &serialized(&offsets),
+                at: 0
+            }
+            .map(),
+            Some(offsets)
+        );
+        assert_eq!(
+            Serialized {
+                bytes: &serialized(&[]),
+                at: 0
+            }
+            .map(),
+            Some(Vec::new())
+        );
     }
 
     // Written by `ObjectOutputStream.writeObject(new HashMap(Map.of("k".getBytes(), "v".getBytes())))`.
@@ -262,13 +313,27 @@ mod tests {
             .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).expect("hex"))
             .collect();
         let offsets = vec![(b"k".to_vec(), b"v".to_vec())];
-        assert_eq!(Serialized { bytes: &bytes, at: 0 }.map(), Some(offsets.clone()));
+        assert_eq!(
+            Serialized {
+                bytes: &bytes,
+                at: 0
+            }
+            .map(),
+            Some(offsets.clone())
+        );
         assert_eq!(serialized(&offsets), bytes);
     }
 
     #[test]
     fn a_file_that_is_something_else_is_refused() {
-        assert_eq!(Serialized { bytes: b"{}", at: 0 }.map(), None);
+        assert_eq!(
+            Serialized {
+                bytes: b"{}",
+                at: 0
+            }
+            .map(),
+            None
+        );
     }
 
     #[test]
@@ -280,13 +345,20 @@ mod tests {
             std::fs::write(&path, content).expect("a file for the test");
             let connector = read_connector(&path).expect("a connector");
             assert_eq!(connector.name, "c");
-            assert_eq!(connector.config.get("tasks.max"), Some(&Some("1".to_owned())));
+            assert_eq!(
+                connector.config.get("tasks.max"),
+                Some(&Some("1".to_owned()))
+            );
             assert_eq!(connector.config.get("name"), Some(&Some("c".to_owned())));
             assert_eq!(connector.initial_state, state);
         };
         check("a.properties", "name=c\ntasks.max=1\n", None);
         check("b.json", r#"{"name":"c","tasks.max":1}"#, None);
-        check("c.json", r#"{"name":"c","config":{"tasks.max":"1"},"initial_state":"paused","x":1}"#, Some(TargetState::Paused));
+        check(
+            "c.json",
+            r#"{"name":"c","config":{"tasks.max":"1"},"initial_state":"paused","x":1}"#,
+            Some(TargetState::Paused),
+        );
         std::fs::write(folder.join("d.properties"), "tasks.max=1").expect("a file for the test");
         assert!(read_connector(&folder.join("d.properties")).is_err());
         std::fs::remove_dir_all(&folder).expect("the test's own folder");

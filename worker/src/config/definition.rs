@@ -121,16 +121,37 @@ fn general() -> Vec<ConfigKey> {
 
 fn client() -> Vec<ConfigKey> {
     let key = |name: &str, kind, importance| ConfigKey::new(name, kind, importance);
-    let number = |name, kind, default: i64| ConfigKey::new(name, kind, Low).default(default).validator(at_least(0));
+    let number = |name, kind, default: i64| {
+        ConfigKey::new(name, kind, Low)
+            .default(default)
+            .validator(at_least(0))
+    };
     vec![
         key("client.id", Type::String, Low).default(""),
-        key("client.dns.lookup", Type::String, Medium).default("use_all_dns_ips").validator(any_of(&["use_all_dns_ips", "resolve_canonical_bootstrap_servers_only"])),
+        key("client.dns.lookup", Type::String, Medium)
+            .default("use_all_dns_ips")
+            .validator(any_of(&[
+                "use_all_dns_ips",
+                "resolve_canonical_bootstrap_servers_only",
+            ])),
         number("metadata.max.age.ms", Type::Long, 300_000),
-        key("metadata.recovery.strategy", Type::String, Low).default("rebootstrap").validator(any_of_ignoring_case(&["NONE", "REBOOTSTRAP"])),
-        number("metadata.recovery.rebootstrap.trigger.ms", Type::Long, 300_000),
-        key("send.buffer.bytes", Type::Int, Medium).default(131_072).validator(at_least(-1)),
-        key("receive.buffer.bytes", Type::Int, Medium).default(32_768).validator(at_least(-1)),
-        key("request.timeout.ms", Type::Int, Medium).default(40_000).validator(at_least(0)),
+        key("metadata.recovery.strategy", Type::String, Low)
+            .default("rebootstrap")
+            .validator(any_of_ignoring_case(&["NONE", "REBOOTSTRAP"])),
+        number(
+            "metadata.recovery.rebootstrap.trigger.ms",
+            Type::Long,
+            300_000,
+        ),
+        key("send.buffer.bytes", Type::Int, Medium)
+            .default(131_072)
+            .validator(at_least(-1)),
+        key("receive.buffer.bytes", Type::Int, Medium)
+            .default(32_768)
+            .validator(at_least(-1)),
+        key("request.timeout.ms", Type::Int, Medium)
+            .default(40_000)
+            .validator(at_least(0)),
         key("connections.max.idle.ms", Type::Long, Medium).default(540_000),
         number("reconnect.backoff.ms", Type::Long, 50),
         number("reconnect.backoff.max.ms", Type::Long, 1_000),
@@ -138,14 +159,26 @@ fn client() -> Vec<ConfigKey> {
         number("retry.backoff.max.ms", Type::Long, 1_000),
         number("socket.connection.setup.timeout.ms", Type::Long, 10_000),
         number("socket.connection.setup.timeout.max.ms", Type::Long, 30_000),
-        key("security.protocol", Type::String, Medium).default("PLAINTEXT").validator(any_of_ignoring_case(&["SASL_SSL", "PLAINTEXT", "SSL", "SASL_PLAINTEXT"])),
+        key("security.protocol", Type::String, Medium)
+            .default("PLAINTEXT")
+            .validator(any_of_ignoring_case(&[
+                "SASL_SSL",
+                "PLAINTEXT",
+                "SSL",
+                "SASL_PLAINTEXT",
+            ])),
     ]
 }
 
 /// Security settings of the clients: name, type, default (`None` is null), importance.
 const SECURITY: &[(&str, Type, Option<&str>, Importance)] = &[
     ("ssl.cipher.suites", Type::List, Some(""), Low),
-    ("ssl.enabled.protocols", Type::List, Some("TLSv1.2,TLSv1.3"), Medium),
+    (
+        "ssl.enabled.protocols",
+        Type::List,
+        Some("TLSv1.2,TLSv1.3"),
+        Medium,
+    ),
     ("ssl.protocol", Type::String, Some("TLSv1.3"), Medium),
     ("ssl.provider", Type::String, None, Medium),
     ("ssl.keystore.type", Type::String, Some("JKS"), Medium),
@@ -158,50 +191,183 @@ const SECURITY: &[(&str, Type, Option<&str>, Importance)] = &[
     ("ssl.truststore.location", Type::String, None, High),
     ("ssl.truststore.password", Type::Password, None, High),
     ("ssl.truststore.certificates", Type::Password, None, High),
-    ("ssl.keymanager.algorithm", Type::String, Some("SunX509"), Low),
-    ("ssl.trustmanager.algorithm", Type::String, Some("PKIX"), Low),
-    ("ssl.endpoint.identification.algorithm", Type::String, Some("https"), Low),
+    (
+        "ssl.keymanager.algorithm",
+        Type::String,
+        Some("SunX509"),
+        Low,
+    ),
+    (
+        "ssl.trustmanager.algorithm",
+        Type::String,
+        Some("PKIX"),
+        Low,
+    ),
+    (
+        "ssl.endpoint.identification.algorithm",
+        Type::String,
+        Some("https"),
+        Low,
+    ),
     ("ssl.secure.random.implementation", Type::String, None, Low),
     ("ssl.engine.factory.class", Type::Class, None, Low),
     ("sasl.mechanism", Type::String, Some("GSSAPI"), Medium),
     ("sasl.jaas.config", Type::Password, None, Medium),
-    ("sasl.client.callback.handler.class", Type::Class, None, Medium),
+    (
+        "sasl.client.callback.handler.class",
+        Type::Class,
+        None,
+        Medium,
+    ),
     ("sasl.login.class", Type::Class, None, Medium),
-    ("sasl.login.callback.handler.class", Type::Class, None, Medium),
+    (
+        "sasl.login.callback.handler.class",
+        Type::Class,
+        None,
+        Medium,
+    ),
     ("sasl.kerberos.service.name", Type::String, None, Medium),
-    ("sasl.kerberos.kinit.cmd", Type::String, Some("/usr/bin/kinit"), Low),
-    ("sasl.kerberos.min.time.before.relogin", Type::Long, Some("60000"), Low),
-    ("sasl.kerberos.ticket.renew.jitter", Type::Double, Some("0.05"), Low),
-    ("sasl.kerberos.ticket.renew.window.factor", Type::Double, Some("0.8"), Low),
+    (
+        "sasl.kerberos.kinit.cmd",
+        Type::String,
+        Some("/usr/bin/kinit"),
+        Low,
+    ),
+    (
+        "sasl.kerberos.min.time.before.relogin",
+        Type::Long,
+        Some("60000"),
+        Low,
+    ),
+    (
+        "sasl.kerberos.ticket.renew.jitter",
+        Type::Double,
+        Some("0.05"),
+        Low,
+    ),
+    (
+        "sasl.kerberos.ticket.renew.window.factor",
+        Type::Double,
+        Some("0.8"),
+        Low,
+    ),
     ("sasl.login.connect.timeout.ms", Type::Int, None, Low),
     ("sasl.login.read.timeout.ms", Type::Int, None, Low),
-    ("sasl.login.refresh.buffer.seconds", Type::Short, Some("300"), Low),
-    ("sasl.login.refresh.min.period.seconds", Type::Short, Some("60"), Low),
-    ("sasl.login.refresh.window.factor", Type::Double, Some("0.8"), Low),
-    ("sasl.login.refresh.window.jitter", Type::Double, Some("0.05"), Low),
+    (
+        "sasl.login.refresh.buffer.seconds",
+        Type::Short,
+        Some("300"),
+        Low,
+    ),
+    (
+        "sasl.login.refresh.min.period.seconds",
+        Type::Short,
+        Some("60"),
+        Low,
+    ),
+    (
+        "sasl.login.refresh.window.factor",
+        Type::Double,
+        Some("0.8"),
+        Low,
+    ),
+    (
+        "sasl.login.refresh.window.jitter",
+        Type::Double,
+        Some("0.05"),
+        Low,
+    ),
     ("sasl.login.retry.backoff.ms", Type::Long, Some("100"), Low),
-    ("sasl.login.retry.backoff.max.ms", Type::Long, Some("10000"), Low),
-    ("sasl.oauthbearer.token.endpoint.url", Type::String, None, Medium),
-    ("sasl.oauthbearer.jwks.endpoint.url", Type::String, None, Medium),
-    ("sasl.oauthbearer.jwks.endpoint.refresh.ms", Type::Long, Some("3600000"), Low),
-    ("sasl.oauthbearer.jwks.endpoint.retry.backoff.ms", Type::Long, Some("100"), Low),
-    ("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Type::Long, Some("10000"), Low),
+    (
+        "sasl.login.retry.backoff.max.ms",
+        Type::Long,
+        Some("10000"),
+        Low,
+    ),
+    (
+        "sasl.oauthbearer.token.endpoint.url",
+        Type::String,
+        None,
+        Medium,
+    ),
+    (
+        "sasl.oauthbearer.jwks.endpoint.url",
+        Type::String,
+        None,
+        Medium,
+    ),
+    (
+        "sasl.oauthbearer.jwks.endpoint.refresh.ms",
+        Type::Long,
+        Some("3600000"),
+        Low,
+    ),
+    (
+        "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms",
+        Type::Long,
+        Some("100"),
+        Low,
+    ),
+    (
+        "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms",
+        Type::Long,
+        Some("10000"),
+        Low,
+    ),
     ("sasl.oauthbearer.scope", Type::String, None, Medium),
-    ("sasl.oauthbearer.scope.claim.name", Type::String, Some("scope"), Low),
-    ("sasl.oauthbearer.sub.claim.name", Type::String, Some("sub"), Low),
-    ("sasl.oauthbearer.expected.audience", Type::List, Some(""), Low),
+    (
+        "sasl.oauthbearer.scope.claim.name",
+        Type::String,
+        Some("scope"),
+        Low,
+    ),
+    (
+        "sasl.oauthbearer.sub.claim.name",
+        Type::String,
+        Some("sub"),
+        Low,
+    ),
+    (
+        "sasl.oauthbearer.expected.audience",
+        Type::List,
+        Some(""),
+        Low,
+    ),
     ("sasl.oauthbearer.expected.issuer", Type::String, None, Low),
-    ("sasl.oauthbearer.clock.skew.seconds", Type::Int, Some("30"), Low),
-    ("sasl.oauthbearer.header.urlencode", Type::Boolean, Some("false"), Low),
-    ("sasl.oauthbearer.client.credentials.client.id", Type::String, None, Medium),
-    ("sasl.oauthbearer.client.credentials.client.secret", Type::Password, None, Medium),
+    (
+        "sasl.oauthbearer.clock.skew.seconds",
+        Type::Int,
+        Some("30"),
+        Low,
+    ),
+    (
+        "sasl.oauthbearer.header.urlencode",
+        Type::Boolean,
+        Some("false"),
+        Low,
+    ),
+    (
+        "sasl.oauthbearer.client.credentials.client.id",
+        Type::String,
+        None,
+        Medium,
+    ),
+    (
+        "sasl.oauthbearer.client.credentials.client.secret",
+        Type::Password,
+        None,
+        Medium,
+    ),
 ];
 
 /// At least 1, or -1 for what the broker prefers (`TopicAdmin`'s validators).
 fn count_or_broker_default(why: &'static str) -> Validator {
     Arc::new(move |name, value| match value {
         Some(Parsed::Int(value)) if *value >= 1 || *value == -1 => Ok(()),
-        other => Err(format!("Invalid value {} for configuration {name}: {why}", text(other))),
+        other => Err(format!(
+            "Invalid value {} for configuration {name}: {why}",
+            text(other)
+        )),
     })
 }
 
@@ -209,7 +375,9 @@ fn count_or_broker_default(why: &'static str) -> Validator {
 fn connect_protocol() -> Validator {
     Arc::new(|name, value| match value {
         Some(Parsed::String(text))
-            if ["eager", "compatible", "sessioned"].iter().any(|known| known.eq_ignore_ascii_case(text)) =>
+            if ["eager", "compatible", "sessioned"]
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(text)) =>
         {
             Ok(())
         }
@@ -220,19 +388,32 @@ fn connect_protocol() -> Validator {
     })
 }
 
-const MACS: [&str; 7] = ["HmacMD5", "HmacSHA1", "HmacSHA224", "HmacSHA256", "HmacSHA384", "HmacSHA512", "HmacSHA512/256"];
+const MACS: [&str; 7] = [
+    "HmacMD5",
+    "HmacSHA1",
+    "HmacSHA224",
+    "HmacSHA256",
+    "HmacSHA384",
+    "HmacSHA512",
+    "HmacSHA512/256",
+];
 
 fn mac_algorithm(what: &'static str) -> Validator {
-    check_text(move |text| match MACS.iter().any(|known| known.eq_ignore_ascii_case(text)) {
-        true => Ok(()),
-        false => Err(format!("{what} algorithm {text} is not available")),
-    })
+    check_text(
+        move |text| match MACS.iter().any(|known| known.eq_ignore_ascii_case(text)) {
+            true => Ok(()),
+            false => Err(format!("{what} algorithm {text} is not available")),
+        },
+    )
 }
 
 fn mac_algorithms() -> Validator {
     Arc::new(|name, value| match value {
         Some(Parsed::List(items)) if !items.is_empty() => {
-            match items.iter().find(|item| !MACS.iter().any(|known| known.eq_ignore_ascii_case(item))) {
+            match items
+                .iter()
+                .find(|item| !MACS.iter().any(|known| known.eq_ignore_ascii_case(item)))
+            {
                 None => Ok(()),
                 Some(item) => Err(format!(
                     "Invalid value {} for configuration {name}: signature algorithm {item} is not available",
@@ -250,12 +431,22 @@ fn mac_algorithms() -> Validator {
 /// At least one, none blank, each `protocol://host:port` by http or https.
 fn listeners() -> Validator {
     Arc::new(|name, value| {
-        let refuse = |shown: &str, why: &str| Err(format!("Invalid value {shown} for configuration {name}: {why}"));
+        let refuse = |shown: &str, why: &str| {
+            Err(format!(
+                "Invalid value {shown} for configuration {name}: {why}"
+            ))
+        };
         let Some(Parsed::List(items)) = value else {
-            return refuse("null", "Invalid value type for listeners (expected list of URLs , ex: http://localhost:8080,https://localhost:8443).");
+            return refuse(
+                "null",
+                "Invalid value type for listeners (expected list of URLs , ex: http://localhost:8080,https://localhost:8443).",
+            );
         };
         if items.is_empty() {
-            return refuse("[]", "Invalid value for listeners, at least one URL is expected, ex: http://localhost:8080,https://localhost:8443.");
+            return refuse(
+                "[]",
+                "Invalid value for listeners, at least one URL is expected, ex: http://localhost:8080,https://localhost:8443.",
+            );
         }
         if items.iter().any(|item| item.trim().is_empty()) {
             return refuse(&text(value), "Empty URL found when parsing listeners list.");
@@ -297,12 +488,19 @@ mod tests {
         let config = distributed().parse(&minimal()).expect("valid");
         assert_eq!(config.int("offset.storage.partitions"), 25);
         assert_eq!(config.list("listeners"), ["http://:8083"]);
-        assert!(standalone().parse(&minimal()).is_err(), "the offsets file is missing");
+        assert!(
+            standalone().parse(&minimal()).is_err(),
+            "the offsets file is missing"
+        );
     }
 
     #[test]
     fn every_default_passes_its_own_check() {
-        for value in distributed().validate(&minimal()).into_iter().chain(standalone().validate(&minimal())) {
+        for value in distributed()
+            .validate(&minimal())
+            .into_iter()
+            .chain(standalone().validate(&minimal()))
+        {
             if value.name != "offset.storage.file.filename" {
                 assert_eq!(value.errors, Vec::<String>::new(), "{}", value.name);
             }
@@ -317,9 +515,25 @@ mod tests {
             let error = distributed().parse(&props).expect_err("refused");
             assert_eq!(error.message(), message);
         };
-        check("metrics.num.samples", "0", "Invalid value 0 for configuration metrics.num.samples: Value must be at least 1");
-        check("offset.storage.partitions", "0", "Invalid value 0 for configuration offset.storage.partitions: Number of partitions must be positive, or -1 to use the broker's default");
-        check("offset.flush.interval.ms", "soon", "Invalid value soon for configuration offset.flush.interval.ms: Not a number of type LONG");
-        check("bootstrap.servers", "", "Configuration 'bootstrap.servers' must not be empty. Valid values include: any non-empty value");
+        check(
+            "metrics.num.samples",
+            "0",
+            "Invalid value 0 for configuration metrics.num.samples: Value must be at least 1",
+        );
+        check(
+            "offset.storage.partitions",
+            "0",
+            "Invalid value 0 for configuration offset.storage.partitions: Number of partitions must be positive, or -1 to use the broker's default",
+        );
+        check(
+            "offset.flush.interval.ms",
+            "soon",
+            "Invalid value soon for configuration offset.flush.interval.ms: Not a number of type LONG",
+        );
+        check(
+            "bootstrap.servers",
+            "",
+            "Configuration 'bootstrap.servers' must not be empty. Valid values include: any non-empty value",
+        );
     }
 }

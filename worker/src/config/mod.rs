@@ -50,21 +50,34 @@ impl Listener {
         };
         let (protocol, rest) = text.trim().split_once("://").ok_or_else(malformed)?;
         let (host, port) = rest.rsplit_once(':').ok_or_else(malformed)?;
-        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-        let legal = |character: char| character.is_ascii_alphanumeric() || "-%._:".contains(character);
+        let host = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        let legal =
+            |character: char| character.is_ascii_alphanumeric() || "-%._:".contains(character);
         if !host.chars().all(legal) {
             return Err(malformed());
         }
-        let port = port.trim_end_matches('/').parse().map_err(|_| malformed())?;
+        let port = port
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|_| malformed())?;
         let tls = match protocol.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
             _ => {
-                return Err(Error::config("Listener protocol must be either \"http\" or \"https\".")
-                    .with_source(format!("reading listener {text:?}")));
+                return Err(Error::config(
+                    "Listener protocol must be either \"http\" or \"https\".",
+                )
+                .with_source(format!("reading listener {text:?}")));
             }
         };
-        Ok(Self { tls, host: host.to_owned(), port })
+        Ok(Self {
+            tls,
+            host: host.to_owned(),
+            port,
+        })
     }
     /// `http` or `https`.
     pub fn scheme(&self) -> &'static str {
@@ -79,14 +92,20 @@ impl WorkerConfig {
     /// # Errors
     /// The first thing that is wrong, the others as its causes.
     pub fn new(props: Props, standalone: bool, server_host: &str) -> Result<Self> {
-        let definition =
-            if standalone { definition::standalone() } else { definition::distributed() };
+        let definition = if standalone {
+            definition::standalone()
+        } else {
+            definition::distributed()
+        };
         let options = definition.parse(&props)?;
         if !standalone {
             check_signatures(&options)?;
         }
         let parse = |items: &[String]| {
-            items.iter().map(|item| Listener::parse(item)).collect::<Result<Vec<_>>>()
+            items
+                .iter()
+                .map(|item| Listener::parse(item))
+                .collect::<Result<Vec<_>>>()
         };
         let listeners = parse(options.list("listeners"))?;
         let admin_listeners = match options.list_opt("admin.listeners") {
@@ -103,7 +122,10 @@ impl WorkerConfig {
             advertised_url: String::new(),
             worker_id: String::new(),
         };
-        let port = config.listeners.first().map_or(8083, |listener| listener.port);
+        let port = config
+            .listeners
+            .first()
+            .map_or(8083, |listener| listener.port);
         config.advertise(server_host, port);
         Ok(config)
     }
@@ -115,16 +137,36 @@ impl WorkerConfig {
         let scheme = text("rest.advertised.listener")
             .map(str::to_lowercase)
             .unwrap_or_else(|| if by_plain { "http" } else { "https" }.to_owned());
-        let listener = self.listeners.iter().find(|listener| listener.scheme() == scheme);
+        let listener = self
+            .listeners
+            .iter()
+            .find(|listener| listener.scheme() == scheme);
         let host = text("rest.advertised.host.name")
-            .or_else(|| listener.map(|listener| listener.host.as_str()).filter(|host| !host.is_empty()))
+            .or_else(|| {
+                listener
+                    .map(|listener| listener.host.as_str())
+                    .filter(|host| !host.is_empty())
+            })
             .unwrap_or(server_host);
-        let host =
-            if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_owned()
+        };
         let port = self
             .options
             .int_opt("rest.advertised.port")
-            .unwrap_or_else(|| listener.map_or(bound_port, |listener| if listener.port == 0 { bound_port } else { listener.port }).into());
+            .unwrap_or_else(|| {
+                listener
+                    .map_or(bound_port, |listener| {
+                        if listener.port == 0 {
+                            bound_port
+                        } else {
+                            listener.port
+                        }
+                    })
+                    .into()
+            });
         self.worker_id = format!("{host}:{port}");
         self.advertised_url = format!("{scheme}://{host}:{port}/");
     }
@@ -155,22 +197,37 @@ fn check_signatures(options: &Config) -> Result<()> {
 
 /// Prefixes whose keys belong to somebody else: clients, providers, converters, topics.
 const FAMILIES: [&str; 14] = [
-    "producer.", "consumer.", "admin.", "config.providers.", "key.converter.", "value.converter.",
-    "header.converter.", "config.storage.", "offset.storage.", "status.storage.", "listeners.https.",
-    "admin.listeners.https.", "metrics.context.", "connector.client.config.override.",
+    "producer.",
+    "consumer.",
+    "admin.",
+    "config.providers.",
+    "key.converter.",
+    "value.converter.",
+    "header.converter.",
+    "config.storage.",
+    "offset.storage.",
+    "status.storage.",
+    "listeners.https.",
+    "admin.listeners.https.",
+    "metrics.context.",
+    "connector.client.config.override.",
 ];
 
 fn warn_about_unknown(definition: &connect_api::config::ConfigDef, props: &Props) {
     for key in props.keys() {
         let known = definition.key(key).is_some()
             || FAMILIES.iter().any(|prefix| key.starts_with(prefix))
-            || key.starts_with("sasl.") || key.starts_with("ssl.");
+            || key.starts_with("sasl.")
+            || key.starts_with("ssl.");
         if !known {
             tracing::warn!(key, "passing over an unknown worker property");
         }
     }
     for key in props.keys().filter(|key| key.starts_with("internal.")) {
-        tracing::warn!(key, "internal converters cannot be configured: the worker's topics hold JSON without schemas");
+        tracing::warn!(
+            key,
+            "internal converters cannot be configured: the worker's topics hold JSON without schemas"
+        );
     }
 }
 
@@ -180,14 +237,22 @@ mod tests {
 
     fn config(extra: &[(&str, &str)]) -> Result<WorkerConfig> {
         let mut props: Props = [
-            ("bootstrap.servers", "b:9092"), ("group.id", "g"), ("key.converter", "JsonConverter"),
-            ("value.converter", "JsonConverter"), ("config.storage.topic", "c"),
-            ("offset.storage.topic", "o"), ("status.storage.topic", "s"),
+            ("bootstrap.servers", "b:9092"),
+            ("group.id", "g"),
+            ("key.converter", "JsonConverter"),
+            ("value.converter", "JsonConverter"),
+            ("config.storage.topic", "c"),
+            ("offset.storage.topic", "o"),
+            ("status.storage.topic", "s"),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-        props.extend(extra.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+        props.extend(
+            extra
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), value.to_owned())),
+        );
         WorkerConfig::new(props, false, "box")
     }
 
@@ -197,26 +262,58 @@ mod tests {
             assert_eq!(config(extra).expect("valid").advertised_url, url);
         };
         check(&[], "http://box:8083/");
-        check(&[("listeners", "http://10.0.0.1:9000")], "http://10.0.0.1:9000/");
+        check(
+            &[("listeners", "http://10.0.0.1:9000")],
+            "http://10.0.0.1:9000/",
+        );
         check(&[("listeners", "https://a:1,http://b:2")], "http://b:2/");
-        check(&[("rest.advertised.host.name", "h"), ("rest.advertised.port", "7")], "http://h:7/");
-        check(&[("listeners", "https://a:1,http://b:2"), ("rest.advertised.listener", "https")], "https://a:1/");
+        check(
+            &[
+                ("rest.advertised.host.name", "h"),
+                ("rest.advertised.port", "7"),
+            ],
+            "http://h:7/",
+        );
+        check(
+            &[
+                ("listeners", "https://a:1,http://b:2"),
+                ("rest.advertised.listener", "https"),
+            ],
+            "https://a:1/",
+        );
         check(&[("listeners", "http://[::1]:5")], "http://[::1]:5/");
     }
 
     #[test]
     fn a_listener_that_is_none_is_refused() {
         let check = |listener: &str, message: &str| {
-            assert_eq!(config(&[("listeners", listener)]).expect_err("refused").message(), message);
+            assert_eq!(
+                config(&[("listeners", listener)])
+                    .expect_err("refused")
+                    .message(),
+                message
+            );
         };
-        check("8083", "Listener doesn't have the right format (protocol://hostname:port).");
-        check("ftp://a:1", "Listener protocol must be either \"http\" or \"https\".");
+        check(
+            "8083",
+            "Listener doesn't have the right format (protocol://hostname:port).",
+        );
+        check(
+            "ftp://a:1",
+            "Listener protocol must be either \"http\" or \"https\".",
+        );
     }
 
     #[test]
     fn unknown_properties_are_passed_over_and_kept() {
         let config = config(&[("my.own", "x"), ("producer.acks", "1")]).expect("valid");
         assert_eq!(config.props.get("my.own").map(String::as_str), Some("x"));
-        assert_eq!(config.with_prefix("producer.").get("acks").map(String::as_str), Some("1"));
+        assert_eq!(
+            config
+                .with_prefix("producer.")
+                .get("acks")
+                .map(String::as_str),
+            Some("1")
+        );
     }
 }

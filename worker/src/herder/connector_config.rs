@@ -6,13 +6,14 @@
 
 use std::sync::Arc;
 
+use connect_api::Props;
 use connect_api::config::{
-    ConfigDef, ConfigKey, Default, Importance, Parsed, Recommendation, Type, Validator, Width, any_of,
-    any_of_ignoring_case, at_least, check_text, list_rules, non_empty, non_empty_without_control,
+    ConfigDef, ConfigKey, Default, Importance, Parsed, Recommendation, Type, Validator, Width,
+    any_of, any_of_ignoring_case, at_least, check_text, list_rules, non_empty,
+    non_empty_without_control,
 };
 use connect_api::java::Regex;
 use connect_api::plugin::{Plugin, PluginKind};
-use connect_api::Props;
 
 use crate::plugins::Plugins;
 
@@ -30,9 +31,21 @@ pub(super) struct ConverterRole {
 
 /// The roles, in the order of the options.
 pub(super) const CONVERTER_ROLES: [ConverterRole; 3] = [
-    ConverterRole { option: "key.converter", name: "key", kind: PluginKind::Converter },
-    ConverterRole { option: "value.converter", name: "value", kind: PluginKind::Converter },
-    ConverterRole { option: "header.converter", name: "header", kind: PluginKind::HeaderConverter },
+    ConverterRole {
+        option: "key.converter",
+        name: "key",
+        kind: PluginKind::Converter,
+    },
+    ConverterRole {
+        option: "value.converter",
+        name: "value",
+        kind: PluginKind::Converter,
+    },
+    ConverterRole {
+        option: "header.converter",
+        name: "header",
+        kind: PluginKind::HeaderConverter,
+    },
 ];
 
 /// The options of every connector of `plugin`'s kind. `worker_class` gives the worker's own
@@ -43,7 +56,9 @@ pub(super) fn framework(
     props: &Props,
     worker_class: impl Fn(&str) -> String,
 ) -> ConfigDef {
-    let options = common(Some(plugin), plugins, props, |option| Some(worker_class(option)));
+    let options = common(Some(plugin), plugins, props, |option| {
+        Some(worker_class(option))
+    });
     match plugin.kind() {
         PluginKind::Sink => sink(options),
         _ => source(options),
@@ -87,7 +102,10 @@ fn common(
         let class = props.get(role.option).or(default.as_ref());
         let used = class.and_then(|class| plugins.find(role.kind, class.trim()));
         let names: Vec<String> = match default {
-            Some(_) => plugins.of_kind(role.kind).map(|plugin| plugin.class.to_owned()).collect(),
+            Some(_) => plugins
+                .of_kind(role.kind)
+                .map(|plugin| plugin.class.to_owned())
+                .collect(),
             None => Vec::new(),
         };
         let converter = key(role.option, Type::Class, Low);
@@ -96,10 +114,13 @@ fn common(
                 Some(class) => converter.default(plugins.class(class)),
                 None => converter.default_null(),
             }
-                .validator(plugin_class(plugins, role.kind))
-                .recommender(move |_, _| Recommendation { values: names.clone(), visible: true })
-                .group(COMMON, order, Width::Short, format!("{label} class"))
-                .doc("The converter between records and bytes; the worker's own where it is left out."),
+            .validator(plugin_class(plugins, role.kind))
+            .recommender(move |_, _| Recommendation {
+                values: names.clone(),
+                visible: true,
+            })
+            .group(COMMON, order, Width::Short, format!("{label} class"))
+            .doc("The converter between records and bytes; the worker's own where it is left out."),
         );
         options.add(
             converter_version_key(
@@ -107,8 +128,8 @@ fn common(
                 used,
                 class.is_some_and(|class| plugins.any(class.trim()).is_some()),
             )
-                .group(COMMON, order + 1, Width::Short, format!("{label} version"))
-                .doc("The version of that converter."),
+            .group(COMMON, order + 1, Width::Short, format!("{label} version"))
+            .doc("The version of that converter."),
         );
     }
     options
@@ -127,65 +148,187 @@ fn sink(options: ConfigDef) -> ConfigDef {
     const ERRORS: &str = "Error Handling";
     let key = |name: &str, kind, importance| ConfigKey::new(name, kind, importance);
     options
-        .define(key("topics", Type::List, High).default("").validator(list_rules(true, false)).group(COMMON, 4, Width::Long, "Topics").doc("The topics to read, apart by commas."))
-        .define(key("topics.regex", Type::String, High).default("").validator(regex()).group(COMMON, 4, Width::Long, "Topics regex").doc("A regular expression for the topics to read."))
-        .define(key("errors.deadletterqueue.topic.name", Type::String, Medium).default("").group(ERRORS, 6, Width::Medium, "Dead Letter Queue Topic Name").doc("The topic for records that could not be handled; none where empty."))
-        .define(key("errors.deadletterqueue.topic.replication.factor", Type::Short, Medium).default(3).group(ERRORS, 7, Width::Medium, "Dead Letter Queue Topic Replication Factor").doc("The replication factor of that topic when it has to be created."))
-        .define(key("errors.deadletterqueue.context.headers.enable", Type::Boolean, Medium).default("false").group(ERRORS, 8, Width::Medium, "Enable Error Context Headers").doc("Whether such records get headers that say what went wrong."))
+        .define(
+            key("topics", Type::List, High)
+                .default("")
+                .validator(list_rules(true, false))
+                .group(COMMON, 4, Width::Long, "Topics")
+                .doc("The topics to read, apart by commas."),
+        )
+        .define(
+            key("topics.regex", Type::String, High)
+                .default("")
+                .validator(regex())
+                .group(COMMON, 4, Width::Long, "Topics regex")
+                .doc("A regular expression for the topics to read."),
+        )
+        .define(
+            key("errors.deadletterqueue.topic.name", Type::String, Medium)
+                .default("")
+                .group(ERRORS, 6, Width::Medium, "Dead Letter Queue Topic Name")
+                .doc("The topic for records that could not be handled; none where empty."),
+        )
+        .define(
+            key(
+                "errors.deadletterqueue.topic.replication.factor",
+                Type::Short,
+                Medium,
+            )
+            .default(3)
+            .group(
+                ERRORS,
+                7,
+                Width::Medium,
+                "Dead Letter Queue Topic Replication Factor",
+            )
+            .doc("The replication factor of that topic when it has to be created."),
+        )
+        .define(
+            key(
+                "errors.deadletterqueue.context.headers.enable",
+                Type::Boolean,
+                Medium,
+            )
+            .default("false")
+            .group(ERRORS, 8, Width::Medium, "Enable Error Context Headers")
+            .doc("Whether such records get headers that say what went wrong."),
+        )
 }
 
 fn source(options: ConfigDef) -> ConfigDef {
     let key = |name: &str, kind, importance| ConfigKey::new(name, kind, importance);
     const EXACTLY_ONCE: &str = "Exactly Once Support";
     options
-        .define(key("topic.creation.groups", Type::List, Low).default("").validator(unique_aliases()).group("Topic Creation", 1, Width::Long, "Topic Creation Groups").doc("Names of groups of topics with settings of their own for creating them."))
-        .define(key("exactly.once.support", Type::String, Medium).default("requested").validator(any_of_ignoring_case(&["REQUIRED", "REQUESTED"])).group(EXACTLY_ONCE, 2, Width::Short, "Exactly once support").doc("Whether the connector must be able to write each record exactly once."))
-        .define(key("transaction.boundary", Type::String, Medium).default("poll").validator(any_of_ignoring_case(&["INTERVAL", "POLL", "CONNECTOR"])).group(EXACTLY_ONCE, 3, Width::Short, "Transaction Boundary").doc("What ends a transaction: each batch, a time, or the connector."))
-        .define(key("transaction.boundary.interval.ms", Type::Long, Low).default_null().validator(at_least_or_null(0)).group(EXACTLY_ONCE, 4, Width::Short, "Transaction boundary interval").doc("That time, in milliseconds."))
-        .define(key("offsets.storage.topic", Type::String, Low).default_null().validator(non_empty()).group("offsets.topic", 1, Width::Long, "Offsets topic").doc("A topic of the connector's own for its offsets."))
+        .define(
+            key("topic.creation.groups", Type::List, Low)
+                .default("")
+                .validator(unique_aliases())
+                .group("Topic Creation", 1, Width::Long, "Topic Creation Groups")
+                .doc("Names of groups of topics with settings of their own for creating them."),
+        )
+        .define(
+            key("exactly.once.support", Type::String, Medium)
+                .default("requested")
+                .validator(any_of_ignoring_case(&["REQUIRED", "REQUESTED"]))
+                .group(EXACTLY_ONCE, 2, Width::Short, "Exactly once support")
+                .doc("Whether the connector must be able to write each record exactly once."),
+        )
+        .define(
+            key("transaction.boundary", Type::String, Medium)
+                .default("poll")
+                .validator(any_of_ignoring_case(&["INTERVAL", "POLL", "CONNECTOR"]))
+                .group(EXACTLY_ONCE, 3, Width::Short, "Transaction Boundary")
+                .doc("What ends a transaction: each batch, a time, or the connector."),
+        )
+        .define(
+            key("transaction.boundary.interval.ms", Type::Long, Low)
+                .default_null()
+                .validator(at_least_or_null(0))
+                .group(
+                    EXACTLY_ONCE,
+                    4,
+                    Width::Short,
+                    "Transaction boundary interval",
+                )
+                .doc("That time, in milliseconds."),
+        )
+        .define(
+            key("offsets.storage.topic", Type::String, Low)
+                .default_null()
+                .validator(non_empty())
+                .group("offsets.topic", 1, Width::Long, "Offsets topic")
+                .doc("A topic of the connector's own for its offsets."),
+        )
 }
 
 /// Adds the options of the transformations or predicates that `props` names.
-pub(super) fn add_aliases(options: &mut ConfigDef, kind: PluginKind, plugins: &Plugins, props: &Props) {
+pub(super) fn add_aliases(
+    options: &mut ConfigDef,
+    kind: PluginKind,
+    plugins: &Plugins,
+    props: &Props,
+) {
     let (list, label) = match kind {
         PluginKind::Predicate => ("predicates", "Predicate"),
         _ => ("transforms", "Transformation"),
     };
-    let group_label = if kind == PluginKind::Predicate { "Predicates" } else { "Transforms" };
-    let Some(Ok(Parsed::List(mut aliases))) =
-        props.get(list).map(|text| Parsed::parse(list, Type::List, text))
+    let group_label = if kind == PluginKind::Predicate {
+        "Predicates"
+    } else {
+        "Transforms"
+    };
+    let Some(Ok(Parsed::List(mut aliases))) = props
+        .get(list)
+        .map(|text| Parsed::parse(list, Type::List, text))
     else {
         return;
     };
     let mut seen = std::collections::HashSet::new();
     aliases.retain(|alias| seen.insert(alias.clone()));
-    let classes: Vec<String> = plugins.of_kind(kind).map(|plugin| plugin.class.to_owned()).collect();
+    let classes: Vec<String> = plugins
+        .of_kind(kind)
+        .map(|plugin| plugin.class.to_owned())
+        .collect();
     for alias in aliases {
         let prefix = format!("{list}.{alias}.");
         let group = format!("{group_label}: {alias}");
         let type_name = format!("{prefix}type");
-        let plugin = props.get(&type_name).and_then(|class| plugins.find(kind, class.trim()));
+        let plugin = props
+            .get(&type_name)
+            .and_then(|class| plugins.find(kind, class.trim()));
         let negate_alone = kind == PluginKind::Transformation
             && props.contains_key(&format!("{prefix}negate"))
             && !props.contains_key(&format!("{prefix}predicate"));
         let names = classes.clone();
         options.add(
             ConfigKey::new(type_name.clone(), Type::Class, High)
-                .validator(alias_type(plugins, kind, label, negate_alone.then(|| prefix.clone())))
-                .recommender(move |_, _| Recommendation { values: names.clone(), visible: true })
-                .group(group.clone(), 0, Width::Long, format!("{label} type for {alias}"))
-                .doc(format!("The class of the {} {alias}.", label.to_lowercase())),
+                .validator(alias_type(
+                    plugins,
+                    kind,
+                    label,
+                    negate_alone.then(|| prefix.clone()),
+                ))
+                .recommender(move |_, _| Recommendation {
+                    values: names.clone(),
+                    visible: true,
+                })
+                .group(
+                    group.clone(),
+                    0,
+                    Width::Long,
+                    format!("{label} type for {alias}"),
+                )
+                .doc(format!(
+                    "The class of the {} {alias}.",
+                    label.to_lowercase()
+                )),
         );
         options.add(
             version_key(&format!("{prefix}plugin.version"), plugin, High)
-                .group(group.clone(), 1, Width::Long, format!("{label} version for {alias}"))
-                .doc(format!("The version of the {} {alias}.", label.to_lowercase())),
+                .group(
+                    group.clone(),
+                    1,
+                    Width::Long,
+                    format!("{label} version for {alias}"),
+                )
+                .doc(format!(
+                    "The version of the {} {alias}.",
+                    label.to_lowercase()
+                )),
         );
         let Some(plugin) = plugin else { continue };
         let mut own = ConfigDef::new();
         if kind == PluginKind::Transformation {
-            own.add(ConfigKey::new("predicate", Type::String, Medium).default_null().doc("The predicate that decides whether the transformation is applied."));
-            own.add(ConfigKey::new("negate", Type::Boolean, Medium).default("false").doc("Whether it is applied where the predicate does not hold."));
+            own.add(
+                ConfigKey::new("predicate", Type::String, Medium)
+                    .default_null()
+                    .doc("The predicate that decides whether the transformation is applied."),
+            );
+            own.add(
+                ConfigKey::new("negate", Type::Boolean, Medium)
+                    .default("false")
+                    .doc("Whether it is applied where the predicate does not hold."),
+            );
         }
         for key in (plugin.config)().keys() {
             own.add(key.clone());
@@ -198,10 +341,21 @@ pub(super) fn add_aliases(options: &mut ConfigDef, kind: PluginKind, plugins: &P
 /// counted on from `order`. Their validators see the names without the prefix.
 fn embed(options: &mut ConfigDef, prefix: &str, group: &str, order: i32, child: &ConfigDef) {
     let groups = child.groups();
-    let place = |key: &ConfigKey| key.group.as_ref().map(|group| groups.iter().position(|known| known == group));
+    let place = |key: &ConfigKey| {
+        key.group
+            .as_ref()
+            .map(|group| groups.iter().position(|known| known == group))
+    };
     let mut keys: Vec<&ConfigKey> = child.keys().collect();
     keys.sort_by(|a, b| {
-        let rank = |key: &ConfigKey| (place(key), key.order_in_group, key.default != Default::Required, key.importance);
+        let rank = |key: &ConfigKey| {
+            (
+                place(key),
+                key.order_in_group,
+                key.default != Default::Required,
+                key.importance,
+            )
+        };
         rank(a).cmp(&rank(b)).then_with(|| a.name.cmp(&b.name))
     });
     for (key, order) in keys.into_iter().zip(order..) {
@@ -212,21 +366,31 @@ fn embed(options: &mut ConfigDef, prefix: &str, group: &str, order: i32, child: 
             None => group.to_owned(),
         });
         embedded.order_in_group = order;
-        embedded.dependents = key.dependents.iter().map(|name| format!("{prefix}{name}")).collect();
+        embedded.dependents = key
+            .dependents
+            .iter()
+            .map(|name| format!("{prefix}{name}"))
+            .collect();
         let short = key.name.clone();
-        embedded.validator = key.validator.clone().map(|check| -> Validator {
-            Arc::new(move |_, value| check(&short, value))
-        });
+        embedded.validator = key
+            .validator
+            .clone()
+            .map(|check| -> Validator { Arc::new(move |_, value| check(&short, value)) });
         let (cut, short) = (prefix.to_owned(), key.name.clone());
-        embedded.recommender = key.recommender.clone().map(|advise| -> connect_api::config::Recommender {
-            Arc::new(move |_, values| {
-                let own = values
-                    .iter()
-                    .filter_map(|(name, value)| Some((name.strip_prefix(&cut)?.to_owned(), value.clone())))
-                    .collect();
-                advise(&short, &own)
-            })
-        });
+        embedded.recommender =
+            key.recommender
+                .clone()
+                .map(|advise| -> connect_api::config::Recommender {
+                    Arc::new(move |_, values| {
+                        let own = values
+                            .iter()
+                            .filter_map(|(name, value)| {
+                                Some((name.strip_prefix(&cut)?.to_owned(), value.clone()))
+                            })
+                            .collect();
+                        advise(&short, &own)
+                    })
+                });
         options.add(embedded);
     }
 }
@@ -234,18 +398,29 @@ fn embed(options: &mut ConfigDef, prefix: &str, group: &str, order: i32, child: 
 /// The version of a plugin: the one that there is, by default and as the only recommendation.
 fn version_key(name: &str, plugin: Option<&'static Plugin>, importance: Importance) -> ConfigKey {
     let key = ConfigKey::new(name, Type::String, importance);
-    let Some(plugin) = plugin else { return key.default_null() };
-    key.default(plugin.version).recommender(
-        move |_, _| Recommendation { values: vec![plugin.version.to_owned()], visible: true },
-    )
+    let Some(plugin) = plugin else {
+        return key.default_null();
+    };
+    key.default(plugin.version)
+        .recommender(move |_, _| Recommendation {
+            values: vec![plugin.version.to_owned()],
+            visible: true,
+        })
 }
 
 /// The version of a converter: hidden where there is no such class.
-fn converter_version_key(name: &str, plugin: Option<&'static Plugin>, class_exists: bool) -> ConfigKey {
+fn converter_version_key(
+    name: &str,
+    plugin: Option<&'static Plugin>,
+    class_exists: bool,
+) -> ConfigKey {
     let key = version_key(name, plugin, Low);
     match class_exists {
         true => key,
-        false => key.recommender(|_, _| Recommendation { values: Vec::new(), visible: false }),
+        false => key.recommender(|_, _| Recommendation {
+            values: Vec::new(),
+            visible: false,
+        }),
     }
 }
 
@@ -253,7 +428,9 @@ fn converter_version_key(name: &str, plugin: Option<&'static Plugin>, class_exis
 fn plugin_class(plugins: &Plugins, kind: PluginKind) -> Validator {
     let plugins = plugins.clone();
     Arc::new(move |name, value| {
-        let Some(Parsed::Class(class)) = value else { return Ok(()) };
+        let Some(Parsed::Class(class)) = value else {
+            return Ok(());
+        };
         if plugins.find(kind, class).is_some() {
             return Ok(());
         }
@@ -270,7 +447,12 @@ fn plugin_class(plugins: &Plugins, kind: PluginKind) -> Validator {
 
 /// The `type` of a transformation or predicate; `negated` is the prefix of one that is negated
 /// without a predicate.
-fn alias_type(plugins: &Plugins, kind: PluginKind, label: &'static str, negated: Option<String>) -> Validator {
+fn alias_type(
+    plugins: &Plugins,
+    kind: PluginKind,
+    label: &'static str,
+    negated: Option<String>,
+) -> Validator {
     let plugins = plugins.clone();
     Arc::new(move |name, value| {
         let class = match value {
@@ -312,9 +494,14 @@ pub(super) fn is_not_found(error: &str) -> bool {
 /// A list without an alias twice.
 fn unique_aliases() -> Validator {
     Arc::new(|name, value| match value {
-        None => Err(format!("Invalid value null for configuration {name}: entry must be non null")),
+        None => Err(format!(
+            "Invalid value null for configuration {name}: entry must be non null"
+        )),
         Some(Parsed::List(items)) => {
-            let twice = items.iter().enumerate().any(|(at, item)| items.iter().take(at).any(|other| other == item));
+            let twice = items
+                .iter()
+                .enumerate()
+                .any(|(at, item)| items.iter().take(at).any(|other| other == item));
             match twice {
                 true => Err(format!(
                     "Invalid value [{}] for configuration {name}: Duplicate alias provided.",
@@ -328,7 +515,11 @@ fn unique_aliases() -> Validator {
 }
 
 fn regex() -> Validator {
-    check_text(|text| Regex::new(text).map(|_| ()).map_err(|error| format!("Invalid regex: {error}")))
+    check_text(|text| {
+        Regex::new(text)
+            .map(|_| ())
+            .map_err(|error| format!("Invalid regex: {error}"))
+    })
 }
 
 fn at_least_or_null(min: i64) -> Validator {

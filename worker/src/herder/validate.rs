@@ -20,8 +20,8 @@ use connect_api::{Error, Props};
 use super::client_settings::{self, Fallback, Setting};
 use super::connector_config::{self, CONVERTER_ROLES};
 use super::request::{Answer, RawConfig, RequestError};
-use crate::config::WorkerConfig;
 use super::version_range::VersionRange;
+use crate::config::WorkerConfig;
 use crate::plugins::Plugins;
 use crate::providers::{Resolved, Resolver};
 
@@ -128,7 +128,9 @@ impl Validator {
         let work = tokio::task::spawn_blocking(move || validator.validate_now(&raw));
         match work.await {
             Ok(answer) => answer,
-            Err(panic) => Err(RequestError::failure(format!("validating the configuration failed: {panic}"))),
+            Err(panic) => Err(RequestError::failure(format!(
+                "validating the configuration failed: {panic}"
+            ))),
         }
     }
 
@@ -174,7 +176,12 @@ impl Validator {
         let error_count = found.0.iter().map(|value| value.errors.len()).sum();
         let keys = options.keys().map(|key| Some(KeyInfo::new(key, "")));
         let configs = keys.zip(found.0.into_iter().map(Some)).collect();
-        ConfigInfos { name: class.to_owned(), error_count, groups: options.groups(), configs }
+        ConfigInfos {
+            name: class.to_owned(),
+            error_count,
+            groups: options.groups(),
+            configs,
+        }
     }
 
     /// The options of every connector and those of this one.
@@ -189,7 +196,11 @@ impl Validator {
         let options = self.definition(plugin, props);
         let mut values = options.validate(&self.with_full_class_names(props));
         for value in &mut values {
-            if value.errors.iter().any(|error| connector_config::is_not_found(error)) {
+            if value
+                .errors
+                .iter()
+                .any(|error| connector_config::is_not_found(error))
+            {
                 value.value = None;
             }
         }
@@ -200,7 +211,10 @@ impl Validator {
         }
         for (key, value) in raw {
             if value.is_none() {
-                found.add(key, "Null value can not be supplied as the configuration value.");
+                found.add(
+                    key,
+                    "Null value can not be supplied as the configuration value.",
+                );
             }
         }
         let mut values: Vec<ConfigValue> = found.0;
@@ -235,7 +249,12 @@ impl Validator {
             error_count += value.as_ref().map_or(0, |value| value.errors.len());
             configs.push((Some(KeyInfo::new(key, "")), value));
         }
-        Ok(ConfigInfos { name: class.to_owned(), error_count, groups, configs })
+        Ok(ConfigInfos {
+            name: class.to_owned(),
+            error_count,
+            groups,
+            configs,
+        })
     }
 
     /// The options of every connector of the plugin's kind, with those of the transformations and
@@ -257,7 +276,8 @@ impl Validator {
     /// Java shows the class that an alias stood for.
     fn with_full_class_names(&self, props: &Props) -> Props {
         let of_alias = |key: &str| {
-            key.ends_with(".type") && (key.starts_with("transforms.") || key.starts_with("predicates."))
+            key.ends_with(".type")
+                && (key.starts_with("transforms.") || key.starts_with("predicates."))
         };
         let mut props = props.clone();
         for (key, value) in &mut props {
@@ -277,25 +297,36 @@ impl Validator {
             found.add("topics.regex", message);
         };
         match (topics.is_empty(), regex.is_empty()) {
-            (false, false) => both(found, "topics and topics.regex are mutually exclusive options, but both are set."),
+            (false, false) => both(
+                found,
+                "topics and topics.regex are mutually exclusive options, but both are set.",
+            ),
             (true, true) => both(found, "Must configure one of topics or topics.regex"),
             _ => {}
         }
         if !dead_letters.is_empty() {
             let mut names: Vec<&str> = Vec::new();
-            for name in topics.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            for name in topics
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+            {
                 if !names.contains(&name) {
                     names.push(name);
                 }
             }
             if names.contains(&dead_letters) {
-                found.add("topics", &format!(
-                    "The DLQ topic '{dead_letters}' may not be included in the list of topics \
+                found.add(
+                    "topics",
+                    &format!(
+                        "The DLQ topic '{dead_letters}' may not be included in the list of topics \
                      ('topics=[{}]') consumed by the connector",
-                    names.join(", ")
-                ));
+                        names.join(", ")
+                    ),
+                );
             }
-            if !regex.is_empty() && Regex::new(regex).is_ok_and(|regex| regex.matches(dead_letters)) {
+            if !regex.is_empty() && Regex::new(regex).is_ok_and(|regex| regex.matches(dead_letters))
+            {
                 found.add("topics.regex", &format!(
                     "The DLQ topic '{dead_letters}' may not be matched by the regex for the topics \
                      ('topics.regex={regex}') consumed by the connector"
@@ -308,7 +339,9 @@ impl Validator {
     /// A sink's consumers must not join the group of the workers.
     fn check_consumer_group(&self, props: &Props, found: &mut Found) {
         const OVERRIDE: &str = "consumer.override.group.id";
-        let Some(workers) = self.config.group_id() else { return };
+        let Some(workers) = self.config.group_id() else {
+            return;
+        };
         match props.get(OVERRIDE) {
             Some(group) if group == workers => found.add(
                 OVERRIDE,
@@ -316,7 +349,10 @@ impl Validator {
             ),
             Some(_) => {}
             None => {
-                if let Some(name) = props.get("name").filter(|name| format!("connect-{name}") == workers) {
+                if let Some(name) = props
+                    .get("name")
+                    .filter(|name| format!("connect-{name}") == workers)
+                {
                     found.add("name", &format!(
                         "Consumer group for sink connector named {name} conflicts with Connect worker group {workers}"
                     ));
@@ -329,8 +365,14 @@ impl Validator {
         if self.config.standalone {
             return;
         }
-        let Make::Source { connector, .. } = plugin.make else { return };
-        let is = |key: &str, word: &str| props.get(key).is_some_and(|text| text.trim().eq_ignore_ascii_case(word));
+        let Make::Source { connector, .. } = plugin.make else {
+            return;
+        };
+        let is = |key: &str, word: &str| {
+            props
+                .get(key)
+                .is_some_and(|text| text.trim().eq_ignore_ascii_case(word))
+        };
         if is("exactly.once.support", "required") && !found.has_errors("exactly.once.support") {
             let enabled = self
                 .config
@@ -338,7 +380,10 @@ impl Validator {
                 .string_opt("exactly.once.source.support")
                 .is_some_and(|text| text.eq_ignore_ascii_case("enabled"));
             if !enabled {
-                found.add("exactly.once.support", "This worker does not have exactly-once source support enabled.");
+                found.add(
+                    "exactly.once.support",
+                    "This worker does not have exactly-once source support enabled.",
+                );
             }
             match connector().exactly_once_support(props) {
                 Some(ExactlyOnceSupport::Supported) => {}
@@ -410,14 +455,15 @@ impl Validator {
         props: &Props,
         infos: &mut ConfigInfos,
     ) -> Answer<()> {
-        let given: java::HashMap<String, String> = props_with_prefix(props, prefix).into_iter().collect();
+        let given: java::HashMap<String, String> =
+            props_with_prefix(props, prefix).into_iter().collect();
         for (name, text) in given.iter() {
             let setting = client_settings::find(known, name);
             let shown = match setting {
                 // A text of the wrong type fails the request rather than the key.
-                Some((_, kind, ..)) => {
-                    Parsed::parse(name, *kind, text).map_err(|why| RequestError::from(Error::config(why)))?.shown()
-                }
+                Some((_, kind, ..)) => Parsed::parse(name, *kind, text)
+                    .map_err(|why| RequestError::from(Error::config(why)))?
+                    .shown(),
                 None => text.clone(),
             };
             let errors: Vec<String> = self.refuse_override(name).into_iter().collect();
@@ -430,8 +476,9 @@ impl Validator {
                 visible: true,
             };
             let key = setting.map(|(name, kind, fallback, importance)| {
-                let key = ConfigKey::new(*name, *kind, *importance)
-                    .doc("Overrides the worker's setting of this name for the connector's Kafka client.");
+                let key = ConfigKey::new(*name, *kind, *importance).doc(
+                    "Overrides the worker's setting of this name for the connector's Kafka client.",
+                );
                 KeyInfo::new(
                     &match fallback {
                         Fallback::Required => key,
@@ -448,12 +495,19 @@ impl Validator {
 
     /// What the worker's override policy says against a client setting.
     pub fn refuse_override(&self, name: &str) -> Option<String> {
-        let policy = self.config.options.string("connector.client.config.override.policy");
+        let policy = self
+            .config
+            .options
+            .string("connector.client.config.override.policy");
         let policy = policy.rsplit_once('.').map_or(policy, |(_, class)| class);
-        let policy = policy.strip_suffix("ConnectorClientConfigOverridePolicy").unwrap_or(policy);
+        let policy = policy
+            .strip_suffix("ConnectorClientConfigOverridePolicy")
+            .unwrap_or(policy);
         let allowed = match policy {
             "None" => false,
-            "Principal" => ["sasl.jaas.config", "sasl.mechanism", "security.protocol"].contains(&name),
+            "Principal" => {
+                ["sasl.jaas.config", "sasl.mechanism", "security.protocol"].contains(&name)
+            }
             "Allowlist" => self
                 .config
                 .options
@@ -471,8 +525,12 @@ impl Validator {
     fn converters(&self, resolved: &Resolved, infos: &mut ConfigInfos) {
         let [key, value, header] = &CONVERTER_ROLES;
         for role in [header, key, value] {
-            let Some(class) = resolved.props.get(role.option) else { continue };
-            let Some(plugin) = self.plugins.find(role.kind, class.trim()) else { continue };
+            let Some(class) = resolved.props.get(role.option) else {
+                continue;
+            };
+            let Some(plugin) = self.plugins.find(role.kind, class.trim()) else {
+                continue;
+            };
             let prefix = format!("{}.", role.option);
             let mut props = props_with_prefix(&resolved.props, &prefix);
             props.insert("converter.type".to_owned(), role.name.to_owned());
@@ -484,11 +542,17 @@ impl Validator {
                 .collect();
             for (name, value) in values.iter() {
                 let definition = options.key(name);
-                add_groups(&mut infos.groups, definition.and_then(|key| key.group.clone()));
+                add_groups(
+                    &mut infos.groups,
+                    definition.and_then(|key| key.group.clone()),
+                );
                 infos.error_count += usize::from(!value.errors.is_empty());
                 let mut value = value.clone();
                 value.name = format!("{prefix}{name}");
-                infos.configs.push((definition.map(|key| KeyInfo::new(key, &prefix)), Some(value)));
+                infos.configs.push((
+                    definition.map(|key| KeyInfo::new(key, &prefix)),
+                    Some(value),
+                ));
             }
         }
     }
@@ -527,7 +591,9 @@ impl Found {
         }
     }
     fn has_errors(&self, name: &str) -> bool {
-        self.0.iter().any(|value| value.name == name && !value.errors.is_empty())
+        self.0
+            .iter()
+            .any(|value| value.name == name && !value.errors.is_empty())
     }
 }
 
@@ -541,9 +607,16 @@ fn add_groups(groups: &mut Vec<String>, more: impl IntoIterator<Item = String>) 
 
 /// Shows placeholders where values stood behind them, and takes these values out of errors.
 fn hide(infos: &mut ConfigInfos, resolved: &Resolved) {
-    for value in infos.configs.iter_mut().filter_map(|(_, value)| value.as_mut()) {
+    for value in infos
+        .configs
+        .iter_mut()
+        .filter_map(|(_, value)| value.as_mut())
+    {
         if let Some(raw) = resolved.placeholder(&value.name)
-            && value.value.as_deref().is_some_and(|shown| shown != "[hidden]")
+            && value
+                .value
+                .as_deref()
+                .is_some_and(|shown| shown != "[hidden]")
         {
             value.value = Some(raw.to_owned());
         }
@@ -559,6 +632,9 @@ fn java_text(config: &RawConfig) -> String {
     for (key, value) in config {
         map.insert(key.clone(), value.as_deref().unwrap_or("null"));
     }
-    let entries: Vec<String> = map.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let entries: Vec<String> = map
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     format!("{{{}}}", entries.join(", "))
 }

@@ -29,21 +29,35 @@ impl VersionRange {
     /// A bracket is left open.
     pub(super) fn parse(text: &str) -> Answer<Self> {
         if text == "latest" {
-            return Ok(Self { text: text.to_owned(), bounds: None });
+            return Ok(Self {
+                text: text.to_owned(),
+                bounds: None,
+            });
         }
         let opening = text.chars().next().filter(|first| "[(".contains(*first));
         let Some(opening) = opening else {
-            let bound = || Bound { version: text.to_owned(), included: true };
-            return Ok(Self { text: format!("[{text},{text}]"), bounds: Some((bound(), bound())) });
+            let bound = || Bound {
+                version: text.to_owned(),
+                included: true,
+            };
+            return Ok(Self {
+                text: format!("[{text},{text}]"),
+                bounds: Some((bound(), bound())),
+            });
         };
         let inner = text.get(1..).unwrap_or_default();
         let closing = inner.chars().last().filter(|last| "])".contains(*last));
         let Some(closing) = closing else {
-            return Err(RequestError::bad_request(format!("Unbounded range: {text}")));
+            return Err(RequestError::bad_request(format!(
+                "Unbounded range: {text}"
+            )));
         };
         let inner = inner.get(..inner.len() - 1).unwrap_or_default();
         let (low, high) = inner.split_once(',').unwrap_or((inner, inner));
-        let bound = |version: &str, included| Bound { version: version.trim().to_owned(), included };
+        let bound = |version: &str, included| Bound {
+            version: version.trim().to_owned(),
+            included,
+        };
         Ok(Self {
             text: text.to_owned(),
             bounds: Some((bound(low, opening == '['), bound(high, closing == ']'))),
@@ -52,16 +66,19 @@ impl VersionRange {
 
     /// Whether a version belongs to the range.
     pub(super) fn contains(&self, version: &str) -> bool {
-        let Some((low, high)) = &self.bounds else { return true };
+        let Some((low, high)) = &self.bounds else {
+            return true;
+        };
         let same = low.version == high.version && low.included && high.included;
         if low.version.is_empty() && same {
             return false;
         }
         let inside = |bound: &Bound, wrong: Ordering| {
-            bound.version.is_empty() || match compare(version, &bound.version) {
-                Ordering::Equal => bound.included,
-                order => order != wrong,
-            }
+            bound.version.is_empty()
+                || match compare(version, &bound.version) {
+                    Ordering::Equal => bound.included,
+                    order => order != wrong,
+                }
         };
         inside(low, Ordering::Less) && inside(high, Ordering::Greater)
     }
@@ -95,7 +112,10 @@ mod tests {
     fn ranges_hold_what_lies_between_their_bounds() {
         let check = |range: &str, text: &str, holds: bool| {
             let range = VersionRange::parse(range).expect("a range");
-            assert_eq!((range.text.as_str(), range.contains("4.3.1")), (text, holds));
+            assert_eq!(
+                (range.text.as_str(), range.contains("4.3.1")),
+                (text, holds)
+            );
         };
         check("4.3.1", "[4.3.1,4.3.1]", true);
         check("9", "[9,9]", false);
@@ -105,6 +125,9 @@ mod tests {
         check("(,4.3.10)", "(,4.3.10)", true);
         check("latest", "latest", true);
         check("", "[,]", false);
-        assert_eq!(VersionRange::parse("[1").expect_err("refused").message, "Unbounded range: [1");
+        assert_eq!(
+            VersionRange::parse("[1").expect_err("refused").message,
+            "Unbounded range: [1"
+        );
     }
 }

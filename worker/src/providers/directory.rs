@@ -34,8 +34,11 @@ impl ConfigProvider for DirectoryConfigProvider {
                 continue;
             }
             let content = std::fs::read_to_string(&file).map_err(|error| {
-                Error::config(format!("Could not read file {} for property {key}", file.display()))
-                    .with_source(error)
+                Error::config(format!(
+                    "Could not read file {} for property {key}",
+                    file.display()
+                ))
+                .with_source(error)
             })?;
             found.data.insert((*key).to_owned(), content);
         }
@@ -99,7 +102,9 @@ mod tests {
 
     #[test]
     fn a_path_above_the_allowed_ones_is_refused() {
-        let props = [("allowed.paths".to_owned(), "/proc/self,/tmp".to_owned())].into_iter().collect();
+        let props = [("allowed.paths".to_owned(), "/proc/self,/tmp".to_owned())]
+            .into_iter()
+            .collect();
         let allowed = AllowedPaths::configure(&props).expect("valid");
         assert!(allowed.allow("/tmp/x"));
         assert!(!allowed.allow("/tmp/../etc/passwd"));
@@ -109,8 +114,12 @@ mod tests {
     #[test]
     fn allowed_paths_must_be_absolute_and_exist() {
         let check = |paths: &str, message: &str| {
-            let props = [("allowed.paths".to_owned(), paths.to_owned())].into_iter().collect();
-            let Err(error) = AllowedPaths::configure(&props) else { panic!("{paths} is refused") };
+            let props = [("allowed.paths".to_owned(), paths.to_owned())]
+                .into_iter()
+                .collect();
+            let Err(error) = AllowedPaths::configure(&props) else {
+                panic!("{paths} is refused")
+            };
             assert_eq!(error.message(), message);
         };
         check("relative", "Path relative is not absolute");
@@ -119,11 +128,15 @@ mod tests {
 
     #[test]
     fn a_file_of_a_folder_is_read_whole() {
-        let folder = std::env::temp_dir().join(format!("directory-provider-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("directory-provider-{}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for the test");
         std::fs::write(folder.join("password"), "pw\n").expect("a file for the test");
         let found = DirectoryConfigProvider::default()
-            .get(&folder.to_string_lossy(), &["password", "../password", "none"])
+            .get(
+                &folder.to_string_lossy(),
+                &["password", "../password", "none"],
+            )
             .expect("reads");
         assert_eq!(found.data.len(), 1);
         assert_eq!(found.data["password"], "pw\n");

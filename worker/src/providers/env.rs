@@ -29,7 +29,11 @@ impl ConfigProvider for EnvVarConfigProvider {
         }
         let data = keys
             .iter()
-            .filter(|key| self.allowed.as_ref().is_none_or(|allowed| allowed.matches(key)))
+            .filter(|key| {
+                self.allowed
+                    .as_ref()
+                    .is_none_or(|allowed| allowed.matches(key))
+            })
             .filter_map(|key| Some(((*key).to_owned(), std::env::var(key).ok()?)))
             .collect();
         Ok(ConfigData { data, ttl: None })
@@ -42,7 +46,9 @@ mod tests {
 
     #[test]
     fn a_path_is_refused() {
-        let error = EnvVarConfigProvider::default().get("/p", &["k"]).expect_err("refused");
+        let error = EnvVarConfigProvider::default()
+            .get("/p", &["k"])
+            .expect_err("refused");
         assert_eq!(
             error.message(),
             "Path is not supported for EnvVarConfigProvider, invalid value '/p'"
@@ -52,7 +58,9 @@ mod tests {
     #[test]
     fn names_outside_the_pattern_are_not_found() {
         let mut provider = EnvVarConfigProvider::default();
-        let props = [("allowlist.pattern".to_owned(), "NO_.*".to_owned())].into_iter().collect();
+        let props = [("allowlist.pattern".to_owned(), "NO_.*".to_owned())]
+            .into_iter()
+            .collect();
         provider.configure(&props).expect("valid");
         assert_eq!(provider.get("", &["PATH"]).expect("reads").data.len(), 0);
         let open = EnvVarConfigProvider::default();

@@ -46,13 +46,23 @@ mod tests {
         let file = folder.join("secrets.properties");
         std::fs::write(&file, "user=me\npassword = a\\:b\n").expect("a file for the test");
         let provider = FileConfigProvider::default();
-        let found = provider.get(&file.to_string_lossy(), &["password", "nope"]).expect("reads");
+        let found = provider
+            .get(&file.to_string_lossy(), &["password", "nope"])
+            .expect("reads");
         assert_eq!(found.data.len(), 1);
         assert_eq!(found.data["password"], "a:b");
         let mut limited = FileConfigProvider::default();
-        let props = [("allowed.paths".to_owned(), "/proc".to_owned())].into_iter().collect();
+        let props = [("allowed.paths".to_owned(), "/proc".to_owned())]
+            .into_iter()
+            .collect();
         limited.configure(&props).expect("valid");
-        assert!(limited.get(&file.to_string_lossy(), &["user"]).expect("reads").data.is_empty());
+        assert!(
+            limited
+                .get(&file.to_string_lossy(), &["user"])
+                .expect("reads")
+                .data
+                .is_empty()
+        );
         std::fs::remove_dir_all(&folder).expect("the test's own folder");
     }
 }

@@ -73,13 +73,17 @@ pub struct Resolved {
 
 impl std::fmt::Debug for Resolved {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolved").field("keys", &self.props.keys().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Resolved")
+            .field("keys", &self.props.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for Resolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Resolver").field("providers", &self.providers.keys()).finish_non_exhaustive()
+        f.debug_struct("Resolver")
+            .field("providers", &self.providers.keys())
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +101,9 @@ impl Resolved {
         self.secrets
             .iter()
             .filter(|(secret, _)| secret.len() >= MIN_SECRET_LENGTH)
-            .fold(text.to_owned(), |text, (secret, reference)| text.replace(secret, reference))
+            .fold(text.to_owned(), |text, (secret, reference)| {
+                text.replace(secret, reference)
+            })
     }
 }
 
@@ -107,13 +113,23 @@ impl Resolver {
     ///
     /// # Errors
     /// A provider is unknown or refuses its configuration.
-    pub fn new(props: &Props, plugins: &crate::plugins::Plugins, environment: Environment) -> Result<Self> {
+    pub fn new(
+        props: &Props,
+        plugins: &crate::plugins::Plugins,
+        environment: Environment,
+    ) -> Result<Self> {
         let mut providers: HashMap<String, Box<dyn ConfigProvider>> = HashMap::new();
         let names = props.get("config.providers").map_or("", String::as_str);
-        for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for name in names
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+        {
             let class_key = format!("config.providers.{name}.class");
             let class = props.get(&class_key).ok_or_else(|| {
-                Error::config(format!("the worker names the config provider {name} but has no {class_key}"))
+                Error::config(format!(
+                    "the worker names the config provider {name} but has no {class_key}"
+                ))
             })?;
             let plugin = plugins
                 .find(connect_api::plugin::PluginKind::ConfigProvider, class.trim())
@@ -122,20 +138,30 @@ impl Resolver {
                 return Err(Error::config(format!("{class} is no config provider")));
             };
             let mut provider = make();
-            let params =
-                connect_api::config::props_with_prefix(props, &format!("config.providers.{name}.param."));
+            let params = connect_api::config::props_with_prefix(
+                props,
+                &format!("config.providers.{name}.param."),
+            );
             provider.configure(&params)?;
             providers.insert(name.to_owned(), provider);
         }
-        let enabled = props.get(PLACEHOLDERS_ENABLE).is_none_or(|text| text.trim().eq_ignore_ascii_case("true"));
-        let pattern = props.get(PLACEHOLDERS_ALLOW_PATTERN).map_or(".*", String::as_str);
+        let enabled = props
+            .get(PLACEHOLDERS_ENABLE)
+            .is_none_or(|text| text.trim().eq_ignore_ascii_case("true"));
+        let pattern = props
+            .get(PLACEHOLDERS_ALLOW_PATTERN)
+            .map_or(".*", String::as_str);
         let placeholders = match enabled {
             true => Some(Regex::new(pattern).map_err(|error| {
                 Error::config(format!("reading {PLACEHOLDERS_ALLOW_PATTERN}")).with_source(error)
             })?),
             false => None,
         };
-        Ok(Self { providers, placeholders, environment })
+        Ok(Self {
+            providers,
+            placeholders,
+            environment,
+        })
     }
 
     /// A configuration with every reference resolved. A reference to an unknown provider or a
@@ -155,7 +181,9 @@ impl Resolver {
                 resolved.props.insert(key.clone(), value);
             }
         }
-        resolved.secrets.sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
+        resolved
+            .secrets
+            .sort_by_key(|(secret, _)| std::cmp::Reverse(secret.len()));
         Ok(resolved)
     }
 
@@ -225,8 +253,15 @@ impl Resolver {
         Ok(out)
     }
 
-    fn provided(&self, provider: &str, rest: &str, resolved: &mut Resolved) -> Result<Option<String>> {
-        let Some(provider) = self.providers.get(provider) else { return Ok(None) };
+    fn provided(
+        &self,
+        provider: &str,
+        rest: &str,
+        resolved: &mut Resolved,
+    ) -> Result<Option<String>> {
+        let Some(provider) = self.providers.get(provider) else {
+            return Ok(None);
+        };
         let (path, key) = rest.split_once(':').unwrap_or(("", rest));
         let mut found = provider.get(path, &[key])?;
         resolved.ttl = match (resolved.ttl, found.ttl) {
@@ -240,9 +275,14 @@ impl Resolver {
     fn placeholder(&self, name: &str) -> Option<String> {
         let allowed = self.placeholders.as_ref()?;
         let mut letters = name.bytes();
-        let legal = letters.next().is_some_and(|first| first.is_ascii_uppercase() || first == b'_')
-            && letters.all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-        (legal && allowed.matches(name)).then(|| (self.environment)(name)).flatten()
+        let legal = letters
+            .next()
+            .is_some_and(|first| first.is_ascii_uppercase() || first == b'_')
+            && letters
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+        (legal && allowed.matches(name))
+            .then(|| (self.environment)(name))
+            .flatten()
     }
 }
 
@@ -270,7 +310,11 @@ impl<'a> Iterator for References<'a> {
         let start = self.at + self.text.get(self.at..)?.find("${")?;
         let end = start + self.text.get(start..)?.find('}')? + 1;
         self.at = end;
-        Some(Reference { start, end, body: self.text.get(start + 2..end - 1)? })
+        Some(Reference {
+            start,
+            end,
+            body: self.text.get(start + 2..end - 1)?,
+        })
     }
 }
 
@@ -283,12 +327,19 @@ mod tests {
         let mut props: Props = [
             ("config.providers", "env,file"),
             ("config.providers.env.class", "EnvVarConfigProvider"),
-            ("config.providers.file.class", "org.apache.kafka.common.config.provider.FileConfigProvider"),
+            (
+                "config.providers.file.class",
+                "org.apache.kafka.common.config.provider.FileConfigProvider",
+            ),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-        props.extend(extra.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+        props.extend(
+            extra
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), value.to_owned())),
+        );
         let environment: Environment = Arc::new(|name| match name {
             "DB_PASSWORD" => Some("s3cret".to_owned()),
             "REF" => Some("${DB_PASSWORD}".to_owned()),
@@ -298,13 +349,18 @@ mod tests {
         Resolver::new(&props, &Plugins::new(&[PROVIDERS]), environment).expect("valid")
     }
     fn raw(entries: &[(&str, &str)]) -> RawConfig {
-        entries.iter().map(|&(key, value)| (key.to_owned(), Some(value.to_owned()))).collect()
+        entries
+            .iter()
+            .map(|&(key, value)| (key.to_owned(), Some(value.to_owned())))
+            .collect()
     }
 
     #[test]
     fn bare_placeholders_are_resolved_where_the_variable_exists() {
         let check = |text: &str, expected: &str| {
-            let resolved = resolver(&[]).resolve(&raw(&[("k", text)])).expect("resolves");
+            let resolved = resolver(&[])
+                .resolve(&raw(&[("k", text)]))
+                .expect("resolves");
             assert_eq!(resolved.props["k"], expected);
         };
         check("${DB_PASSWORD}", "s3cret");
@@ -319,7 +375,9 @@ mod tests {
     #[test]
     fn placeholders_can_be_switched_off_and_limited() {
         let check = |extra: &[(&str, &str)]| {
-            let resolved = resolver(extra).resolve(&raw(&[("k", "${DB_PASSWORD}")])).expect("resolves");
+            let resolved = resolver(extra)
+                .resolve(&raw(&[("k", "${DB_PASSWORD}")]))
+                .expect("resolves");
             assert_eq!(resolved.props["k"], "${DB_PASSWORD}");
         };
         check(&[(PLACEHOLDERS_ENABLE, "false")]);
@@ -330,7 +388,10 @@ mod tests {
     #[test]
     fn unknown_providers_and_missing_keys_stay_as_they_were_written() {
         let resolved = resolver(&[])
-            .resolve(&raw(&[("a", "${vault:x:y}"), ("b", "${env:NOT_THERE_AT_ALL}")]))
+            .resolve(&raw(&[
+                ("a", "${vault:x:y}"),
+                ("b", "${env:NOT_THERE_AT_ALL}"),
+            ]))
             .expect("resolves");
         assert_eq!(resolved.props["a"], "${vault:x:y}");
         assert_eq!(resolved.props["b"], "${env:NOT_THERE_AT_ALL}");
@@ -338,26 +399,50 @@ mod tests {
 
     #[test]
     fn an_unreadable_file_fails_with_its_path() {
-        let error = resolver(&[]).resolve(&raw(&[("a", "${file:/nonexist:y}")])).expect_err("fails");
-        assert_eq!(error.message(), "Could not read properties from file /nonexist");
+        let error = resolver(&[])
+            .resolve(&raw(&[("a", "${file:/nonexist:y}")]))
+            .expect_err("fails");
+        assert_eq!(
+            error.message(),
+            "Could not read properties from file /nonexist"
+        );
     }
 
     #[test]
     fn stored_task_configurations_keep_the_references_of_the_connector() {
-        let connector = raw(&[("password", "${DB_PASSWORD}"), ("user", "u"), ("pattern", "${topic}")]);
-        let task: Props = [("password", "s3cret"), ("user", "u"), ("pattern", "x"), ("task.class", "T")]
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
+        let connector = raw(&[
+            ("password", "${DB_PASSWORD}"),
+            ("user", "u"),
+            ("pattern", "${topic}"),
+        ]);
+        let task: Props = [
+            ("password", "s3cret"),
+            ("user", "u"),
+            ("pattern", "x"),
+            ("task.class", "T"),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
         assert_eq!(
             resolver(&[]).restore(task, &connector),
-            raw(&[("password", "${DB_PASSWORD}"), ("user", "u"), ("pattern", "x"), ("task.class", "T")])
+            raw(&[
+                ("password", "${DB_PASSWORD}"),
+                ("user", "u"),
+                ("pattern", "x"),
+                ("task.class", "T")
+            ])
         );
     }
 
     #[test]
     fn secrets_are_taken_out_of_texts() {
-        let resolved = resolver(&[]).resolve(&raw(&[("k", "${DB_PASSWORD}")])).expect("resolves");
-        assert_eq!(resolved.redact("password s3cret refused"), "password ${DB_PASSWORD} refused");
+        let resolved = resolver(&[])
+            .resolve(&raw(&[("k", "${DB_PASSWORD}")]))
+            .expect("resolves");
+        assert_eq!(
+            resolved.redact("password s3cret refused"),
+            "password ${DB_PASSWORD} refused"
+        );
     }
 }

@@ -45,13 +45,25 @@ impl Around {
                 .collect()
         };
         let methods = list("access.control.allow.methods");
-        let methods = if methods.is_empty() { "GET,POST,HEAD".to_owned() } else { methods.join(",") };
+        let methods = if methods.is_empty() {
+            "GET,POST,HEAD".to_owned()
+        } else {
+            methods.join(",")
+        };
         let rules = header_rules(config.options.string("response.http.headers.config"));
-        Self(Arc::new(Options { origins: list("access.control.allow.origin"), methods, rules }))
+        Self(Arc::new(Options {
+            origins: list("access.control.allow.origin"),
+            methods,
+            rules,
+        }))
     }
 }
 
-pub(super) async fn around(State(around): State<Around>, mut request: Request, next: Next) -> Response {
+pub(super) async fn around(
+    State(around): State<Around>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let Around(options) = around;
     let path = request.uri().path();
     let refused = if has_empty_segment(path) {
@@ -70,7 +82,9 @@ pub(super) async fn around(State(around): State<Around>, mut request: Request, n
     let shown = request.uri().to_string();
     let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight = method == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if let Some(uri) = without_trailing_slash(request.uri()) {
         *request.uri_mut() = uri;
     }
@@ -84,8 +98,14 @@ pub(super) async fn around(State(around): State<Around>, mut request: Request, n
                 if let Ok(methods) = HeaderValue::from_str(&options.methods) {
                     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
                 }
-                headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("Content-Type"));
-                headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("60"));
+                headers.insert(
+                    header::ACCESS_CONTROL_ALLOW_HEADERS,
+                    HeaderValue::from_static("Content-Type"),
+                );
+                headers.insert(
+                    header::ACCESS_CONTROL_MAX_AGE,
+                    HeaderValue::from_static("60"),
+                );
             }
         }
     }
@@ -102,13 +122,17 @@ pub(super) async fn around(State(around): State<Around>, mut request: Request, n
 
 impl Options {
     fn allows(&self, origin: &HeaderValue) -> bool {
-        let Ok(origin) = origin.to_str() else { return false };
+        let Ok(origin) = origin.to_str() else {
+            return false;
+        };
         self.origins.iter().any(|allowed| {
             allowed == "*"
                 || allowed == origin
                 || (allowed.contains('*')
-                    && connect_api::java::Regex::new(&allowed.replace('.', "\\.").replace('*', ".*"))
-                        .is_ok_and(|pattern| pattern.matches(origin)))
+                    && connect_api::java::Regex::new(
+                        &allowed.replace('.', "\\.").replace('*', ".*"),
+                    )
+                    .is_ok_and(|pattern| pattern.matches(origin)))
         })
     }
 }
@@ -120,13 +144,17 @@ fn has_empty_segment(path: &str) -> bool {
 /// Whether the path holds `%` with this code, in any case.
 fn contains_code(path: &str, code: &str) -> bool {
     path.split('%').skip(1).any(|rest| {
-        rest.get(..2).is_some_and(|digits| digits.eq_ignore_ascii_case(code))
+        rest.get(..2)
+            .is_some_and(|digits| digits.eq_ignore_ascii_case(code))
     })
 }
 
 /// The address without the slash at its end, if it has one that counts for nothing.
 fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
-    let path = uri.path().strip_suffix('/').filter(|path| !path.is_empty())?;
+    let path = uri
+        .path()
+        .strip_suffix('/')
+        .filter(|path| !path.is_empty())?;
     let text = match uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -160,7 +188,11 @@ fn header_rule(rule: &str) -> Option<HeaderRule> {
         "add" | "adddate" => false,
         _ => return None,
     };
-    Some(HeaderRule { replace, name: name.trim().parse().ok()?, value: value.trim().parse().ok()? })
+    Some(HeaderRule {
+        replace,
+        name: name.trim().parse().ok()?,
+        value: value.trim().parse().ok()?,
+    })
 }
 
 fn split_quoted(text: &str) -> Vec<String> {
@@ -185,7 +217,12 @@ mod tests {
     fn a_trailing_slash_counts_for_nothing() {
         let check = |uri: &str, expected: Option<&str>| {
             let uri: Uri = uri.parse().expect("a uri");
-            assert_eq!(without_trailing_slash(&uri).map(|uri| uri.to_string()).as_deref(), expected);
+            assert_eq!(
+                without_trailing_slash(&uri)
+                    .map(|uri| uri.to_string())
+                    .as_deref(),
+                expected
+            );
         };
         check("/connectors/", Some("/connectors"));
         check("/connectors/?expand=info", Some("/connectors?expand=info"));
@@ -207,8 +244,16 @@ mod tests {
         assert_eq!(
             rules,
             [
-                HeaderRule { replace: true, name: HeaderName::from_static("x-a"), value: HeaderValue::from_static("1") },
-                HeaderRule { replace: false, name: HeaderName::from_static("x-b"), value: HeaderValue::from_static("a, b") },
+                HeaderRule {
+                    replace: true,
+                    name: HeaderName::from_static("x-a"),
+                    value: HeaderValue::from_static("1")
+                },
+                HeaderRule {
+                    replace: false,
+                    name: HeaderName::from_static("x-b"),
+                    value: HeaderValue::from_static("a, b")
+                },
             ]
         );
     }

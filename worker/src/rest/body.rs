@@ -22,8 +22,14 @@ pub(super) struct Info<'a>(pub(super) &'a ConnectorInfo);
 impl Serialize for Info<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(info) = self;
-        let tasks: Vec<TaskId<'_>> =
-            info.tasks.iter().map(|&task| TaskId { connector: &info.name, task }).collect();
+        let tasks: Vec<TaskId<'_>> = info
+            .tasks
+            .iter()
+            .map(|&task| TaskId {
+                connector: &info.name,
+                task,
+            })
+            .collect();
         let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("name", &info.name)?;
         map.serialize_entry("config", &info.config)?;
@@ -79,8 +85,11 @@ pub(super) struct Status<'a>(pub(super) &'a ConnectorStatus);
 impl Serialize for Status<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(status) = self;
-        let tasks: Vec<State<'_>> =
-            status.tasks.iter().map(|(id, state)| State(Some(*id), state)).collect();
+        let tasks: Vec<State<'_>> = status
+            .tasks
+            .iter()
+            .map(|(id, state)| State(Some(*id), state))
+            .collect();
         let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("name", &status.name)?;
         map.serialize_entry("connector", &State(None, &status.connector))?;
@@ -103,7 +112,10 @@ impl Serialize for Offsets<'_> {
         let entries: Vec<Entry<'_>> = self
             .0
             .iter()
-            .map(|entry| Entry { partition: &entry.partition, offset: &entry.offset })
+            .map(|entry| Entry {
+                partition: &entry.partition,
+                offset: &entry.offset,
+            })
             .collect();
         let mut map = serializer.serialize_map(Some(1))?;
         map.serialize_entry("offsets", &entries)?;
@@ -200,7 +212,10 @@ mod tests {
         let status = ConnectorStatus {
             name: "c".to_owned(),
             connector: state(Some("1"), None),
-            tasks: vec![(0, state(None, Some("boom\n"))), (1, state(Some("undefined"), Some("")))],
+            tasks: vec![
+                (0, state(None, Some("boom\n"))),
+                (1, state(Some("undefined"), Some(""))),
+            ],
             kind: ConnectorKind::Source,
         };
         assert_eq!(
@@ -213,7 +228,12 @@ mod tests {
     fn a_connector_shows_its_tasks_by_id() {
         let info = ConnectorInfo {
             name: "c".to_owned(),
-            config: [("name".to_owned(), Some("c".to_owned())), ("x".to_owned(), None)].into_iter().collect(),
+            config: [
+                ("name".to_owned(), Some("c".to_owned())),
+                ("x".to_owned(), None),
+            ]
+            .into_iter()
+            .collect(),
             tasks: vec![0],
             kind: ConnectorKind::Unknown,
         };

@@ -16,22 +16,43 @@ use crate::herder::request::{
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route("/connectors", resource(&["GET", "POST"], get(list).post(create)))
-        .route("/connectors/{name}", resource(&["GET", "DELETE"], get(info).delete(delete)))
+        .route(
+            "/connectors",
+            resource(&["GET", "POST"], get(list).post(create)),
+        )
+        .route(
+            "/connectors/{name}",
+            resource(&["GET", "DELETE"], get(info).delete(delete)),
+        )
         .route(
             "/connectors/{name}/config",
-            resource(&["GET", "PUT", "PATCH"], get(config).put(put_config).patch(patch_config)),
+            resource(
+                &["GET", "PUT", "PATCH"],
+                get(config).put(put_config).patch(patch_config),
+            ),
         )
         .route("/connectors/{name}/status", resource(&["GET"], get(status)))
         .route("/connectors/{name}/tasks", resource(&["GET"], get(tasks)))
-        .route("/connectors/{name}/tasks/{task}/status", resource(&["GET"], get(task_status)))
-        .route("/connectors/{name}/tasks/{task}/restart", resource(&["POST"], post(restart_task)))
-        .route("/connectors/{name}/restart", resource(&["POST"], post(restart)))
+        .route(
+            "/connectors/{name}/tasks/{task}/status",
+            resource(&["GET"], get(task_status)),
+        )
+        .route(
+            "/connectors/{name}/tasks/{task}/restart",
+            resource(&["POST"], post(restart_task)),
+        )
+        .route(
+            "/connectors/{name}/restart",
+            resource(&["POST"], post(restart)),
+        )
         .route("/connectors/{name}/pause", resource(&["PUT"], put(pause)))
         .route("/connectors/{name}/resume", resource(&["PUT"], put(resume)))
         .route("/connectors/{name}/stop", resource(&["PUT"], put(stop)))
         .route("/connectors/{name}/topics", resource(&["GET"], get(topics)))
-        .route("/connectors/{name}/topics/reset", resource(&["PUT"], put(reset_topics)))
+        .route(
+            "/connectors/{name}/topics/reset",
+            resource(&["PUT"], put(reset_topics)),
+        )
         .route(
             "/connectors/{name}/offsets",
             resource(
@@ -58,7 +79,8 @@ async fn list(call: Call, State(api): State<Api>) -> Response {
     if expand.is_empty() {
         return ok(&names);
     }
-    let mut out: java::HashMap<String, java::HashMap<String, serde_json::Value>> = java::HashMap::new();
+    let mut out: java::HashMap<String, java::HashMap<String, serde_json::Value>> =
+        java::HashMap::new();
     for name in names {
         match expansions(&api, &name, &expand).await {
             Ok(expansions) => drop(out.insert(name, expansions)),
@@ -102,10 +124,18 @@ async fn create(call: Call, State(api): State<Api>, Body(body): Body) -> Reply {
             "createRequest",
         )
     })?;
-    let name = request.name.as_deref().unwrap_or_default().trim().to_owned();
+    let name = request
+        .name
+        .as_deref()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     let config = named(&name, request.config)?;
     api.validator.check(config.clone()).await?;
-    let (_, info) = api.herder.put_connector(&name, config, request.initial_state, false).await?;
+    let (_, info) = api
+        .herder
+        .put_connector(&name, config, request.initial_state, false)
+        .await?;
     Ok(created(&call, &info))
 }
 
@@ -170,7 +200,11 @@ async fn put_config(
     let config = named(&name, json_body::string_map(&body)?)?;
     api.validator.check(config.clone()).await?;
     let (new, info) = api.herder.put_connector(&name, config, None, true).await?;
-    Ok(if new { created(&call, &info) } else { ok(&Info(&info)) })
+    Ok(if new {
+        created(&call, &info)
+    } else {
+        ok(&Info(&info))
+    })
 }
 
 /// RFC 7396 on a flat map: a null takes a key away. The name is not looked at, as in Java.
@@ -183,7 +217,10 @@ async fn patch_config(
     let patch = json_body::string_map(&body)?;
     let known = api.herder.connector(&name).await?.config;
     let patch = patch.ok_or_else(|| {
-        null_pointer("java.util.Map.forEach(java.util.function.BiConsumer)", "patch")
+        null_pointer(
+            "java.util.Map.forEach(java.util.function.BiConsumer)",
+            "patch",
+        )
     })?;
     let mut patched = java::HashMap::sized_for(known.len());
     for (key, value) in known {
@@ -195,7 +232,10 @@ async fn patch_config(
             None => drop(patched.remove(&key)),
         }
     }
-    let config: RawConfig = patched.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let config: RawConfig = patched
+        .iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     api.validator.check(config.clone()).await?;
     let (_, info) = api.herder.put_connector(&name, config, None, true).await?;
     Ok(ok(&Info(&info)))
@@ -222,9 +262,14 @@ async fn task_status(
 ) -> Reply {
     let task = task_number(&task)?;
     let Ok(number) = u32::try_from(task) else {
-        return Err(RequestError::not_found(format!("No status found for task {name}-{task}")));
+        return Err(RequestError::not_found(format!(
+            "No status found for task {name}-{task}"
+        )));
     };
-    Ok(ok(&StateBody(Some(number), &api.herder.task_status(&name, number)?)))
+    Ok(ok(&StateBody(
+        Some(number),
+        &api.herder.task_status(&name, number)?,
+    )))
 }
 
 async fn restart_task(
@@ -234,7 +279,9 @@ async fn restart_task(
 ) -> Reply {
     let task = task_number(&task)?;
     let Ok(number) = u32::try_from(task) else {
-        return Err(RequestError::not_found(format!("Unknown task: {name}-{task}")));
+        return Err(RequestError::not_found(format!(
+            "Unknown task: {name}-{task}"
+        )));
     };
     api.herder.restart_task(&name, number).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -247,28 +294,40 @@ async fn restart(call: Call, State(api): State<Api>, Path(name): Path<String>) -
         api.herder.restart_connector(&name).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let planned = api.herder.restart(&name, only_failed, include_tasks).await?;
+    let planned = api
+        .herder
+        .restart(&name, only_failed, include_tasks)
+        .await?;
     Ok(json(StatusCode::ACCEPTED, &Status(&planned)))
 }
 
 async fn pause(_: Call, State(api): State<Api>, Path(name): Path<String>) -> Reply {
-    api.herder.set_target_state(&name, TargetState::Paused).await?;
+    api.herder
+        .set_target_state(&name, TargetState::Paused)
+        .await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 async fn resume(_: Call, State(api): State<Api>, Path(name): Path<String>) -> Reply {
-    api.herder.set_target_state(&name, TargetState::Started).await?;
+    api.herder
+        .set_target_state(&name, TargetState::Started)
+        .await?;
     Ok(StatusCode::ACCEPTED.into_response())
 }
 
 async fn stop(_: Call, State(api): State<Api>, Path(name): Path<String>) -> Reply {
-    api.herder.set_target_state(&name, TargetState::Stopped).await?;
+    api.herder
+        .set_target_state(&name, TargetState::Stopped)
+        .await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn topics(_: Call, State(api): State<Api>, Path(name): Path<String>) -> Reply {
     if !api.config.options.bool("topic.tracking.enable") {
-        return Err(RequestError::new(Refusal::Forbidden, "Topic tracking is disabled."));
+        return Err(RequestError::new(
+            Refusal::Forbidden,
+            "Topic tracking is disabled.",
+        ));
     }
     let topics = serde_json::json!({ "topics": api.herder.active_topics(&name) });
     Ok(ok(&serde_json::Map::from_iter([(name, topics)])))
@@ -331,10 +390,19 @@ mod tests {
     #[test]
     fn a_missing_name_is_added_last_and_a_different_one_refused() {
         let config = |entries: &[(&str, &str)]| -> RawConfig {
-            entries.iter().map(|&(key, value)| (key.to_owned(), Some(value.to_owned()))).collect()
+            entries
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), Some(value.to_owned())))
+                .collect()
         };
         let named = |map| super::named("c", Some(map));
-        assert_eq!(named(config(&[("x", "1")])).expect("named").keys().collect::<Vec<_>>(), ["x", "name"]);
+        assert_eq!(
+            named(config(&[("x", "1")]))
+                .expect("named")
+                .keys()
+                .collect::<Vec<_>>(),
+            ["x", "name"]
+        );
         let error = named(config(&[("name", "d")])).expect_err("refused");
         assert_eq!(
             error.message,

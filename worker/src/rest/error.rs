@@ -16,7 +16,11 @@ struct ErrorMessage<'a> {
 
 fn body(status: StatusCode, message: &str) -> Vec<u8> {
     let error_code = status.as_u16();
-    serde_json::to_vec(&ErrorMessage { error_code, message }).unwrap_or_default()
+    serde_json::to_vec(&ErrorMessage {
+        error_code,
+        message,
+    })
+    .unwrap_or_default()
 }
 
 /// The status of a refusal.

@@ -1,13 +1,14 @@
 //! The REST API: parse a request, ask the herder, show its answer. Decides nothing itself.
 //!
-//! One file per resource; bodies are in `body.rs`, what requests bring in `json_body.rs`, statuses of
-//! errors in `error.rs`. Answers for `RestServer` and the resources of its package.
+//! One file per resource; bodies are in `body.rs`, what requests bring in `json_body.rs` (read by
+//! `json_reader.rs`), statuses of errors in `error.rs`. Answers for `RestServer` and the resources of its package.
 
 mod around;
 mod body;
 mod connectors;
 mod error;
 mod json_body;
+mod json_reader;
 mod plugins;
 mod root;
 
@@ -43,7 +44,9 @@ pub struct Api {
 
 impl std::fmt::Debug for Api {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Api").field("worker_id", &self.config.worker_id).finish_non_exhaustive()
+        f.debug_struct("Api")
+            .field("worker_id", &self.config.worker_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,11 +64,19 @@ pub async fn bind(listener: &Listener) -> Result<TcpListener> {
             listener.host, listener.port
         )));
     }
-    let host = if listener.host.is_empty() { "0.0.0.0" } else { &listener.host };
-    let address = if host.contains(':') { format!("[{host}]:{}", listener.port) } else { format!("{host}:{}", listener.port) };
-    TcpListener::bind(&address)
-        .await
-        .map_err(|error| Error::fatal(format!("binding the REST API to {address}")).with_source(error))
+    let host = if listener.host.is_empty() {
+        "0.0.0.0"
+    } else {
+        &listener.host
+    };
+    let address = if host.contains(':') {
+        format!("[{host}]:{}", listener.port)
+    } else {
+        format!("{host}:{}", listener.port)
+    };
+    TcpListener::bind(&address).await.map_err(|error| {
+        Error::fatal(format!("binding the REST API to {address}")).with_source(error)
+    })
 }
 
 /// Serves the API until `shutdown` completes; requests under way are answered.
@@ -95,7 +106,10 @@ pub fn app(api: Api) -> Router {
         .with_state(api);
     Router::new()
         .fallback_service(routes)
-        .layer(axum::middleware::from_fn_with_state(around::Around::new(&config), around::around))
+        .layer(axum::middleware::from_fn_with_state(
+            around::Around::new(&config),
+            around::around,
+        ))
 }
 
 /// A resource that answers OPTIONS with its methods, as Jersey does.
@@ -109,7 +123,10 @@ fn resource(methods: &[&'static str], router: MethodRouter<Api>) -> MethodRouter
     }
     let names: Vec<String> = allowed.keys().cloned().collect();
     router.options(async move || {
-        let headers = [(header::CONTENT_TYPE, "text/plain".to_owned()), (header::ALLOW, names.join(","))];
+        let headers = [
+            (header::CONTENT_TYPE, "text/plain".to_owned()),
+            (header::ALLOW, names.join(",")),
+        ];
         (headers, names.join(", "))
     })
 }
@@ -143,18 +160,32 @@ impl Call {
         let has_body = headers.contains_key(header::TRANSFER_ENCODING)
             || text(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
         match text(header::CONTENT_TYPE) {
-            Some(content_type) if !is_json(content_type) => return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Some(content_type) if !is_json(content_type) => {
+                return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            }
             None if has_body => return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             _ => {}
         }
-        let accepts: Vec<&str> =
-            headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let accepts: Vec<&str> = headers
+            .get_all(header::ACCEPT)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .collect();
         let acceptable = accepts.is_empty()
-            || accepts.iter().flat_map(|value| value.split(',')).any(|range| {
-                let range = range.split(';').next().unwrap_or_default().trim();
-                ["*/*", "application/*", "application/json", "*"].iter().any(|known| known.eq_ignore_ascii_case(range))
-            });
-        if acceptable { Ok(()) } else { Err(StatusCode::NOT_ACCEPTABLE) }
+            || accepts
+                .iter()
+                .flat_map(|value| value.split(','))
+                .any(|range| {
+                    let range = range.split(';').next().unwrap_or_default().trim();
+                    ["*/*", "application/*", "application/json", "*"]
+                        .iter()
+                        .any(|known| known.eq_ignore_ascii_case(range))
+                });
+        if acceptable {
+            Ok(())
+        } else {
+            Err(StatusCode::NOT_ACCEPTABLE)
+        }
     }
 
     /// All values of a query parameter.
@@ -169,7 +200,9 @@ impl Call {
     }
     /// A boolean parameter: anything but `true` is false.
     fn flag(&self, name: &str, default: bool) -> bool {
-        self.params(name).first().map_or(default, |text| text.eq_ignore_ascii_case("true"))
+        self.params(name)
+            .first()
+            .map_or(default, |text| text.eq_ignore_ascii_case("true"))
     }
 }
 
@@ -188,7 +221,9 @@ fn decode(text: &str) -> String {
             b'%' => {
                 let rest = bytes.clone();
                 let digits: Vec<u8> = rest.take(2).collect();
-                let code = std::str::from_utf8(&digits).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok());
+                let code = std::str::from_utf8(&digits)
+                    .ok()
+                    .and_then(|hex| u8::from_str_radix(hex, 16).ok());
                 match code.filter(|_| digits.len() == 2) {
                     Some(code) => {
                         out.push(code);
@@ -207,8 +242,15 @@ impl FromRequestParts<Api> for Call {
     type Rejection = Response;
     async fn from_request_parts(parts: &mut Parts, _: &Api) -> std::result::Result<Self, Response> {
         Self::check(&parts.headers).map_err(error::bare)?;
-        let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(Self { host, query: parts.uri.query().unwrap_or_default().to_owned() })
+        let host = parts
+            .headers
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        Ok(Self {
+            host,
+            query: parts.uri.query().unwrap_or_default().to_owned(),
+        })
     }
 }
 

@@ -16,8 +16,14 @@ use crate::herder::validate::{KeyInfo, check_version};
 pub(super) fn routes() -> Router<Api> {
     Router::new()
         .route("/connector-plugins", resource(&["GET"], get(list)))
-        .route("/connector-plugins/{plugin}/config", resource(&["GET"], get(config)))
-        .route("/connector-plugins/{plugin}/config/validate", resource(&["PUT"], put(validate)))
+        .route(
+            "/connector-plugins/{plugin}/config",
+            resource(&["GET"], get(config)),
+        )
+        .route(
+            "/connector-plugins/{plugin}/config/validate",
+            resource(&["PUT"], put(validate)),
+        )
 }
 
 async fn list(call: Call, State(api): State<Api>) -> Response {

@@ -29,9 +29,11 @@ async fn server_info(_: Call, State(api): State<Api>) -> Response {
         kafka_cluster_id: String,
     }
     match api.herder.kafka_cluster_id().await {
-        Ok(kafka_cluster_id) => {
-            ok(&ServerInfo { version: KAFKA_VERSION, commit: KAFKA_COMMIT, kafka_cluster_id })
-        }
+        Ok(kafka_cluster_id) => ok(&ServerInfo {
+            version: KAFKA_VERSION,
+            commit: KAFKA_COMMIT,
+            kafka_cluster_id,
+        }),
         Err(error) => error.into_response(),
     }
 }
@@ -52,7 +54,9 @@ async fn health(_: Call, State(api): State<Api>) -> Response {
         Ok(Err(error)) => answer(
             StatusCode::INTERNAL_SERVER_ERROR,
             "unhealthy",
-            format!("Worker was unable to handle this request and may be unable to handle other requests. {error}"),
+            format!(
+                "Worker was unable to handle this request and may be unable to handle other requests. {error}"
+            ),
         ),
         Err(_) => answer(
             StatusCode::SERVICE_UNAVAILABLE,

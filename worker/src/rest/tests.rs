@@ -36,7 +36,12 @@ impl MemoryHerder {
         connectors.get(name).cloned().ok_or_else(missing)
     }
     fn info(name: &str, config: RawConfig) -> ConnectorInfo {
-        ConnectorInfo { name: name.to_owned(), config, tasks: vec![0], kind: ConnectorKind::Source }
+        ConnectorInfo {
+            name: name.to_owned(),
+            config,
+            tasks: vec![0],
+            kind: ConnectorKind::Source,
+        }
     }
 }
 
@@ -49,7 +54,12 @@ impl Herder for MemoryHerder {
         Ok(())
     }
     fn connectors(&self) -> Vec<String> {
-        self.0.lock().expect("no test panics with the lock").keys().cloned().collect()
+        self.0
+            .lock()
+            .expect("no test panics with the lock")
+            .keys()
+            .cloned()
+            .collect()
     }
     async fn connector(&self, name: &str) -> Answer<ConnectorInfo> {
         self.find(name).map(|config| Self::info(name, config))
@@ -63,18 +73,28 @@ impl Herder for MemoryHerder {
     ) -> Answer<(bool, ConnectorInfo)> {
         let known = self.find(name).is_ok();
         if known && !allow_replace {
-            return Err(RequestError::conflict(format!("Connector {name} already exists")));
+            return Err(RequestError::conflict(format!(
+                "Connector {name} already exists"
+            )));
         }
-        self.0.lock().expect("no test panics with the lock").insert(name.to_owned(), config.clone());
+        self.0
+            .lock()
+            .expect("no test panics with the lock")
+            .insert(name.to_owned(), config.clone());
         Ok((!known, Self::info(name, config)))
     }
     async fn delete_connector(&self, name: &str) -> Answer<()> {
         self.find(name)?;
-        self.0.lock().expect("no test panics with the lock").shift_remove(name);
+        self.0
+            .lock()
+            .expect("no test panics with the lock")
+            .shift_remove(name);
         Ok(())
     }
     async fn set_target_state(&self, name: &str, _: TargetState) -> Answer<()> {
-        self.find(name).map(drop).map_err(|_| RequestError::not_found(format!("Unknown connector {name}")))
+        self.find(name)
+            .map(drop)
+            .map_err(|_| RequestError::not_found(format!("Unknown connector {name}")))
     }
     fn status(&self, name: &str) -> Answer<ConnectorStatus> {
         self.find(name).map_err(|_| {
@@ -86,10 +106,17 @@ impl Herder for MemoryHerder {
             version: Some("1".to_owned()),
             trace: None,
         };
-        Ok(ConnectorStatus { name: name.to_owned(), connector, tasks: Vec::new(), kind: ConnectorKind::Source })
+        Ok(ConnectorStatus {
+            name: name.to_owned(),
+            connector,
+            tasks: Vec::new(),
+            kind: ConnectorKind::Source,
+        })
     }
     fn task_status(&self, name: &str, task: u32) -> Answer<StateInfo> {
-        Err(RequestError::not_found(format!("No status found for task {name}-{task}")))
+        Err(RequestError::not_found(format!(
+            "No status found for task {name}-{task}"
+        )))
     }
     async fn task_configs(&self, name: &str) -> Answer<Vec<RawConfig>> {
         self.find(name).map(|config| vec![config])
@@ -151,7 +178,12 @@ impl SourceTask for Idle {
 }
 
 const fn converter(class: &'static str, make: Make) -> Plugin {
-    Plugin { class, version: "4.3.1", config: ConfigDef::new, make }
+    Plugin {
+        class,
+        version: "4.3.1",
+        config: ConfigDef::new,
+        make,
+    }
 }
 
 static PLUGINS: [Plugin; 3] = [
@@ -164,44 +196,61 @@ static PLUGINS: [Plugin; 3] = [
         Make::HeaderConverter(|| unreachable!("requests make no converters")),
     ),
     Plugin {
-    class: "org.apache.kafka.connect.file.FileStreamSourceConnector",
-    version: "4.3.1",
-    config: || {
-        ConfigDef::new()
-            .define(ConfigKey::new("file", Type::String, Importance::High).default_null())
-            .define(ConfigKey::new("topic", Type::String, Importance::High))
-    },
-    make: Make::Source {
-        connector: || Box::new(Idle),
-        task_class: "org.apache.kafka.connect.file.FileStreamSourceTask",
-        task: || Box::new(Idle),
-    },
+        class: "org.apache.kafka.connect.file.FileStreamSourceConnector",
+        version: "4.3.1",
+        config: || {
+            ConfigDef::new()
+                .define(ConfigKey::new("file", Type::String, Importance::High).default_null())
+                .define(ConfigKey::new("topic", Type::String, Importance::High))
+        },
+        make: Make::Source {
+            connector: || Box::new(Idle),
+            task_class: "org.apache.kafka.connect.file.FileStreamSourceTask",
+            task: || Box::new(Idle),
+        },
     },
 ];
 
 fn api() -> Api {
     let props: Props = [
-        ("bootstrap.servers", "b:9092"), ("group.id", "g"), ("key.converter", "JsonConverter"),
-        ("value.converter", "JsonConverter"), ("config.storage.topic", "c"),
-        ("offset.storage.topic", "o"), ("status.storage.topic", "s"),
+        ("bootstrap.servers", "b:9092"),
+        ("group.id", "g"),
+        ("key.converter", "JsonConverter"),
+        ("value.converter", "JsonConverter"),
+        ("config.storage.topic", "c"),
+        ("offset.storage.topic", "o"),
+        ("status.storage.topic", "s"),
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect();
     let plugins = Arc::new(Plugins::new(&[&PLUGINS, PROVIDERS]));
-    let environment = Arc::new(|name: &str| (name == "TOPIC_SECRET").then(|| "the-secret".to_owned()));
+    let environment =
+        Arc::new(|name: &str| (name == "TOPIC_SECRET").then(|| "the-secret".to_owned()));
     let resolver = Arc::new(Resolver::new(&props, &plugins, environment).expect("valid"));
     let config = Arc::new(WorkerConfig::new(props, false, "box").expect("valid"));
-    let context = PluginContext { runtime: tokio::runtime::Handle::current() };
+    let context = PluginContext {
+        runtime: tokio::runtime::Handle::current(),
+    };
     Api {
         herder: Arc::new(MemoryHerder::default()),
-        validator: Validator { config: Arc::clone(&config), plugins, resolver, context },
+        validator: Validator {
+            config: Arc::clone(&config),
+            plugins,
+            resolver,
+            context,
+        },
         config,
     }
 }
 
 /// Status, content type and body of an answer.
-async fn call(api: &Api, method: &str, uri: &str, body: Option<&str>) -> (u16, Option<String>, String) {
+async fn call(
+    api: &Api,
+    method: &str,
+    uri: &str,
+    body: Option<&str>,
+) -> (u16, Option<String>, String) {
     let mut request = Request::builder()
         .method(Method::from_bytes(method.as_bytes()).expect("a method"))
         .uri(uri)
@@ -211,13 +260,27 @@ async fn call(api: &Api, method: &str, uri: &str, body: Option<&str>) -> (u16, O
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::CONTENT_LENGTH, body.map_or(0, str::len));
     }
-    let request = request.body(Body::from(body.unwrap_or_default().to_owned())).expect("a request");
-    let response = app(api.clone()).oneshot(request).await.expect("never fails");
+    let request = request
+        .body(Body::from(body.unwrap_or_default().to_owned()))
+        .expect("a request");
+    let response = app(api.clone())
+        .oneshot(request)
+        .await
+        .expect("never fails");
     let status = response.status().as_u16();
-    let content_type =
-        response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("a body");
-    (status, content_type, String::from_utf8_lossy(&bytes).into_owned())
+    let content_type = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .expect("a body");
+    (
+        status,
+        content_type,
+        String::from_utf8_lossy(&bytes).into_owned(),
+    )
 }
 
 async fn check(api: &Api, request: &str, body: Option<&str>, status: u16, expected: &str) {
@@ -232,29 +295,83 @@ async fn a_connector_is_made_read_and_deleted() {
     let request = r#"{"name":"c","config":{"topic":"t","connector.class":"FileStreamSource"}}"#;
     let info = r#"{"name":"c","config":{"topic":"t","connector.class":"FileStreamSource","name":"c"},"tasks":[{"connector":"c","task":0}],"type":"source"}"#;
     check(&api, "POST /connectors", Some(request), 201, info).await;
-    check(&api, "POST /connectors", Some(request), 409, r#"{"error_code":409,"message":"Connector c already exists"}"#).await;
+    check(
+        &api,
+        "POST /connectors",
+        Some(request),
+        409,
+        r#"{"error_code":409,"message":"Connector c already exists"}"#,
+    )
+    .await;
     check(&api, "GET /connectors", None, 200, r#"["c"]"#).await;
     check(&api, "GET /connectors/", None, 200, r#"["c"]"#).await;
     check(&api, "GET /connectors/c", None, 200, info).await;
-    check(&api, "GET /connectors?expand=bogus", None, 200, r#"{"c":{}}"#).await;
+    check(
+        &api,
+        "GET /connectors?expand=bogus",
+        None,
+        200,
+        r#"{"c":{}}"#,
+    )
+    .await;
     check(&api, "GET /connectors/c/status", None, 200, r#"{"name":"c","connector":{"state":"RUNNING","worker_id":"h:1","version":"1"},"tasks":[],"type":"source"}"#).await;
-    check(&api, "GET /connectors/c/topics", None, 200, r#"{"c":{"topics":[]}}"#).await;
+    check(
+        &api,
+        "GET /connectors/c/topics",
+        None,
+        200,
+        r#"{"c":{"topics":[]}}"#,
+    )
+    .await;
     check(&api, "PUT /connectors/c/pause", None, 202, "").await;
     check(&api, "PUT /connectors/c/stop", None, 204, "").await;
     check(&api, "DELETE /connectors/c", None, 204, "").await;
-    check(&api, "GET /connectors/c", None, 404, r#"{"error_code":404,"message":"Connector c not found"}"#).await;
+    check(
+        &api,
+        "GET /connectors/c",
+        None,
+        404,
+        r#"{"error_code":404,"message":"Connector c not found"}"#,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn bad_requests_are_refused_in_the_words_of_the_jvm() {
     let api = api();
     check(&api, "POST /connectors", Some(""), 500, r#"{"error_code":500,"message":"Cannot invoke \"org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest.name()\" because \"createRequest\" is null"}"#).await;
-    check(&api, "POST /connectors", Some(r#"{"name":"x","config":{}}"#), 400, r#"{"error_code":400,"message":"Connector config {name=x} contains no connector type"}"#).await;
-    check(&api, "PATCH /connectors/none/config", Some("{}"), 404, r#"{"error_code":404,"message":"Connector none not found"}"#).await;
-    check(&api, "GET /connectors/none/tasks/x/status", None, 404, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#).await;
+    check(
+        &api,
+        "POST /connectors",
+        Some(r#"{"name":"x","config":{}}"#),
+        400,
+        r#"{"error_code":400,"message":"Connector config {name=x} contains no connector type"}"#,
+    )
+    .await;
+    check(
+        &api,
+        "PATCH /connectors/none/config",
+        Some("{}"),
+        404,
+        r#"{"error_code":404,"message":"Connector none not found"}"#,
+    )
+    .await;
+    check(
+        &api,
+        "GET /connectors/none/tasks/x/status",
+        None,
+        404,
+        r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#,
+    )
+    .await;
     check(&api, "PUT /connector-plugins/FileStreamSource/config/validate", Some("{}"), 500, r#"{"error_code":500,"message":"org.apache.kafka.connect.runtime.rest.errors.BadRequestException: Connector config {} contains no connector type"}"#).await;
-    let (status, _, text) =
-        call(&api, "POST", "/connectors", Some(r#"{"name":"x","config":{"connector.class":"FileStreamSource"}}"#)).await;
+    let (status, _, text) = call(
+        &api,
+        "POST",
+        "/connectors",
+        Some(r#"{"name":"x","config":{"connector.class":"FileStreamSource"}}"#),
+    )
+    .await;
     assert_eq!(status, 400);
     assert_eq!(
         text,
@@ -265,33 +382,78 @@ async fn bad_requests_are_refused_in_the_words_of_the_jvm() {
 #[tokio::test]
 async fn what_no_resource_answers_has_a_body_without_content_type() {
     let api = api();
-    let not_found = (404, None, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#.to_owned());
+    let not_found = (
+        404,
+        None,
+        r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#.to_owned(),
+    );
     assert_eq!(call(&api, "GET", "/nope", None).await, not_found);
-    assert_eq!(call(&api, "GET", "/connectors/c/tasks-config", None).await, not_found);
+    assert_eq!(
+        call(&api, "GET", "/connectors/c/tasks-config", None).await,
+        not_found
+    );
     assert_eq!(
         call(&api, "PUT", "/connectors", None).await,
-        (405, None, r#"{"error_code":405,"message":"HTTP 405 Method Not Allowed"}"#.to_owned())
+        (
+            405,
+            None,
+            r#"{"error_code":405,"message":"HTTP 405 Method Not Allowed"}"#.to_owned()
+        )
     );
     let (status, content_type, _) = call(&api, "GET", "/connectors/a%2Fb", None).await;
-    assert_eq!((status, content_type.as_deref()), (400, Some("text/html;charset=iso-8859-1")));
+    assert_eq!(
+        (status, content_type.as_deref()),
+        (400, Some("text/html;charset=iso-8859-1"))
+    );
 }
 
 #[tokio::test]
 async fn options_lists_the_methods_of_a_resource() {
     let api = api();
-    check(&api, "OPTIONS /connectors", None, 200, "HEAD, POST, GET, OPTIONS").await;
-    check(&api, "OPTIONS /connectors/c/config", None, 200, "HEAD, GET, OPTIONS, PUT, PATCH").await;
-    check(&api, "OPTIONS /connectors/c/offsets", None, 200, "HEAD, DELETE, GET, OPTIONS, PATCH").await;
+    check(
+        &api,
+        "OPTIONS /connectors",
+        None,
+        200,
+        "HEAD, POST, GET, OPTIONS",
+    )
+    .await;
+    check(
+        &api,
+        "OPTIONS /connectors/c/config",
+        None,
+        200,
+        "HEAD, GET, OPTIONS, PUT, PATCH",
+    )
+    .await;
+    check(
+        &api,
+        "OPTIONS /connectors/c/offsets",
+        None,
+        200,
+        "HEAD, DELETE, GET, OPTIONS, PATCH",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn validate_answers_with_the_placeholder_and_never_with_what_it_stands_for() {
     let api = api();
     let config = r#"{"connector.class":"FileStreamSource","name":"x","topic":"${TOPIC_SECRET}","tasks.max":"${TOPIC_SECRET}"}"#;
-    let (status, _, text) =
-        call(&api, "PUT", "/connector-plugins/FileStreamSource/config/validate", Some(config)).await;
+    let (status, _, text) = call(
+        &api,
+        "PUT",
+        "/connector-plugins/FileStreamSource/config/validate",
+        Some(config),
+    )
+    .await;
     assert_eq!(status, StatusCode::OK.as_u16());
     assert!(!text.contains("the-secret"), "{text}");
-    assert!(text.contains(r#""value":{"name":"topic","value":"${TOPIC_SECRET}""#), "{text}");
-    assert!(text.contains("Invalid value ${TOPIC_SECRET} for configuration tasks.max: Not a number of type INT"));
+    assert!(
+        text.contains(r#""value":{"name":"topic","value":"${TOPIC_SECRET}""#),
+        "{text}"
+    );
+    assert!(text.contains(
+        "Invalid value ${TOPIC_SECRET} for configuration tasks.max: Not a number of type INT"
+    ));
 }

@@ -1,0 +1,569 @@
+//! JSON as Jackson's streaming parser reads it: where it stands, what it refuses, in which words.
+//!
+//! Knows nothing of any body; see `json_body.rs`. Answers for `UTF8StreamJsonParser`.
+
+use crate::herder::request::{Refusal, RequestError};
+
+const SOURCE: &str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
+const STRING: &str = "java.lang.String";
+const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+
+/// Reads one value and makes sure that nothing follows it.
+pub(super) fn read<'a, T>(
+    reader: &mut Reader<'a>,
+    bound: &str,
+    bind: impl FnOnce(&mut Reader<'a>, Token, Place) -> Result<Option<T>, Failure>,
+) -> Result<Option<T>, RequestError> {
+    reader.skip_white();
+    if reader.peek().is_none() {
+        return Ok(None);
+    }
+    let all = || {
+        let start = reader.place();
+        let token = reader.token(Within::Root)?;
+        let value = bind(reader, token, start)?;
+        reader.skip_white();
+        if reader.peek().is_some() {
+            let at = reader.place();
+            let token = reader.token(Within::Root)?;
+            return Err(Failure::new(
+                at,
+                format!(
+                    "Trailing token (of type {}) found after value (bound as `{bound}`): not allowed as \
+                     per `DeserializationFeature.FAIL_ON_TRAILING_TOKENS`",
+                    token.name()
+                ),
+            ));
+        }
+        Ok(value)
+    };
+    all().map_err(Failure::into_request_error)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    line: usize,
+    column: usize,
+}
+
+impl Place {
+    fn text(self) -> String {
+        format!(
+            "[Source: {SOURCE}; line: {}, column: {}]",
+            self.line, self.column
+        )
+    }
+}
+
+/// What is wrong, where, and the way to it from the outside.
+#[derive(Debug)]
+pub(super) struct Failure {
+    text: String,
+    at: Place,
+    pub(super) chain: Vec<String>,
+}
+
+impl Failure {
+    pub(super) fn new(at: Place, text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            at,
+            chain: Vec::new(),
+        }
+    }
+    /// The failure seen from the object that holds the value.
+    pub(super) fn inside(mut self, class: &str, key: &str) -> Self {
+        self.chain.insert(0, format!("{class}[\"{key}\"]"));
+        self
+    }
+    fn into_request_error(self) -> RequestError {
+        let mut message = format!("{}\n at {}", self.text, self.at.text());
+        if !self.chain.is_empty() {
+            message.push_str(&format!(
+                " (through reference chain: {})",
+                self.chain.join("->")
+            ));
+        }
+        RequestError::new(
+            Refusal::Failure("com.fasterxml.jackson.core.JsonProcessingException"),
+            message,
+        )
+    }
+}
+
+/// The first thing of a value. The content of a text is read when it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    Object,
+    Array,
+    Text,
+    Integer(String),
+    Float(String),
+    True,
+    False,
+    Null,
+}
+
+impl Token {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Object => "START_OBJECT",
+            Self::Array => "START_ARRAY",
+            Self::Text => "VALUE_STRING",
+            Self::Integer(_) => "VALUE_NUMBER_INT",
+            Self::Float(_) => "VALUE_NUMBER_FLOAT",
+            Self::True => "VALUE_TRUE",
+            Self::False => "VALUE_FALSE",
+            Self::Null => "VALUE_NULL",
+        }
+    }
+    fn shape(&self) -> &'static str {
+        match self {
+            Self::Object => "Object value",
+            Self::Array => "Array value",
+            Self::Text => "String value",
+            Self::Integer(_) => "Integer value",
+            Self::Float(_) => "Floating-point value",
+            Self::True | Self::False => "Boolean value",
+            Self::Null => "Null value",
+        }
+    }
+    pub(super) fn cannot_be(&self, class: &str, at: Place) -> Failure {
+        Failure::new(
+            at,
+            format!(
+                "Cannot deserialize value of type `{class}` from {} (token `JsonToken.{}`)",
+                self.shape(),
+                self.name()
+            ),
+        )
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Within {
+    Root,
+    Object,
+    Array,
+}
+
+pub(super) struct Reader<'a> {
+    body: &'a [u8],
+    at: usize,
+    line: usize,
+    line_start: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(body: &'a [u8]) -> Self {
+        Self {
+            body,
+            at: 0,
+            line: 1,
+            line_start: 0,
+        }
+    }
+    fn peek(&self) -> Option<u8> {
+        self.body.get(self.at).copied()
+    }
+    pub(super) fn place(&self) -> Place {
+        Place {
+            line: self.line,
+            column: self.at - self.line_start + 1,
+        }
+    }
+    fn fail<T>(&self, text: impl Into<String>) -> Result<T, Failure> {
+        Err(Failure::new(self.place(), text))
+    }
+    fn skip_white(&mut self) {
+        while let Some(byte) = self.peek() {
+            match byte {
+                b' ' | b'\t' => self.at += 1,
+                b'\n' | b'\r' => {
+                    self.at += 1;
+                    if byte == b'\r' && self.peek() == Some(b'\n') {
+                        self.at += 1;
+                    }
+                    self.line += 1;
+                    self.line_start = self.at;
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The character at the reader's place as Jackson names it.
+    fn character(&self) -> String {
+        let text = String::from_utf8_lossy(self.body.get(self.at..).unwrap_or_default());
+        match text.chars().next() {
+            Some(character) if u32::from(character) < 32 => {
+                format!("(CTRL-CHAR, code {})", u32::from(character))
+            }
+            Some(character) => format!("'{character}' (code {})", u32::from(character)),
+            None => String::new(),
+        }
+    }
+    fn unexpected<T>(&self, why: &str) -> Result<T, Failure> {
+        self.fail(format!("Unexpected character ({}){why}", self.character()))
+    }
+
+    /// Begins a value.
+    pub(super) fn token(&mut self, within: Within) -> Result<Token, Failure> {
+        self.skip_white();
+        let Some(byte) = self.peek() else {
+            return self.fail(match within {
+                Within::Array => "Unexpected end-of-input: expected close marker for Array",
+                Within::Root | Within::Object => {
+                    "Unexpected end-of-input within/between Object entries"
+                }
+            });
+        };
+        match byte {
+            b'{' => self.take(Token::Object),
+            b'[' => self.take(Token::Array),
+            b'"' => self.take(Token::Text),
+            b'-' | b'0'..=b'9' => self.number(),
+            b'+' => {
+                let text = "Unexpected character ('+' (code 43)) in numeric value: JSON spec does not allow \
+                            numbers to have plus signs: enable \
+                            `JsonReadFeature.ALLOW_LEADING_PLUS_SIGN_FOR_NUMBERS` to allow";
+                self.at += 1;
+                self.fail(text)
+            }
+            b'}' | b']' if within == Within::Root => {
+                let (mark, kind) = if byte == b'}' {
+                    ('}', "Object")
+                } else {
+                    (']', "Array")
+                };
+                self.fail(format!(
+                    "Unexpected close marker '{mark}': no open {kind} to close"
+                ))
+            }
+            b',' if within == Within::Root => self.unexpected(": expected a value"),
+            b'/' => self.unexpected(
+                ": maybe a (non-standard) comment? (not recognized as one since Feature \
+                 'ALLOW_COMMENTS' not enabled for parser)",
+            ),
+            _ => self.word(),
+        }
+    }
+    fn take(&mut self, token: Token) -> Result<Token, Failure> {
+        self.at += 1;
+        Ok(token)
+    }
+
+    /// `true`, `false`, `null`, or a word that is none of them.
+    fn word(&mut self) -> Result<Token, Failure> {
+        let rest =
+            String::from_utf8_lossy(self.body.get(self.at..).unwrap_or_default()).into_owned();
+        let word: String = rest
+            .chars()
+            .take_while(|character| character.is_alphanumeric() || "_$".contains(*character))
+            .collect();
+        let token = match word.as_str() {
+            "true" => Token::True,
+            "false" => Token::False,
+            "null" => Token::Null,
+            "NaN" => {
+                self.at += word.len();
+                return self.fail("Non-standard token 'NaN': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow");
+            }
+            "" => return self.unexpected(&format!(": expected a valid value {VALUES}")),
+            _ => {
+                return self.fail(format!(
+                    "Unrecognized token '{word}': was expecting {VALUES}"
+                ));
+            }
+        };
+        self.at += word.len();
+        Ok(token)
+    }
+
+    fn number(&mut self) -> Result<Token, Failure> {
+        let start = self.at;
+        let digits = |reader: &mut Self| {
+            let before = reader.at;
+            while reader.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                reader.at += 1;
+            }
+            reader.at - before
+        };
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+            if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+                return self.unexpected(
+                    " in numeric value: expected digit (0-9) to follow minus sign, for valid numeric value",
+                );
+            }
+        }
+        let leading_zero = self.peek() == Some(b'0');
+        if digits(self) > 1 && leading_zero {
+            let first = self
+                .body
+                .get(start..)
+                .and_then(|rest| rest.iter().position(|byte| *byte == b'0'));
+            self.at = start + first.unwrap_or(0) + 1;
+            return self.fail("Invalid numeric value: Leading zeroes not allowed");
+        }
+        let mut float = false;
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            float = true;
+            if digits(self) == 0 {
+                return self.unexpected(" in numeric value: Decimal point not followed by a digit");
+            }
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            float = true;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            if digits(self) == 0 {
+                return self
+                    .unexpected(" in numeric value: Exponent indicator not followed by a digit");
+            }
+        }
+        let text =
+            String::from_utf8_lossy(self.body.get(start..self.at).unwrap_or_default()).into_owned();
+        Ok(if float {
+            Token::Float(text)
+        } else {
+            Token::Integer(text)
+        })
+    }
+
+    /// The rest of a text whose quote was taken.
+    fn text(&mut self, at_end: &str) -> Result<String, Failure> {
+        let mut units: Vec<u16> = Vec::new();
+        loop {
+            let Some(byte) = self.peek() else {
+                return self.fail(at_end);
+            };
+            match byte {
+                b'"' => {
+                    self.at += 1;
+                    return Ok(String::from_utf16_lossy(&units));
+                }
+                b'\\' => {
+                    self.at += 1;
+                    units.push(self.escape(at_end)?);
+                }
+                0..=31 => {
+                    return self.fail(format!(
+                        "Illegal unquoted character ({}): has to be escaped using backslash to be \
+                         included in string value",
+                        self.character()
+                    ));
+                }
+                _ => {
+                    let length = match byte {
+                        0..=0x7f => 1,
+                        0xc0..=0xdf => 2,
+                        0xe0..=0xef => 3,
+                        0xf0..=0xf7 => 4,
+                        _ => {
+                            self.at += 1;
+                            return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
+                        }
+                    };
+                    let bytes = self.body.get(self.at..self.at + length);
+                    let Some(text) = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+                        self.at += 1;
+                        let middle = self.peek().unwrap_or_default();
+                        self.at += 1;
+                        return self.fail(format!("Invalid UTF-8 middle byte 0x{middle:x}"));
+                    };
+                    units.extend(text.encode_utf16());
+                    self.at += length;
+                }
+            }
+        }
+    }
+
+    fn escape(&mut self, at_end: &str) -> Result<u16, Failure> {
+        let Some(byte) = self.peek() else {
+            return self.fail(at_end);
+        };
+        let unit = match byte {
+            b'b' => 8,
+            b't' => 9,
+            b'n' => 10,
+            b'f' => 12,
+            b'r' => 13,
+            b'"' | b'/' | b'\\' => byte,
+            b'u' => {
+                self.at += 1;
+                let mut unit = 0u16;
+                for _ in 0..4 {
+                    let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+                    let Some(digit) = digit.and_then(|digit| u16::try_from(digit).ok()) else {
+                        return self
+                            .unexpected(": expected a hex-digit for character escape sequence");
+                    };
+                    unit = unit << 4 | digit;
+                    self.at += 1;
+                }
+                return Ok(unit);
+            }
+            _ => {
+                return self.fail(format!(
+                    "Unrecognized character escape {}",
+                    self.character()
+                ));
+            }
+        };
+        self.at += 1;
+        Ok(unit.into())
+    }
+
+    /// The members of an object whose brace was taken at `start`.
+    pub(super) fn members(
+        &mut self,
+        start: Place,
+        mut member: impl FnMut(&mut Self, &str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let unclosed = format!(
+            "Unexpected end-of-input: expected close marker for Object (start marker at {})",
+            start.text()
+        );
+        let mut first = true;
+        loop {
+            self.skip_white();
+            match self.peek() {
+                None => return self.fail(unclosed),
+                Some(b'}') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(_) if first => {}
+                Some(b',') => {
+                    self.at += 1;
+                    self.skip_white();
+                }
+                Some(_) => {
+                    return self.unexpected(": was expecting comma to separate Object entries");
+                }
+            }
+            first = false;
+            match self.peek() {
+                None => return self.fail("Unexpected end-of-input within/between Object entries"),
+                Some(b'"') => self.at += 1,
+                Some(_) => {
+                    return self.unexpected(": was expecting double-quote to start field name");
+                }
+            }
+            let key = self.text("Unexpected end-of-input in field name")?;
+            self.skip_white();
+            match self.peek() {
+                None => return self.fail("Unexpected end-of-input within/between Object entries"),
+                Some(b':') => self.at += 1,
+                Some(_) => {
+                    return self
+                        .unexpected(": was expecting a colon to separate field name and value");
+                }
+            }
+            self.skip_white();
+            member(self, &key)?;
+        }
+    }
+
+    /// A value as a string; `None` for null.
+    pub(super) fn scalar(&mut self, token: Token, at: Place) -> Result<Option<String>, Failure> {
+        Ok(Some(match token {
+            Token::Null => return Ok(None),
+            Token::Text => self
+                .text("Unexpected end-of-input: was expecting closing quote for a string value")?,
+            Token::Integer(text) | Token::Float(text) => text,
+            Token::True => "true".to_owned(),
+            Token::False => "false".to_owned(),
+            Token::Object | Token::Array => return Err(token.cannot_be(STRING, at)),
+        }))
+    }
+
+    /// Any value.
+    pub(super) fn json(
+        &mut self,
+        token: Token,
+        start: Place,
+    ) -> Result<serde_json::Value, Failure> {
+        Ok(match token {
+            Token::Null => serde_json::Value::Null,
+            Token::True => true.into(),
+            Token::False => false.into(),
+            Token::Text => self.scalar(token, start)?.into(),
+            Token::Integer(text) | Token::Float(text) => text
+                .parse::<serde_json::Number>()
+                .map_or(serde_json::Value::Null, Into::into),
+            Token::Object => {
+                let mut map = serde_json::Map::new();
+                self.members(start, |reader, key| {
+                    let at = reader.place();
+                    let token = reader.token(Within::Object)?;
+                    map.insert(key.to_owned(), reader.json(token, at)?);
+                    Ok(())
+                })?;
+                map.into()
+            }
+            Token::Array => {
+                let mut items = Vec::new();
+                self.items(start, |reader, token, at| {
+                    items.push(reader.json(token, at)?);
+                    Ok(())
+                })?;
+                items.into()
+            }
+        })
+    }
+
+    /// Passes over a value.
+    pub(super) fn skip(&mut self, token: Token, start: Place) -> Result<(), Failure> {
+        match token {
+            Token::Object => self.members(start, |reader, _| {
+                let at = reader.place();
+                let token = reader.token(Within::Object)?;
+                reader.skip(token, at)
+            }),
+            Token::Array => self.items(start, Self::skip),
+            Token::Text => self.scalar(token, start).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// The items of an array whose bracket was taken at `start`.
+    pub(super) fn items(
+        &mut self,
+        start: Place,
+        mut item: impl FnMut(&mut Self, Token, Place) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut first = true;
+        loop {
+            self.skip_white();
+            match self.peek() {
+                None => {
+                    return self.fail(format!(
+                        "Unexpected end-of-input: expected close marker for Array (start marker at {})",
+                        start.text()
+                    ));
+                }
+                Some(b']') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(_) if first => {}
+                Some(b',') => {
+                    self.at += 1;
+                    self.skip_white();
+                }
+                Some(_) => {
+                    return self.unexpected(": was expecting comma to separate Array entries");
+                }
+            }
+            first = false;
+            let at = self.place();
+            let token = self.token(Within::Array)?;
+            item(self, token, at)?;
+        }
+    }
+}
