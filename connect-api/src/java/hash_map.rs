@@ -4,7 +4,7 @@
 //! hash, ascending; insertion order inside a bucket. Trees (eight keys in one bucket) keep their
 //! insertion order in Java too, so they need no case of their own.
 
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use indexmap::IndexMap;
 
@@ -18,6 +18,11 @@ pub trait JavaHash {
 
 /// `String.hashCode`: over UTF-16 units.
 pub fn string_hash(text: &str) -> i32 {
+    if text.is_ascii() {
+        return text.bytes().fold(0i32, |hash, byte| {
+            hash.wrapping_mul(31).wrapping_add(byte.into())
+        });
+    }
     text.encode_utf16().fold(0i32, |hash, unit| {
         hash.wrapping_mul(31).wrapping_add(unit.into())
     })
@@ -74,7 +79,7 @@ impl JavaHash for Value {
 
 impl Eq for Value {}
 impl Hash for Value {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_i32(self.java_hash());
     }
 }
@@ -82,7 +87,7 @@ impl Hash for Value {
 /// A map that is looked up by hash, remembers the order of insertion and iterates in Java's.
 #[derive(Clone, Debug)]
 pub struct HashMap<K, V> {
-    entries: IndexMap<K, V>,
+    entries: IndexMap<K, V, BuildHasherDefault<QuickHasher>>,
     /// Java's table length: a power of two that never shrinks; 0 for a map that iterates in the
     /// order of insertion.
     buckets: usize,
@@ -91,7 +96,7 @@ pub struct HashMap<K, V> {
 impl<K, V> Default for HashMap<K, V> {
     fn default() -> Self {
         Self {
-            entries: IndexMap::new(),
+            entries: IndexMap::default(),
             buckets: 16,
         }
     }
@@ -112,19 +117,22 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
     /// `new HashMap<>(other)`, `putAll`.
     pub fn sized_for(count: usize) -> Self {
         // (float) count / 0.75 + 1, rounded up to a power of two.
-        Self { buckets: (count * 4 / 3 + 1).next_power_of_two(), ..Self::default() }
+        Self {
+            buckets: (count * 4 / 3 + 1).next_power_of_two(),
+            ..Self::default()
+        }
     }
     /// An empty map with the table that `new HashMap<>(capacity)` makes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
-            entries: IndexMap::with_capacity(capacity),
+            entries: IndexMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
             buckets: capacity.next_power_of_two(),
         }
     }
     /// An empty map that iterates in the order of insertion (`LinkedHashMap`).
     pub fn linked() -> Self {
         Self {
-            entries: IndexMap::new(),
+            entries: IndexMap::default(),
             buckets: 0,
         }
     }
@@ -205,7 +213,7 @@ impl<V> HashMap<Value, V> {
 
 struct StrKey<'a>(&'a str);
 impl Hash for StrKey<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+    fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_i32(string_hash(self.0));
     }
 }
@@ -217,7 +225,9 @@ impl indexmap::Equivalent<Value> for StrKey<'_> {
 
 impl<K: JavaHash + Eq + Hash, V> FromIterator<(K, V)> for HashMap<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        let entries = entries.into_iter();
         let mut map = Self::default();
+        map.entries.reserve(entries.size_hint().0);
         for (key, value) in entries {
             map.insert(key, value);
         }
@@ -230,6 +240,40 @@ impl<K: JavaHash + Eq + Hash + serde::Serialize, V: serde::Serialize> serde::Ser
 {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+/// Spreads what is hashed by a multiplication per word. Not meant against chosen keys: Java's own
+/// hash, which decides the order, is not either.
+#[derive(Clone, Copy, Debug, Default)]
+struct QuickHasher(u64);
+
+impl QuickHasher {
+    fn add(&mut self, word: u64) {
+        // 2^64 over the golden ratio.
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for QuickHasher {
+    fn finish(&self) -> u64 {
+        // The table uses the high bits first and the low ones too.
+        self.0 ^ (self.0 >> 32)
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.add(u64::from_le_bytes(*word));
+        }
+        for &byte in rest {
+            self.add(byte.into());
+        }
+    }
+    fn write_i32(&mut self, number: i32) {
+        self.add(number.cast_unsigned().into());
+    }
+    fn write_u8(&mut self, number: u8) {
+        self.add(number.into());
     }
 }
 
