@@ -11,6 +11,8 @@
 //! the Jackson that they use.
 
 mod convert;
+mod error;
+mod escape;
 mod node;
 mod parse;
 mod payload;
@@ -128,7 +130,7 @@ pub fn offset_map(map: &ConnectMap) -> Result<OffsetMap> {
 }
 
 /// The error of a converter for what is not JSON.
-fn not_json(error: parse::JsonError) -> Error {
+fn not_json(error: error::JsonError) -> Error {
     Error::data("Converting byte[] to Kafka Connect data failed due to serialization error: ")
         .with_source(error)
 }

@@ -1,81 +1,13 @@
 //! Parses JSON as Jackson does: strict about tokens, silent about what follows the first value.
 
-use std::fmt;
-
+use super::error::{CONSTRAINTS, Failure, JsonError, NOT_A_NUMBER, Parsed, place};
+use super::escape::unescape;
 use super::text::plain_length;
 use crate::data::{ByteString, Bytes, ConnectMap, Value};
 
 /// Jackson's limits (`StreamReadConstraints`).
 const MAX_DEPTH: usize = 1000;
 const MAX_NUMBER_LENGTH: usize = 1000;
-/// The exception for texts beyond the limits.
-const CONSTRAINTS: &str = "exc.StreamConstraintsException";
-/// The exception for exponents that no BigDecimal has.
-const NOT_A_NUMBER: &str = "java.lang.NumberFormatException";
-
-/// Why a text is not JSON.
-#[derive(Debug)]
-pub(super) struct JsonError {
-    jackson: JacksonError,
-}
-
-/// The cause as Jackson names it.
-#[derive(Clone, Debug)]
-struct JacksonError {
-    class: &'static str,
-    message: String,
-    line: usize,
-    column: usize,
-}
-
-impl fmt::Display for JacksonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.class == NOT_A_NUMBER {
-            return write!(f, "{NOT_A_NUMBER}: {}", self.message);
-        }
-        write!(
-            f,
-            "com.fasterxml.jackson.core.{}: {}",
-            self.class, self.message
-        )?;
-        if self.class == CONSTRAINTS {
-            return Ok(());
-        }
-        write!(
-            f,
-            "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); \
-             line: {}, column: {}]",
-            self.line, self.column
-        )
-    }
-}
-impl std::error::Error for JacksonError {}
-
-impl fmt::Display for JsonError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "org.apache.kafka.common.errors.SerializationException: {}",
-            self.jackson
-        )
-    }
-}
-impl std::error::Error for JsonError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.jackson)
-    }
-}
-
-type Parsed<T> = Result<T, Box<Failure>>;
-
-/// What is wrong and where, before line and column are counted.
-#[derive(Debug)]
-pub(super) struct Failure {
-    class: &'static str,
-    message: String,
-    at: usize,
-}
-
 /// What is made of the parsed parts: a tree, or values at once.
 pub(super) trait Build: Sized {
     fn null() -> Self;
@@ -169,17 +101,7 @@ pub(super) fn whole<B: Build>(text: &ByteString, bytes: &Bytes) -> Result<B, Jso
             },
             _ => *failure,
         };
-        let before = text.get(..failure.at.min(text.len())).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
-        JsonError {
-            jackson: JacksonError {
-                class: failure.class,
-                message: failure.message,
-                line,
-                column,
-            },
-        }
+        failure.located_in(text)
     })
 }
 
@@ -500,9 +422,7 @@ impl<'a> Parser<'a> {
     }
 
     fn close_marker(&self, what: &str, start: usize) -> String {
-        let before = self.slice(0, start);
-        let line = before.matches('\n').count() + 1;
-        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        let (line, column) = place(self.text, start);
         format!(
             ": expected close marker for {what} (start marker at [Source: REDACTED \
              (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: {line}, column: \
@@ -687,74 +607,6 @@ fn exponent_problem(text: &str) -> Option<&'static str> {
 
 fn is_name_part(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
-}
-
-/// The text that an escaped string stands for; otherwise what is wrong with it, and how many bytes
-/// there are from the character that is wrong to the end.
-fn unescape(raw: &str) -> Result<String, (String, usize)> {
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        text.push_str(rest.get(..at).unwrap_or_default());
-        let mut characters = rest.get(at + 1..).unwrap_or_default().chars();
-        match characters.next() {
-            Some(plain @ ('"' | '\\' | '/')) => text.push(plain),
-            Some('b') => text.push('\u{8}'),
-            Some('f') => text.push('\u{c}'),
-            Some('n') => text.push('\n'),
-            Some('r') => text.push('\r'),
-            Some('t') => text.push('\t'),
-            Some('u') => {
-                let (unit, after) = hex_unit(characters.as_str())?;
-                characters = after.chars();
-                let low = match unit {
-                    0xd800..0xdc00 => after.strip_prefix("\\u").map(hex_unit).transpose()?,
-                    _ => None,
-                };
-                match low {
-                    Some((low @ 0xdc00..0xe000, after)) => {
-                        characters = after.chars();
-                        let code = 0x10000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-                        text.extend(char::from_u32(code));
-                    }
-                    // Half a pair: what Java writes of it in UTF-8.
-                    _ => text.push(char::from_u32(unit).unwrap_or('?')),
-                }
-            }
-            other => {
-                let length = other.map_or(0, char::len_utf8);
-                let other = other.unwrap_or('"');
-                return Err((
-                    format!(
-                        "Unrecognized character escape '{other}' (code {})",
-                        u32::from(other)
-                    ),
-                    characters.as_str().len() + length,
-                ));
-            }
-        }
-        rest = characters.as_str();
-    }
-    text.push_str(rest);
-    Ok(text)
-}
-
-fn hex_unit(text: &str) -> Result<(u32, &str), (String, usize)> {
-    if let (Some(digits), Some(rest)) = (text.get(..4), text.get(4..))
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-    {
-        return Ok((u32::from_str_radix(digits, 16).unwrap_or(0), rest));
-    }
-    let good = text.bytes().take_while(u8::is_ascii_hexdigit).count();
-    let wrong = text.get(good..).and_then(|rest| rest.chars().next());
-    let rest = text.len() - good;
-    let wrong = wrong.unwrap_or('"');
-    let message = format!(
-        "Unexpected character ('{wrong}' (code {})): expected a hex-digit for character escape \
-         sequence",
-        u32::from(wrong)
-    );
-    Err((message, rest))
 }
 
 /// Nothing is made of what is passed over.
