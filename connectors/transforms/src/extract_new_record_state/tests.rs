@@ -78,8 +78,6 @@ fn text(record: Option<Record>) -> Option<String> {
     record.map(|record| convert_to_string(&record.value.value))
 }
 
-const HANDLING: &str = "delete.tombstone.handling.mode";
-
 #[test]
 fn each_mode_treats_deletions_and_tombstones_its_way() {
     let delete = || record(Some(1), None, "d");
