@@ -106,7 +106,9 @@ impl Store {
     pub(crate) fn connect(settings: &StoreSettings, runtime: &Handle) -> Result<Self> {
         let place = place(settings);
         let client = client(settings)
-            .map_err(|error| Error::config(format!("setting up a client for {place}")).with_source(error))?;
+            .map_err(|error| {
+            Error::config(format!("setting up a client for {place}")).with_source(Cause::of(&error))
+        })?;
         let store = Self::over(Arc::new(client.clone()), Arc::new(client.clone()), place, settings.part_size, runtime);
         store.check_bucket(&client, &settings.bucket)?;
         Ok(store)
@@ -143,12 +145,12 @@ impl Store {
                 object_store::Error::PermissionDenied { .. }
                 | object_store::Error::Unauthenticated { .. },
             ) => Ok(()),
-            Err(error) if status(&error).is_some_and(|status| matches!(status, 301 | 307 | 400)) => Ok(()),
+            Err(error) if matches!(status(&error), Some(301 | 307 | 403)) => Ok(()),
             Err(error) if error.to_string().contains("NoSuchBucket") => {
                 Err(Error::config(invalid("s3.bucket.name", bucket, &format!("Non-existent S3 bucket: {bucket}"))))
             }
             Err(error) => {
-                Err(Error::fatal(format!("looking for {}", self.place)).with_source(error))
+                Err(Error::fatal(format!("looking for {}", self.place)).with_source(Cause::of(&error)))
             }
         }
     }
@@ -171,9 +173,45 @@ impl Store {
                 _ => ErrorKind::Retriable,
             },
         };
-        Error::new(kind, format!("{action} {key} to {}", self.place)).with_source(error)
+        Error::new(kind, format!("{action} {key} to {}", self.place)).with_source(Cause::of(&error))
     }
 }
+
+/// A store's error on one line. Each layer of the client repeats what is below it; here every part
+/// is said once.
+#[derive(Debug)]
+struct Cause(String);
+
+impl Cause {
+    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut text = String::new();
+        let mut layer = Some(error);
+        while let Some(error) = layer {
+            let own = error.to_string();
+            layer = error.source();
+            match layer.map(ToString::to_string) {
+                Some(below) if own == below => {}
+                Some(below) => match own.strip_suffix(below.as_str()) {
+                    Some(prefix) => text.push_str(prefix),
+                    None => {
+                        text.push_str(&own);
+                        text.push_str(": ");
+                    }
+                },
+                None => text.push_str(&own),
+            }
+        }
+        Self(text)
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Cause {}
 
 /// The HTTP status in an error that the store's client has no kind for; its type is not public,
 /// its text is `… status code: 503 Service Unavailable: …`.
@@ -246,5 +284,36 @@ fn virtual_host(endpoint: &str, settings: &StoreSettings) -> String {
     match (settings.path_style, endpoint.split_once("://")) {
         (false, Some((scheme, host))) => format!("{scheme}://{}.{host}", settings.bucket),
         _ => endpoint.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_says_each_part_once() {
+        let inner = Error::fatal("tcp connect error").with_source("refused");
+        let error = object_store::Error::Generic { store: "S3", source: Box::new(inner) };
+        assert_eq!(Cause::of(&error).to_string(), "Generic S3 error: tcp connect error: refused");
+    }
+
+    #[test]
+    fn a_status_decides_what_is_tried_again() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let memory = Arc::new(object_store::memory::InMemory::new());
+        let objects: Arc<dyn ObjectStore> = Arc::<object_store::memory::InMemory>::clone(&memory);
+        let store = Store::over(objects, memory, "bucket b at http://s3:9000".to_owned(), 1, runtime.handle());
+        for (status, kind) in [
+            ("503 Service Unavailable", ErrorKind::Retriable),
+            ("429 Too Many Requests", ErrorKind::Retriable),
+            ("403 Forbidden", ErrorKind::Fatal),
+            ("501 Not Implemented", ErrorKind::Fatal),
+        ] {
+            let source = format!("Server returned non-2xx status code: {status}: ").into();
+            let error = store.failure("uploading", "k", object_store::Error::Generic { store: "S3", source });
+            assert_eq!(error.kind(), kind, "{status}");
+            assert_eq!(error.message(), "uploading k to bucket b at http://s3:9000");
+        }
     }
 }

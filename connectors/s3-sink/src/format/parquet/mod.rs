@@ -177,9 +177,8 @@ impl RecordWriter for ParquetRecordWriter {
 
     fn close(mut self: Box<Self>) -> Result<ObjectWriter> {
         self.flush_row_group()?;
-        let file = match std::mem::replace(&mut self.file, File::Gone) {
-            File::Open(file) => file,
-            _ => return Err(Error::fatal("closing a Parquet file without rows")),
+        let File::Open(file) = std::mem::replace(&mut self.file, File::Gone) else {
+            return Err(Error::fatal("closing a Parquet file without rows"));
         };
         file.into_inner().map_err(|error| failure("writing a Parquet footer", error))
     }
