@@ -375,10 +375,17 @@ fn a_record_that_cannot_be_converted_follows_errors_tolerance() -> Outcome<()> {
     Ok(())
 }
 
-#[test]
-fn a_group_that_has_members_keeps_a_second_worker_out() -> Outcome<()> {
+/// A second worker in the group of one that runs: it must refuse, and name the group.
+fn refuses_beside(first: Target) -> Outcome<()> {
     let options = options("taken");
-    let mut first = Worker::start(&run_folder("taken")?, options.clone())?;
+    let folder = run_folder("taken")?;
+    let mut first = Worker::start(
+        &folder,
+        WorkerOptions {
+            target: first,
+            ..options.clone()
+        },
+    )?;
     let second = WorkerOptions {
         port: free_port(),
         ..options.clone()
@@ -391,6 +398,15 @@ fn a_group_that_has_members_keeps_a_second_worker_out() -> Outcome<()> {
         "names the group: {}",
         second.log()
     );
-    first.process().check_alive()?;
-    Ok(())
+    first.process().check_alive()
+}
+
+#[test]
+fn a_group_with_a_jvm_worker_keeps_ours_out() -> Outcome<()> {
+    refuses_beside(Target::Java)
+}
+
+#[test]
+fn a_group_with_one_of_ours_keeps_a_second_out() -> Outcome<()> {
+    refuses_beside(Target::Ferroconnect)
 }

@@ -144,10 +144,10 @@ fn example_001_data_ingestion_pipeline() -> Outcome<()> {
         .rest
         .create(&example.overridden("s3-sink-connector.json", overrides)?)?;
     worker.rest.wait_running(&sink)?;
-    assert_eq!(
-        worker.rest.status(&sink)?["tasks"].as_array().map(Vec::len),
-        Some(3)
-    );
+    wait::until("three tasks", Duration::from_secs(30), || {
+        let status = worker.rest.status(&sink)?;
+        Ok((status["tasks"].as_array().map(Vec::len) == Some(3)).then_some(()))
+    })?;
     // 12,000 users over 6 partitions: each holds more than the 1000 that complete an object.
     let keys = wait_objects(&bucket, 6)?;
     let hour = server.value(
