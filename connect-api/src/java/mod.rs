@@ -6,6 +6,7 @@ mod hash_map;
 mod number;
 mod properties;
 mod regex;
+mod regex_check;
 
 pub use date_format::{DateFormat, civil_from_days, days_from_civil};
 pub use hash_map::{HashMap, JavaHash, string_hash};

@@ -16,7 +16,8 @@ pub struct Regex {
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug)]
 pub struct RegexError {
-    /// What is wrong, as the engine says it.
+    /// What is wrong, the pattern in it: as Java says it, or as the engine does where Java would
+    /// have taken the pattern.
     pub message: String,
     /// The pattern.
     pub pattern: String,
@@ -24,7 +25,7 @@ pub struct RegexError {
 
 impl fmt::Display for RegexError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in the pattern {}", self.message, self.pattern)
+        f.write_str(&self.message)
     }
 }
 impl std::error::Error for RegexError {}
@@ -55,11 +56,17 @@ impl Regex {
     }
 
     fn compile(pattern: &str, ignore_case: bool) -> Result<Self, RegexError> {
+        if let Some(message) = super::regex_check::refusal(pattern) {
+            return Err(RegexError { message, pattern: pattern.to_owned() });
+        }
         let translated = translate(pattern);
         let flags = if ignore_case { "(?i)" } else { "" };
         let build = |text: &str| {
             fancy_regex::RegexBuilder::new(text).backtrack_limit(BACKTRACK_LIMIT).build().map_err(
-                |error| RegexError { message: error.to_string(), pattern: pattern.to_owned() },
+                |error| RegexError {
+                    message: format!("{error} in the pattern {pattern}"),
+                    pattern: pattern.to_owned(),
+                },
             )
         };
         Ok(Self {
