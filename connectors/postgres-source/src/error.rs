@@ -63,8 +63,8 @@ pub enum PgError {
     #[error("The server does not support SSL.")]
     NoTls,
     /// The server said no.
-    #[error("{0}")]
-    Server(#[source] ServerError),
+    #[error(transparent)]
+    Server(ServerError),
     /// An established connection broke.
     #[error("connection to {server} broke while {doing}")]
     Io {
@@ -116,6 +116,10 @@ impl PgError {
     /// Wraps the error with what was attempted.
     #[must_use]
     pub fn while_(self, message: impl Into<String>) -> Self {
+        // A stop is no failure of anything.
+        if matches!(self, Self::Stopped) {
+            return self;
+        }
         Self::While {
             message: message.into(),
             source: Box::new(self),

@@ -206,6 +206,9 @@ pub enum Mask {
     PropagateType,
 }
 
+/// Reads a key of one family: the mask that it means, and whether its patterns are over types.
+type Family = fn(&str) -> Option<(Mask, bool)>;
+
 #[derive(Clone, Debug)]
 struct Rule {
     patterns: PatternList,
@@ -231,7 +234,7 @@ impl ColumnRules {
     pub fn new(props: &Props) -> Result<Self, PgError> {
         let mut rules = Vec::new();
         // The order in which the first match is looked for; not that of the configuration.
-        let families: [fn(&str) -> Option<(Mask, bool)>; 6] = [
+        let families: [Family; 6] = [
             |key| Some((Mask::Truncate(counted(key, "column.truncate.to.")?), false)),
             |key| Some((Mask::Fixed(counted(key, "column.mask.with.")?), false)),
             |key| (key == "column.propagate.source.type").then_some((Mask::PropagateType, false)),

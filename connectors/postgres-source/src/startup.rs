@@ -45,6 +45,10 @@ const FORCED_HEARTBEAT: Duration = Duration::from_secs(600);
 /// The only plugin whose messages are read here.
 pub const PLUGIN_NAME: &str = "pgoutput";
 
+/// What stands on top of an error in snapshot or stream.
+pub const PRODUCER_FAILED: &str =
+    "An exception occurred in the change event producer. This connector will be stopped.";
+
 /// What everything in a task shares.
 #[derive(Clone, Debug)]
 pub struct TaskContext {
@@ -234,32 +238,43 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
     let offset = offset.filter(|_| !decision.forget_offset);
     let mut created = None;
     if streams && slot.is_none() {
-        if plugin == PLUGIN_NAME {
-            ensure_publication(context, connection).await.map_err(PgError::finally)?;
-        }
-        created = Some(create_slot(context, &plugin).await.map_err(PgError::finally)?);
+        let making = make_slot(context, connection, &plugin);
+        created = Some(making.await.map_err(PgError::finally)?);
     }
     if streams && plugin != PLUGIN_NAME {
         return Err(PgError::Config(format!(
             "plugin.name '{plugin}' is not supported; set it to {PLUGIN_NAME}"
         )));
     }
-    if !decision.snapshot {
-        if !streams {
-            return Ok(Opened::Idle);
+    if !decision.snapshot && !streams {
+        return Ok(Opened::Idle);
+    }
+    let producing = async {
+        if decision.snapshot {
+            return take_snapshot(context, session, created).await;
         }
         let offset = offset.unwrap_or_default();
         let position = created.map(|(slot, _)| slot.consistent_point);
         let streaming = start_stream(context, session, offset, position).await?;
-        return Ok(Opened::Stream(Box::new(streaming)));
-    }
+        Ok(Opened::Stream(Box::new(streaming)))
+    };
+    producing.await.map_err(|error: PgError| error.while_(PRODUCER_FAILED))
+}
+
+/// Begins the snapshot, in the new slot's exported one if there is one.
+async fn take_snapshot(
+    context: &TaskContext,
+    mut session: Session,
+    created: Option<(CreatedSlot, Connection)>,
+) -> Result<Opened, PgError> {
+    let config = &context.config;
     if !config.snapshot_delay.is_zero() {
         context.pause(config.snapshot_delay).await?;
     }
     let tables = snapshot_tables(context, session.get().await?).await?;
     let basis = match &created {
         Some((slot, _exporter)) => Basis::Exported(slot.clone()),
-        None if streams => Basis::Now,
+        None if streams(config) => Basis::Now,
         None => Basis::Isolation(config.snapshot_isolation_mode),
     };
     let snapshot = Snapshot::begin(
@@ -365,17 +380,22 @@ async fn replication_session(context: &TaskContext) -> Result<Connection, PgErro
     Connection::open(&context.config.connection, SessionKind::Replication, "Debezium Streaming").await
 }
 
-/// Makes the slot; the session that comes with it holds the exported snapshot.
-async fn create_slot(
+/// Makes the publication and the slot; the session that comes with it holds the exported snapshot.
+async fn make_slot(
     context: &TaskContext,
+    ordinary: &mut Connection,
     plugin: &str,
 ) -> Result<(CreatedSlot, Connection), PgError> {
     let config = &context.config;
     let mut tries = 0;
     loop {
+        // First, so that a role that may not replicate is told so.
         let mut connection = replication_session(context)
             .await
             .map_err(|error| error.while_("Creation of replication slot failed"))?;
+        if plugin == PLUGIN_NAME {
+            ensure_publication(context, ordinary).await?;
+        }
         let (name, failover) = (&config.slot_name, config.slot_failover);
         match slot::create_slot(&mut connection, name, plugin, failover).await {
             Ok(created) => return Ok((created, connection)),

@@ -23,7 +23,7 @@ use crate::protocol::connection::{Connection, SessionKind};
 use crate::protocol::slot;
 use crate::session::Session;
 use crate::snapshot::Snapshot;
-use crate::startup::{self, Opened, TaskContext};
+use crate::startup::{self, Opened, PRODUCER_FAILED, TaskContext};
 use crate::stream::Streaming;
 
 /// How often the slot's removal is tried at a stop.
@@ -249,11 +249,7 @@ impl Running {
             return Err(error.into_fatal());
         }
         if !again {
-            return Err(Error::fatal(
-                "An exception occurred in the change event producer. This connector will be \
-                 stopped.",
-            )
-            .with_source(error));
+            return Err(error.while_(PRODUCER_FAILED).into_fatal());
         }
         self.retries += 1;
         let wait = self.context.config.retriable_restart_wait;

@@ -91,10 +91,8 @@ fn literal(expression: &str, zero: &str) -> Option<String> {
     let mut text = String::new();
     let mut characters = quoted.chars().peekable();
     while let Some(character) = characters.next() {
-        if character == '\'' {
-            if characters.next_if_eq(&'\'').is_none() {
-                return Some(text);
-            }
+        if character == '\'' && characters.next_if_eq(&'\'').is_none() {
+            return Some(text);
         }
         text.push(character);
     }

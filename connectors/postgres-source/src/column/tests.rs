@@ -94,7 +94,11 @@ fn column(case: &Json, optional: bool) -> ColumnInfo {
 
 /// The recorded answer for a mode, as JSON; null where the JVM has none.
 fn recorded(answers: &Json, mode: &str) -> Json {
-    match answers.get(mode).unwrap_or(&answers["*"]) {
+    match answers
+        .get(mode)
+        .or_else(|| answers.get("*"))
+        .unwrap_or(&Json::Null)
+    {
         Json::String(text) => serde_json::from_str(text).unwrap(),
         _ => Json::Null,
     }

@@ -10,7 +10,6 @@
 // One option a line reads best as a table.
 #[rustfmt::skip]
 mod keys;
-mod pattern;
 mod rules;
 
 use std::collections::HashMap;

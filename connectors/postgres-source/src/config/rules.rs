@@ -11,7 +11,6 @@ use connect_api::config::Type;
 use connect_api::java::Regex;
 
 use super::keys::Key;
-use super::pattern::complaint;
 
 /// What has to hold for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,16 +138,16 @@ impl Rule {
         match self {
             Self::Required if text.trim().is_empty() => says("A value is required"),
             Self::Integer if given && java_number::<i32>(text).is_none() => says(INTEGER),
-            Self::Positive if given && !long().is_some_and(|n| n > 0) => {
+            Self::Positive if given && long().is_none_or(|n| n <= 0) => {
                 says("A positive, non-zero integer value is expected")
             }
-            Self::PositiveLong if given && !long().is_some_and(|n| n > 0) => {
+            Self::PositiveLong if given && long().is_none_or(|n| n <= 0) => {
                 says("A positive, non-zero long value is expected")
             }
-            Self::NonNegative if given && !long().is_some_and(|n| n >= 0) => {
+            Self::NonNegative if given && long().is_none_or(|n| n < 0) => {
                 says("An non-negative integer is expected")
             }
-            Self::NonNegativeLong if given && !long().is_some_and(|n| n >= 0) => {
+            Self::NonNegativeLong if given && long().is_none_or(|n| n < 0) => {
                 says("A non-negative long value is expected")
             }
             Self::Boolean if given && java_boolean(text).is_none() => says(BOOLEAN),
@@ -221,22 +220,17 @@ impl Rule {
 
 fn regex_list(text: &str) -> Option<String> {
     let patterns = crate::filter::split_list(text);
-    let why = patterns.iter().find_map(|pattern| {
-        // Java's own words for the common slips, our engine's for the others.
-        complaint(pattern).or_else(|| {
-            Regex::ignoring_case(pattern)
-                .err()
-                .map(|error| error.to_string())
-        })
-    })?;
+    let error = patterns
+        .iter()
+        .find_map(|pattern| Regex::ignoring_case(pattern).err())?;
     Some(format!(
-        "A comma-separated list of valid regular expressions is expected, but {why}"
+        "A comma-separated list of valid regular expressions is expected, but {error}"
     ))
 }
 
 fn skipped_operations(text: &str) -> Option<String> {
     let operations: Vec<&str> = text.split(',').map(str::trim).collect();
-    let none = operations.iter().any(|operation| *operation == "none");
+    let none = operations.contains(&"none");
     for operation in &operations {
         if !matches!(*operation, "c" | "u" | "d" | "t" | "none") {
             return Some("Invalid operation".to_owned());
