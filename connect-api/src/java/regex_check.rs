@@ -178,10 +178,14 @@ impl Check<'_> {
             }
             self.at += 1;
         }
-        Err((
-            "Unclosed character class".to_owned(),
-            self.characters.len().checked_sub(1),
-        ))
+        let length = self.characters.len();
+        // A range without its end.
+        if let [.., from, '-'] = self.characters
+            && *from != '['
+        {
+            return Err(("Illegal character range".to_owned(), Some(length)));
+        }
+        Err(("Unclosed character class".to_owned(), length.checked_sub(1)))
     }
 
     /// The opening of a group: `(`, `(?:`, `(?<name>`, `(?i)`, …
@@ -237,6 +241,7 @@ mod tests {
         check("a**", "Dangling meta character '*' near index 2\na**\n  ^");
         check("[", "Unclosed character class near index 0\n[\n^");
         check("a[b", "Unclosed character class near index 2\na[b\n  ^");
+        check("[a-", "Illegal character range near index 3\n[a-");
         check("(", "Unclosed group near index 1\n(");
         check("a)", "Unmatched closing ')' near index 0\na)\n^");
         check(")", "Unmatched closing ')'\n)");
