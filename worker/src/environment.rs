@@ -121,7 +121,7 @@ pub fn log_filter(environment: &[(String, String)]) -> String {
 }
 
 /// A level of log4j as one of ours.
-fn level(text: &str) -> &'static str {
+pub(crate) fn level(text: &str) -> &'static str {
     match text.trim().to_ascii_uppercase().as_str() {
         "OFF" => "off",
         "FATAL" | "ERROR" => "error",
@@ -133,7 +133,7 @@ fn level(text: &str) -> &'static str {
 }
 
 /// The modules that answer for a Java logger: the first line whose package holds it.
-fn modules(logger: &str) -> &'static [&'static str] {
+pub(crate) fn modules(logger: &str) -> &'static [&'static str] {
     const LOGGERS: [(&str, &[&str]); 8] = [
         (
             "org.apache.kafka.connect.runtime.rest",

@@ -9,6 +9,7 @@
 //! | [`herder`] | decides what runs; validates configurations |
 //! | [`task`] | runs connectors and tasks |
 //! | [`store`] | the config, offset and status topics |
+//! | [`logging`] | levels that can be changed while it runs |
 //! | [`kafka`] | the Kafka client |
 //!
 //! This crate names no connector: `main.rs` hands the list in.
@@ -17,6 +18,7 @@ pub mod config;
 pub mod environment;
 pub mod herder;
 pub mod kafka;
+pub mod logging;
 pub mod plugins;
 pub mod providers;
 pub mod rest;

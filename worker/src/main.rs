@@ -6,11 +6,13 @@
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use connect_api::Props;
 use connect_api::error::Chain;
 use connect_api::java::parse_properties;
 use tokio::signal::unix::{SignalKind, signal};
+use worker::logging::Loggers;
 use worker::run::{Command, Failure};
 
 #[global_allocator]
@@ -64,10 +66,7 @@ fn main() -> ExitCode {
         }
     };
     let filter = worker::environment::log_filter(&environment);
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
-        .with_ansi(false)
-        .init();
+    let loggers = Arc::new(Loggers::install(&filter));
     let props = match file.map_or_else(|| Ok(Props::new()), |file| read_properties(Path::new(file)))
     {
         Ok(props) => worker::environment::complete(props, file.is_some(), &environment),
@@ -77,7 +76,7 @@ fn main() -> ExitCode {
         props,
         standalone,
         connectors,
-    }) {
+    }, loggers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
     }
@@ -102,7 +101,7 @@ fn without_huge_pages() {
     }
 }
 
-fn run(command: Command) -> Result<(), Failure> {
+fn run(command: Command, loggers: Arc<Loggers>) -> Result<(), Failure> {
     let runtime = |name: &str, threads| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -121,6 +120,7 @@ fn run(command: Command) -> Result<(), Failure> {
         command,
         connectors::PLUGINS,
         plugins.handle().clone(),
+        loggers,
         told_to_stop(),
     ));
     // Whatever still blocks has had its time while the herder stopped.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::config::WorkerConfig;
 use crate::herder::request::{Herder, Parts, RequestError};
 use crate::herder::validate::Validator;
+use crate::logging::Loggers;
 use crate::plugins::Plugins;
 use crate::providers::{PROVIDERS, Resolver};
 use crate::rest::{self, Api};
@@ -70,6 +71,7 @@ pub async fn run(
     command: Command,
     lists: &[&'static [Plugin]],
     plugins_runtime: tokio::runtime::Handle,
+    loggers: Arc<Loggers>,
     shutdown: impl Future<Output = ()>,
 ) -> std::result::Result<(), Failure> {
     tracing::info!(
@@ -108,6 +110,7 @@ pub async fn run(
         herder: Arc::clone(&herder),
         validator: validator.clone(),
         config,
+        loggers,
     };
 
     let (stop_rest, stopped) = watch::channel(());

@@ -3,6 +3,7 @@
 //! One file per resource; bodies are in `body.rs`, what requests bring in `json_body.rs` (read by
 //! `json_reader.rs`), statuses of errors in `error.rs`. Answers for `RestServer` and the resources of its package.
 
+mod admin;
 mod around;
 mod body;
 mod connectors;
@@ -30,6 +31,7 @@ use tokio::net::TcpListener;
 use crate::config::{Listener, WorkerConfig};
 use crate::herder::request::Herder;
 use crate::herder::validate::Validator;
+use crate::logging::Loggers;
 
 /// What the resources share.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct Api {
     pub validator: Validator,
     /// The worker's own options.
     pub config: Arc<WorkerConfig>,
+    /// The levels of logging.
+    pub loggers: Arc<Loggers>,
 }
 
 impl std::fmt::Debug for Api {
@@ -101,6 +105,7 @@ pub fn app(api: Api) -> Router {
         .merge(root::routes())
         .merge(connectors::routes())
         .merge(plugins::routes())
+        .merge(admin::routes())
         .fallback(async || error::bare(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || error::bare(StatusCode::METHOD_NOT_ALLOWED))
         .with_state(api);

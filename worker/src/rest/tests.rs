@@ -22,6 +22,7 @@ use crate::herder::request::{
     RequestError, StateInfo, TargetState,
 };
 use crate::herder::validate::Validator;
+use crate::logging::Loggers;
 use crate::plugins::Plugins;
 use crate::providers::{PROVIDERS, Resolver};
 
@@ -241,6 +242,7 @@ fn api() -> Api {
             context,
         },
         config,
+        loggers: Arc::new(Loggers::new("info", |_| ())),
     }
 }
 
@@ -456,4 +458,58 @@ async fn validate_answers_with_the_placeholder_and_never_with_what_it_stands_for
     assert!(text.contains(
         "Invalid value ${TOPIC_SECRET} for configuration tasks.max: Not a number of type INT"
     ));
+}
+
+#[tokio::test]
+async fn loggers_are_shown_and_set() {
+    let api = api();
+    check(
+        &api,
+        "GET /admin/loggers/root",
+        None,
+        200,
+        r#"{"level":"INFO","last_modified":null}"#,
+    )
+    .await;
+    check(
+        &api,
+        "GET /admin/loggers/x",
+        None,
+        404,
+        r#"{"error_code":404,"message":"Logger x not found."}"#,
+    )
+    .await;
+    check(
+        &api,
+        "PUT /admin/loggers/x.y",
+        Some(r#"{"level":"debug"}"#),
+        200,
+        r#"["x.y"]"#,
+    )
+    .await;
+    check(
+        &api,
+        "PUT /admin/loggers/x.y?scope=cluster",
+        Some(r#"{"level":"info"}"#),
+        204,
+        "",
+    )
+    .await;
+    check(
+        &api,
+        "PUT /admin/loggers/x",
+        Some(r#"{"level":"bad"}"#),
+        404,
+        r#"{"error_code":404,"message":"invalid log level 'bad'."}"#,
+    )
+    .await;
+    check(
+        &api,
+        "PUT /admin/loggers/x",
+        Some("{}"),
+        400,
+        r#"{"error_code":400,"message":"Desired 'level' parameter was not specified in request."}"#,
+    )
+    .await;
+    check(&api, "PUT /admin/loggers/x", Some(""), 500, r#"{"error_code":500,"message":"Cannot invoke \"java.util.Map.get(Object)\" because \"levelMap\" is null"}"#).await;
 }
