@@ -30,7 +30,7 @@ use self::request::{
     Request, RequestError, Sender, StateInfo, TargetState, TaskId,
 };
 use self::state::{Action, Event, HerderState, Reply};
-use crate::kafka::admin::Admin;
+use crate::kafka::admin::{Admin, cluster_id};
 use crate::kafka::producer::StoreProducer;
 use crate::kafka::translate::Client;
 use crate::store::cluster_state::ClusterConfigState;
@@ -155,11 +155,8 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
 fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     let worker = &shared.parts.config;
     let options = &worker.options;
-    let admin = Admin::new(
-        &clients::of_worker(worker, Client::Admin, "shared-admin")?,
-        shared.parts.runtime.clone(),
-    )?;
-    let cluster_id = admin.cluster_id(CONTACT_LIMIT)?;
+    let admin = clients::of_worker(worker, Client::Admin, "shared-admin")?;
+    let cluster_id = cluster_id(&admin, CONTACT_LIMIT)?;
     tracing::info!("Kafka cluster ID: {cluster_id}");
     shared.cluster_id.send_replace(Some(cluster_id));
     let events = shared.events.clone();
@@ -185,6 +182,7 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
         return Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores));
     }
     let group = options.string("group.id");
+    let admin = Admin::new(&admin, shared.parts.runtime.clone())?;
     let members = admin.group_members(group)?;
     if !members.is_empty() {
         return Err(Error::fatal(format!(

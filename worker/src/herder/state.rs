@@ -337,8 +337,13 @@ impl HerderState {
                 local.phase = Phase::Stopping(now + self.task_stop_limit);
                 actions.push(Action::StopTask(id.clone(), local.epoch));
             }
-            // Its thread is gone.
-            Phase::Failed => self.task_gone(id, actions),
+            // Its thread is gone, and FAILED stays what is known of it until it runs again.
+            Phase::Failed => {
+                self.tasks.remove(id);
+                if !self.config.tasks(&id.connector).contains(id) {
+                    actions.push(Action::RemoveStatus(StatusOf::Task(id.clone())));
+                }
+            }
         }
     }
 
@@ -762,7 +767,7 @@ mod tests {
         assert_eq!(world.step(Event::Tick), [""; 0]);
         assert_eq!(
             world.record("restart-connector-a", r#"{"include-tasks":true,"only-failed":true}"#),
-            ["status a-0 UNASSIGNED", "status a-0 RESTARTING", "start a-0@3"]
+            ["status a-0 RESTARTING", "start a-0@3"]
         );
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Every call blocks its thread. Answers for `TopicAdmin` and `SharedTopicAdmin`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connect_api::{Error, Result};
 use rdkafka::ClientConfig;
@@ -10,6 +10,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use tokio::runtime::Handle;
 
 use super::{API_TIMEOUT, Cause, ClientLog, LogContext, failed};
@@ -40,6 +41,39 @@ pub struct TopicPlan {
     pub config: Vec<(String, String)>,
 }
 
+/// Contacts the cluster and asks for its id. Says in the log what is in the way meanwhile.
+///
+/// # Errors
+/// No broker answers in time; the error names them and the last problem.
+pub fn cluster_id(config: &ClientConfig, limit: Duration) -> Result<String> {
+    // An admin client hears of no problems; a producer that is polled does.
+    let log = ClientLog::new(config.get("client.id").unwrap_or("adminclient"));
+    let probe: BaseProducer<LogContext> = config
+        .create_with_context(LogContext(log))
+        .map_err(|error| failed("creating a Kafka client", &error, None))?;
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        if let Some(id) = probe.client().fetch_cluster_id(Duration::from_millis(500)) {
+            return Ok(id);
+        }
+        probe.poll(Duration::from_millis(100));
+    }
+    let error = Error::retriable(format!(
+        "no broker of bootstrap.servers={} answered within {} s",
+        config.get("bootstrap.servers").unwrap_or_default(),
+        limit.as_secs()
+    ));
+    Err(match probe.context().0.last_problem() {
+        Some(problem) => error.with_source(Cause(problem)),
+        None => error,
+    })
+}
+
+impl ProducerContext for LogContext {
+    type DeliveryOpaque = ();
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
+}
+
 impl Admin {
     /// Connects in the background.
     ///
@@ -56,24 +90,6 @@ impl Admin {
 
     fn failed(&self, doing: String, error: &KafkaError) -> Error {
         failed(doing, error, Some(&self.client.inner().context().0))
-    }
-
-    /// The cluster's id.
-    ///
-    /// # Errors
-    /// No broker answers in time; the error names them.
-    pub fn cluster_id(&self, timeout: Duration) -> Result<String> {
-        self.client.inner().fetch_cluster_id(timeout).ok_or_else(|| {
-            let error = Error::retriable(format!(
-                "no broker of bootstrap.servers={} answered within {} s",
-                self.servers,
-                timeout.as_secs()
-            ));
-            match self.client.inner().context().0.last_problem() {
-                Some(problem) => error.with_source(Cause(problem)),
-                None => error,
-            }
-        })
     }
 
     /// Creates a topic; `false` where it exists already.

@@ -4,7 +4,8 @@
 //! Neither retries by itself: librdkafka does, until `delivery.timeout.ms`. Answers for
 //! `KafkaProducer`.
 
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use connect_api::{Error, Result};
@@ -12,7 +13,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+    BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext,
 };
 use rdkafka::{ClientConfig, ClientContext};
 
@@ -215,9 +216,20 @@ impl ProducerContext for WaitContext {
     }
 }
 
+/// How long a poll of deliveries waits. Each ends with a busy fraction of a millisecond in the
+/// client, so they are long; a delivery ends the wait at once.
+const DELIVERY_POLL: Duration = Duration::from_secs(2);
+
 /// A producer with a thread of its own, for the worker's own topics.
 pub struct StoreProducer {
-    producer: ThreadedProducer<WaitContext>,
+    producer: Arc<BaseProducer<WaitContext>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Drop for StoreProducer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
 }
 
 impl std::fmt::Debug for StoreProducer {
@@ -236,10 +248,20 @@ impl StoreProducer {
     /// librdkafka refuses the configuration.
     pub fn new(config: &ClientConfig) -> Result<Self> {
         let log = ClientLog::new(config.get("client.id").unwrap_or("producer"));
-        let producer = config
+        let producer: BaseProducer<WaitContext> = config
             .create_with_context(WaitContext { log })
             .map_err(|error| failed("creating a Kafka producer", &error, None))?;
-        Ok(Self { producer })
+        let (producer, stop) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
+        let (polled, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
+        std::thread::Builder::new()
+            .name("store-producer".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Acquire) {
+                    polled.poll(DELIVERY_POLL);
+                }
+            })
+            .map_err(|error| Error::fatal("starting a thread").with_source(error))?;
+        Ok(Self { producer, stop })
     }
 
     fn enqueue(&self, record: Outgoing<'_>, waiting: Option<(usize, Delivered)>) -> Result<()> {

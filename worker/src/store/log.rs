@@ -3,7 +3,6 @@
 //! A write can be waited for until it has been read back. Answers for `KafkaBasedLog`.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use connect_api::context::StopSignal;
@@ -15,8 +14,9 @@ use crate::kafka::admin::{Admin, TopicPlan};
 use crate::kafka::consumer::{LogConsumer, LogEvent, LogRecord};
 use crate::kafka::producer::{KeyValue, StoreProducer};
 
-/// How long a poll waits: bounds the time that stopping takes.
-const POLL: Duration = Duration::from_millis(500);
+/// How long a poll waits. Each ends with a busy fraction of a millisecond in the client, so they
+/// are long; a record ends the wait at once, and stopping does not wait for it.
+const POLL: Duration = Duration::from_secs(5);
 /// The pause before the topic's ends are asked for again: an election takes about this long.
 const ENDS_PAUSE: Duration = Duration::from_millis(50);
 
@@ -145,7 +145,6 @@ enum Backing {
         producer: Arc<StoreProducer>,
         progress: Arc<Progress>,
         stop: StopSignal,
-        thread: Mutex<Option<JoinHandle<()>>>,
     },
     /// What is written is handled at once; the number counts records.
     Memory(Mutex<(Handler, i64)>),
@@ -170,7 +169,7 @@ impl TopicLog {
     ) -> Result<Self> {
         let progress = Arc::new(Progress::default());
         let stop = StopSignal::new();
-        let thread = {
+        {
             let (topic, progress, stop) = (topic.to_owned(), Arc::clone(&progress), stop.clone());
             std::thread::Builder::new()
                 .name(format!("log-{topic}"))
@@ -181,12 +180,11 @@ impl TopicLog {
                         progress.changed.notify_all();
                     }
                 })
-                .map_err(|error| Error::fatal("starting a thread").with_source(error))?
-        };
-        let thread = Mutex::new(Some(thread));
+                .map_err(|error| Error::fatal("starting a thread").with_source(error))?;
+        }
         Ok(Self {
             topic: topic.to_owned(),
-            backing: Backing::Topic { producer, progress, stop, thread },
+            backing: Backing::Topic { producer, progress, stop },
         })
     }
 
@@ -275,11 +273,8 @@ impl TopicLog {
 
     /// Stops reading.
     pub fn stop(&self) {
-        let Backing::Topic { stop, thread, .. } = &self.backing else { return };
-        stop.set();
-        let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!(topic = self.topic, "the log's thread panicked");
+        if let Backing::Topic { stop, .. } = &self.backing {
+            stop.set();
         }
     }
 }

@@ -28,6 +28,11 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 const PAUSED_TICK: Duration = Duration::from_millis(500);
 /// How many batches of deliveries are heard of between two polls.
 const DELIVERIES_PER_POLL: usize = 4;
+/// A batch of fewer records means that the task is ahead of its source. It then lets the source
+/// gather for a moment: waking for each handful would cost more than the records do.
+const SMALL_BATCH_RECORDS: usize = 256;
+/// That moment; shorter than what the producer lingers.
+const GATHER_PAUSE: Duration = Duration::from_millis(2);
 
 /// Runs a source task until it is told to stop.
 ///
@@ -118,7 +123,13 @@ impl<'a> Worker<'a> {
                 continue;
             }
             match task.poll() {
-                Ok(batch) => self.send_batch(batch)?,
+                Ok(batch) => {
+                    let count = batch.records.len();
+                    self.send_batch(batch)?;
+                    if (1..SMALL_BATCH_RECORDS).contains(&count) {
+                        control.stop.wait(GATHER_PAUSE);
+                    }
+                }
                 Err(error) if error.is_retriable() => {
                     tracing::warn!(error = %Chain(&error), "polling the source; will be tried again");
                     control.stop.wait(RETRY_PAUSE);
