@@ -40,8 +40,8 @@ impl Table {
     ///
     /// # Errors
     /// It cannot be captured as it is.
-    pub fn new(info: TableInfo, config: &PostgresConfig) -> Result<Self, PgError> {
-        let plan = TablePlan::new(&info, config)?;
+    pub fn new(info: TableInfo, config: &PostgresConfig, phase: Phase) -> Result<Self, PgError> {
+        let plan = TablePlan::new(&info, config, phase)?;
         let columns = info.columns.iter().enumerate();
         let enums = columns.filter_map(|(index, column)| {
             let mut data_type = &column.data_type;

@@ -20,7 +20,7 @@ use connect_api::context::StopSignal;
 use connect_api::record::{SourceOffset, SourceRecord};
 use tokio::runtime::Handle;
 
-use crate::change::{Cell, Operation, Position, SnapshotMarker, TableId, TupleRef};
+use crate::change::{Cell, Operation, Phase, Position, SnapshotMarker, TableId, TupleRef};
 use crate::config::{IsolationMode, LockingMode, PostgresConfig};
 use crate::emitter::{Emitter, Place, RowChange, Table};
 use crate::error::PgError;
@@ -139,7 +139,7 @@ impl Snapshot {
         for id in tables {
             // Dropped meanwhile, or never seen by the snapshot.
             let Some(info) = catalog.table(&mut connection, id).await? else { continue };
-            let table = Arc::new(Table::new(info, &config)?);
+            let table = Arc::new(Table::new(info, &config, Phase::Snapshot)?);
             sources.push_back(source(&mut connection, &config, table).await?);
         }
         tracing::info!("Snapshot step 6 - Skipping persisting of schema history");

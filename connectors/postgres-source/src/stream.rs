@@ -14,7 +14,7 @@ use connect_api::context::StopSignal;
 use connect_api::record::{SourceOffset, SourceRecord};
 use tokio::runtime::Handle;
 
-use crate::change::{Cell, Operation, Position, SnapshotMarker, TupleRef};
+use crate::change::{Cell, Operation, Phase, Position, SnapshotMarker, TupleRef};
 use crate::config::{FailureHandling, PostgresConfig};
 use crate::emitter::{Emitter, Place, RowChange, Table};
 use crate::error::PgError;
@@ -520,7 +520,7 @@ impl Streaming {
             return Ok(());
         }
         tracing::debug!(table = %id, columns = info.columns.len(), "table schema read");
-        let table = Table::new(info, &self.context.config)?;
+        let table = Table::new(info, &self.context.config, Phase::Stream)?;
         self.tables.insert(relation.id, Some(Arc::new(table)));
         Ok(())
     }
@@ -544,7 +544,7 @@ impl Streaming {
             catalog.load_enums(session.get().await?).await?;
             catalog.refresh_types(session.get().await?, &mut info).await
         })?;
-        let table = Arc::new(Table::new(info, &self.context.config)?);
+        let table = Arc::new(Table::new(info, &self.context.config, Phase::Stream)?);
         self.tables.insert(relation_id, Some(Arc::clone(&table)));
         Ok(table)
     }

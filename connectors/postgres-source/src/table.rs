@@ -47,23 +47,12 @@ struct Planned {
 }
 
 impl TablePlan {
-    /// The plan of a table as the stream describes it.
+    /// The plan of a table as it is now. Snapshot and stream learn of it in different ways, so that
+    /// propagated types tell a little less in a snapshot.
     ///
     /// # Errors
     /// Columns that differ only by case, or a mask that cannot be.
-    pub fn new(info: &TableInfo, config: &PostgresConfig) -> Result<Self, PgError> {
-        Self::of(info, config, Phase::Stream)
-    }
-
-    /// The plan of a table as a snapshot finds it: propagated types tell a little less.
-    ///
-    /// # Errors
-    /// As [`Self::new`].
-    pub fn of_snapshot(info: &TableInfo, config: &PostgresConfig) -> Result<Self, PgError> {
-        Self::of(info, config, Phase::Snapshot)
-    }
-
-    fn of(info: &TableInfo, config: &PostgresConfig, phase: Phase) -> Result<Self, PgError> {
+    pub fn new(info: &TableInfo, config: &PostgresConfig, phase: Phase) -> Result<Self, PgError> {
         refuse_case_duplicates(info)?;
         let (rules, modes, naming) = (&config.columns, &config.modes, &config.naming);
         let topic = naming.table_topic(&info.id);

@@ -106,7 +106,7 @@ fn a_record_is_the_jvms_to_the_byte() {
         &["Id int4!", "some-col text", "1col int4"],
         &["Id"],
     );
-    let plan = TablePlan::new(&info, &config).unwrap();
+    let plan = TablePlan::new(&info, &config, Phase::Stream).unwrap();
     assert_eq!(plan.topic, "dbz.public.We_ird.N_me");
     let (buffer, cells) = row(&[Some("1"), Some("x"), Some("2")]);
     let row = TupleRef::new(&buffer, &cells);
@@ -142,7 +142,7 @@ fn a_key_has_the_order_of_its_index_and_may_be_named_by_the_configuration() {
     let info = table("t", &["a int4!", "b text!", "c int4"], &["b", "a"]);
     let (buffer, cells) = row(&[Some("1"), Some("k"), Some("3")]);
     let key = |entries: &[(&str, &str)]| {
-        let plan = TablePlan::new(&info, &config(entries)).unwrap();
+        let plan = TablePlan::new(&info, &config(entries), Phase::Stream).unwrap();
         let key = plan
             .key(TupleRef::new(&buffer, &cells), Phase::Stream)
             .unwrap();
@@ -154,7 +154,7 @@ fn a_key_has_the_order_of_its_index_and_may_be_named_by_the_configuration() {
         r#"{"c":3,"a":1}"#
     );
     let keyless = table("t", &["a int4"], &[]);
-    let plan = TablePlan::new(&keyless, &config(&[])).unwrap();
+    let plan = TablePlan::new(&keyless, &config(&[]), Phase::Stream).unwrap();
     assert!(plan.key_schema.is_none());
     assert_eq!(
         plan.key(TupleRef::new(&buffer, &cells), Phase::Stream)
@@ -166,8 +166,8 @@ fn a_key_has_the_order_of_its_index_and_may_be_named_by_the_configuration() {
 #[test]
 fn a_key_column_that_is_filtered_out_stays_in_the_key_with_its_zero() {
     let info = table("t", &["id int4!", "r int4!", "v text"], &["id", "r"]);
-    let plan =
-        TablePlan::new(&info, &config(&[("column.include.list", "public.t.(r|v)")])).unwrap();
+    let config = config(&[("column.include.list", "public.t.(r|v)")]);
+    let plan = TablePlan::new(&info, &config, Phase::Snapshot).unwrap();
     assert!(!plan.captured(0) && plan.captured(1));
     let (buffer, cells) = row(&[None, Some("7"), Some("x")]);
     let row = TupleRef::new(&buffer, &cells);
@@ -188,7 +188,7 @@ fn names_are_adjusted_where_asked() {
         ("field.name.adjustment.mode", "avro"),
     ];
     let info = table("my-t", &["1st-col int4!", "b.c text"], &["1st-col"]);
-    let plan = TablePlan::new(&info, &config(&modes)).unwrap();
+    let plan = TablePlan::new(&info, &config(&modes), Phase::Stream).unwrap();
     assert_eq!(plan.topic, "dbz.public.my-t");
     assert_eq!(
         plan.envelope_schema.name(),
@@ -209,7 +209,8 @@ fn a_value_that_cannot_be_converted_is_null_or_stops_the_task() {
     let info = table("t", &["id int4!", "n numeric"], &["id"]);
     let (buffer, cells) = row(&[Some("1"), Some("NaN")]);
     let row = TupleRef::new(&buffer, &cells);
-    let plan = |entries: &[(&str, &str)]| TablePlan::new(&info, &config(entries)).unwrap();
+    let plan =
+        |entries: &[(&str, &str)]| TablePlan::new(&info, &config(entries), Phase::Stream).unwrap();
     assert_eq!(
         bare(&plan(&[]).row(row, Phase::Stream).unwrap()),
         r#"{"id":1,"n":null}"#
@@ -224,7 +225,12 @@ fn a_value_that_cannot_be_converted_is_null_or_stops_the_task() {
 #[test]
 fn null_for_a_required_field_stops_the_task() {
     let info = table("t", &["bt numeric!"], &[]);
-    let plan = TablePlan::new(&info, &config(&[("decimal.handling.mode", "string")])).unwrap();
+    let plan = TablePlan::new(
+        &info,
+        &config(&[("decimal.handling.mode", "string")]),
+        Phase::Stream,
+    )
+    .unwrap();
     let (buffer, _) = row(&[]);
     let error = plan
         .row(TupleRef::new(&buffer, &[Cell::Unchanged]), Phase::Stream)
@@ -244,7 +250,7 @@ fn masks_hide_values_and_tell_the_schema() {
         ("column.mask.hash.SHA-256.with.salt.abc", "public.t.d"),
     ];
     let info = table("t", &["a text", "b text", "c text", "d text"], &[]);
-    let plan = TablePlan::new(&info, &config(&masks)).unwrap();
+    let plan = TablePlan::new(&info, &config(&masks), Phase::Stream).unwrap();
     let (buffer, cells) = row(&[Some("abcdef"), None, Some("x"), Some("x")]);
     let found = plan
         .row(TupleRef::new(&buffer, &cells), Phase::Stream)
@@ -272,9 +278,29 @@ const HASH_V2_OF_X: &str = "7571ce1f8e21c6b13dd7ec2c5ec7c9e4dd9852e209869511853f
 const HASH_V1_OF_X: &str = "4b62b25282129dfd60a2e17ebd0875529e7b327d8c691f03ff05599c33142b24";
 
 #[test]
+fn a_snapshot_does_not_know_the_size_of_a_bare_numeric() {
+    let config = config(&[("column.propagate.source.type", ".*")]);
+    let info = table("t", &["n numeric"], &[]);
+    let parameters = |phase| {
+        let plan = TablePlan::new(&info, &config, phase).unwrap();
+        let schema = &plan.row_schema.field("n").unwrap().schema;
+        let parameter = |name: &str| schema.parameter(name).map(str::to_owned);
+        (
+            parameter("__debezium.source.column.length"),
+            parameter("__debezium.source.column.scale"),
+        )
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(parameters(Phase::Snapshot), (text("0"), None));
+    assert_eq!(parameters(Phase::Stream), (text("131089"), text("0")));
+}
+
+#[test]
 fn columns_that_differ_only_by_case_are_refused() {
     let info = table("t", &["a int4", "A int4"], &[]);
-    let error = TablePlan::new(&info, &config(&[])).unwrap_err().to_string();
+    let error = TablePlan::new(&info, &config(&[]), Phase::Stream)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.starts_with("Table 'public.t' has columns that differ only by case."),
         "{error}"
