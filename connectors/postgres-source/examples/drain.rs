@@ -32,10 +32,18 @@ impl OffsetReader for Nothing {
 fn main() -> Result<()> {
     let mut props: Props = std::env::args()
         .skip(1)
-        .filter_map(|arg| arg.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())))
+        .filter_map(|arg| {
+            arg.split_once('=')
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        })
         .collect();
-    let print = props.shift_remove("print").is_some_and(|value| value == "true");
-    let quiet = props.shift_remove("quiet").and_then(|value| value.parse().ok()).unwrap_or(3);
+    let print = props
+        .shift_remove("print")
+        .is_some_and(|value| value == "true");
+    let quiet = props
+        .shift_remove("quiet")
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(3);
     let mut writer = JsonWriter::new(JsonOptions::default());
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Error::fatal("starting the runtime").with_source(error))?;
@@ -43,7 +51,9 @@ fn main() -> Result<()> {
     let context = SourceTaskContext {
         connector: "drain".to_owned(),
         task: 0,
-        plugin: PluginContext { runtime: runtime.handle().clone() },
+        plugin: PluginContext {
+            runtime: runtime.handle().clone(),
+        },
         stop: StopSignal::new(),
         offsets: Arc::new(Nothing),
     };
@@ -84,15 +94,25 @@ fn shown(record: &Record, writer: &mut JsonWriter) -> Result<String> {
     let mut text = |data: &SchemaAndValue| -> Result<String> {
         let mut bytes = Vec::new();
         let some = writer.write(data, &mut bytes)?;
-        Ok(if some { quoted(&String::from_utf8_lossy(&bytes)) } else { "null".to_owned() })
+        Ok(if some {
+            quoted(&String::from_utf8_lossy(&bytes))
+        } else {
+            "null".to_owned()
+        })
     };
     let (key, value) = (text(&record.key)?, text(&record.value)?);
     let mut headers = Vec::new();
     for header in &record.headers {
-        headers.push(format!("[{},{}]", quoted(&header.key), text(&header.value)?));
+        headers.push(format!(
+            "[{},{}]",
+            quoted(&header.key),
+            text(&header.value)?
+        ));
     }
     let (topic, headers) = (quoted(&record.topic), headers.join(","));
-    Ok(format!(r#"{{"topic":{topic},"key":{key},"value":{value},"headers":[{headers}]}}"#))
+    Ok(format!(
+        r#"{{"topic":{topic},"key":{key},"value":{value},"headers":[{headers}]}}"#
+    ))
 }
 
 fn quoted(text: &str) -> String {
@@ -105,7 +125,10 @@ fn quoted(text: &str) -> String {
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let fields: Vec<f64> = after.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+    let fields: Vec<f64> = after
+        .split_whitespace()
+        .filter_map(|field| field.parse().ok())
+        .collect();
     // After the name come the state (no number), then parent, group, ...; utime and stime are the
     // 14th and 15th of the line.
     match fields.get(10..12) {

@@ -47,7 +47,9 @@ impl Connector for PostgresConnector {
         let faultless = own.iter().all(|value| value.errors.is_empty());
         if faultless && let Err(text) = context.runtime.block_on(check_database(props)) {
             let hostname = own.iter_mut().find(|value| value.name == HOSTNAME);
-            hostname.into_iter().for_each(|value| value.errors.push(text.clone()));
+            hostname
+                .into_iter()
+                .for_each(|value| value.errors.push(text.clone()));
         }
         let mut values = definition.validate(props);
         for value in &mut values {
@@ -91,7 +93,9 @@ impl Connector for PostgresConnector {
 
 /// Logs in and looks at the role; the text of what is wrong.
 async fn check_database(props: &Props) -> Result<(), String> {
-    let Ok(config) = PostgresConfig::parse(props) else { return Ok(()) };
+    let Ok(config) = PostgresConfig::parse(props) else {
+        return Ok(());
+    };
     let limit = config.connection_validation_timeout;
     match tokio::time::timeout(limit, look(&config)).await {
         Ok(Ok(())) => Ok(()),

@@ -12,7 +12,8 @@ use connect_api::data::{Header, Headers, SchemaAndValue, Value};
 use connect_api::record::{Record, SourceOffset, SourcePartition, SourceRecord};
 
 use crate::change::{
-    ColumnValue, Operation, Phase, Position, SnapshotMarker, TableInfo, TupleRef, TypeInfo, TypeKind,
+    ColumnValue, Operation, Phase, Position, SnapshotMarker, TableInfo, TupleRef, TypeInfo,
+    TypeKind,
 };
 use crate::config::PostgresConfig;
 use crate::envelope::EnvelopeFactory;
@@ -60,8 +61,12 @@ impl Table {
     #[must_use]
     pub fn new_label<'a>(&self, row: TupleRef<'a>) -> Option<(&TypeInfo, &'a [u8])> {
         self.enums.iter().find_map(|(index, data_type)| {
-            let TypeKind::Enum(labels) = &data_type.kind else { return None };
-            let ColumnValue::Text(text) = row.get(*index) else { return None };
+            let TypeKind::Enum(labels) = &data_type.kind else {
+                return None;
+            };
+            let ColumnValue::Text(text) = row.get(*index) else {
+                return None;
+            };
             let label = text.as_bytes();
             let known = labels.iter().any(|known| known.as_bytes() == label);
             (!known).then_some((&**data_type, label))
@@ -164,8 +169,16 @@ impl Emitter {
             _ => Phase::Stream,
         };
         let key_of = |row: TupleRef<'_>| plan.key(row, phase);
-        let after = change.after.map(|row| plan.row(row, phase)).transpose()?.map(Value::Struct);
-        let before = change.before.map(|row| plan.row(row, phase)).transpose()?.map(Value::Struct);
+        let after = change
+            .after
+            .map(|row| plan.row(row, phase))
+            .transpose()?
+            .map(Value::Struct);
+        let before = change
+            .before
+            .map(|row| plan.row(row, phase))
+            .transpose()?
+            .map(Value::Struct);
         match (change.operation, change.before, change.after) {
             (Operation::Update, Some(old), Some(new)) => {
                 if self.skip_without_change && before == after {
@@ -176,7 +189,14 @@ impl Emitter {
                     let keys = (old_key.map(Value::Struct), new_key.map(Value::Struct));
                     self.key_change(table, keys, (before, after), place, out);
                 } else {
-                    self.event(table, change.operation, new_key, (before, after), place, out);
+                    self.event(
+                        table,
+                        change.operation,
+                        new_key,
+                        (before, after),
+                        place,
+                        out,
+                    );
                 }
             }
             (Operation::Delete, Some(old), _) => {
@@ -247,8 +267,22 @@ impl Emitter {
         let leaving = self.headers_with(NEW_KEY_HEADER, table, new_key.as_ref());
         let entering = self.headers_with(OLD_KEY_HEADER, table, old_key.as_ref());
         let create_follows = !self.skips(Operation::Create);
-        let done = if create_follows { place.before } else { place.after };
-        self.delete(table, old_key, before, leaving, Place { after: done, ..place }, out);
+        let done = if create_follows {
+            place.before
+        } else {
+            place.after
+        };
+        self.delete(
+            table,
+            old_key,
+            before,
+            leaving,
+            Place {
+                after: done,
+                ..place
+            },
+            out,
+        );
         if create_follows {
             let create = self.envelope(table, Operation::Create, None, after, place);
             out.push(self.record(table, new_key, create, entering, place.after));
@@ -275,7 +309,12 @@ impl Emitter {
     ) -> SourceRecord {
         let (topic, key, value) = self.envelopes.message(prefix, content, position, now_ns());
         SourceRecord {
-            record: Record { topic, key, value, ..Record::default() },
+            record: Record {
+                topic,
+                key,
+                value,
+                ..Record::default()
+            },
             source_partition: Arc::clone(&self.partition),
             source_offset: offset,
         }
@@ -323,7 +362,10 @@ impl Emitter {
         offset: &Arc<dyn SourceOffset>,
     ) -> SourceRecord {
         let key = match key {
-            Some(value) => SchemaAndValue { schema: table.plan.key_schema.clone(), value },
+            Some(value) => SchemaAndValue {
+                schema: table.plan.key_schema.clone(),
+                value,
+            },
             None => SchemaAndValue::NULL,
         };
         SourceRecord {
@@ -346,5 +388,7 @@ impl Emitter {
 pub fn now_ns() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |elapsed| i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX))
+        .map_or(0, |elapsed| {
+            i64::try_from(elapsed.as_nanos()).unwrap_or(i64::MAX)
+        })
 }

@@ -145,7 +145,11 @@ impl PgError {
     /// The same error, final if it is the server's: what Debezium does not try again.
     #[must_use]
     pub fn finally(self) -> Self {
-        if self.server().is_some() { Self::Final(Box::new(self)) } else { self }
+        if self.server().is_some() {
+            Self::Final(Box::new(self))
+        } else {
+            self
+        }
     }
 
     /// The error as the worker shows it: this one's text first, then its causes.

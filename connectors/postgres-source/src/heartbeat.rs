@@ -64,7 +64,11 @@ impl Heartbeat {
     #[must_use]
     pub fn with_action(mut self, query: &str, settings: &ConnectionSettings) -> Self {
         let settings = settings.clone();
-        self.action = Some(Action { query: query.to_owned(), settings, session: None });
+        self.action = Some(Action {
+            query: query.to_owned(),
+            settings,
+            session: None,
+        });
         self
     }
 
@@ -77,7 +81,9 @@ impl Heartbeat {
     /// How long until the next one.
     #[must_use]
     pub fn until_due(&self) -> Duration {
-        self.last.map_or(Duration::ZERO, |last| self.interval.saturating_sub(last.elapsed()))
+        self.last.map_or(Duration::ZERO, |last| {
+            self.interval.saturating_sub(last.elapsed())
+        })
     }
 
     /// Makes it due at once, as at the end of a snapshot.
@@ -116,7 +122,9 @@ impl Heartbeat {
     /// The table that it writes to is gone, or the server shuts down. Everything else is logged
     /// and passed over, for a heartbeat must not stop a stream.
     pub async fn act(&mut self) -> Result<(), PgError> {
-        let Some(action) = &mut self.action else { return Ok(()) };
+        let Some(action) = &mut self.action else {
+            return Ok(());
+        };
         let mut session = match action.session.take() {
             Some(session) => session,
             None => {

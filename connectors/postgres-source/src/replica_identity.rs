@@ -34,7 +34,9 @@ impl Identity {
             "DEFAULT" => Some(Self::Default),
             "FULL" => Some(Self::Full),
             "NOTHING" => Some(Self::Nothing),
-            _ => text.strip_prefix("INDEX ").map(|index| Self::Index(index.trim().to_owned())),
+            _ => text
+                .strip_prefix("INDEX ")
+                .map(|index| Self::Index(index.trim().to_owned())),
         }
     }
 
@@ -62,8 +64,10 @@ fn parse(list: &[String]) -> Result<Vec<Entry>, String> {
     list.iter()
         .filter(|entry| !entry.trim().is_empty())
         .map(|entry| {
-            let (tables, identity) =
-                entry.trim().rsplit_once(':').ok_or_else(|| format!("{entry} has no identity"))?;
+            let (tables, identity) = entry
+                .trim()
+                .rsplit_once(':')
+                .ok_or_else(|| format!("{entry} has no identity"))?;
             let tables = Regex::ignoring_case(tables.trim()).map_err(|error| error.to_string())?;
             let identity = Identity::parse(identity.trim())
                 .ok_or_else(|| format!("No enum constant ReplicaIdentity.{identity}"))?;
@@ -95,7 +99,9 @@ pub async fn apply(
              JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE n.nspname = {schema} AND c.relname = {table}"
         );
-        let Some(row) = connection.query_first(&sql).await? else { continue };
+        let Some(row) = connection.query_first(&sql).await? else {
+            continue;
+        };
         let name = id.to_string();
         let mut matching = entries.iter().filter(|entry| entry.tables.matches(&name));
         let wished = matching.next();
@@ -108,7 +114,10 @@ pub async fn apply(
                 // Unquoted, as there.
                 let sql = format!("ALTER TABLE {name} REPLICA IDENTITY {};", identity.clause());
                 match connection.query(&sql).await {
-                    Ok(_) => tracing::info!("Replica identity set to {} for table '{name}'", identity.clause()),
+                    Ok(_) => tracing::info!(
+                        "Replica identity set to {} for table '{name}'",
+                        identity.clause()
+                    ),
                     Err(error) if error.server().is_some() => tracing::error!(
                         error = %Chain(&error),
                         "Replica identity of table '{name}' could not be updated"
@@ -124,9 +133,15 @@ pub async fn apply(
 
 fn meaning(code: &str) -> &'static str {
     match code {
-        "f" => "FULL'; UPDATE AND DELETE events will contain the previous values of all the columns",
-        "n" => "NOTHING'; UPDATE and DELETE events will not contain any information on the old values",
-        "i" => "INDEX'; UPDATE and DELETE events will contain previous values only for INDEX columns",
+        "f" => {
+            "FULL'; UPDATE AND DELETE events will contain the previous values of all the columns"
+        }
+        "n" => {
+            "NOTHING'; UPDATE and DELETE events will not contain any information on the old values"
+        }
+        "i" => {
+            "INDEX'; UPDATE and DELETE events will contain previous values only for INDEX columns"
+        }
         _ => "DEFAULT'; UPDATE and DELETE events will contain previous values only for PK columns",
     }
 }

@@ -52,14 +52,19 @@ impl Resume {
     /// Nothing to drop: a new stream.
     #[must_use]
     pub fn at_once() -> Self {
-        Self { state: State::Found, stored: Stored::default() }
+        Self {
+            state: State::Found,
+            stored: Stored::default(),
+        }
     }
 
     /// What follows from a stored offset.
     #[must_use]
     pub fn from(offset: &Offset) -> Self {
         // An offset of a snapshot has not processed anything of the log.
-        let Some(lsn) = offset.lsn_proc else { return Self::at_once() };
+        let Some(lsn) = offset.lsn_proc else {
+            return Self::at_once();
+        };
         let (open, events) = match offset.message_type {
             Some(
                 MessageType::Insert
@@ -72,8 +77,16 @@ impl Resume {
             // A position after a commit, or one written by hand: rather twice than not at all.
             _ => (None, 0),
         };
-        let stored = Stored { lsn, commit_lsn: offset.lsn_commit, open, events };
-        Self { state: State::Searching, stored }
+        let stored = Stored {
+            lsn,
+            commit_lsn: offset.lsn_commit,
+            open,
+            events,
+        };
+        Self {
+            state: State::Searching,
+            stored,
+        }
     }
 
     /// Whether everything from here on is new.
@@ -230,7 +243,10 @@ mod tests {
 
     #[test]
     fn an_offset_of_a_snapshot_drops_nothing() {
-        let resume = Resume::from(&Offset { lsn: Some(5), ..Offset::default() });
+        let resume = Resume::from(&Offset {
+            lsn: Some(5),
+            ..Offset::default()
+        });
         assert!(resume.is_found());
     }
 

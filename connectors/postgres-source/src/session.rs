@@ -18,7 +18,11 @@ impl Session {
     /// A session that is not open yet.
     #[must_use]
     pub fn new(settings: ConnectionSettings, initial_statements: Vec<String>) -> Self {
-        Self { settings, initial_statements, open: None }
+        Self {
+            settings,
+            initial_statements,
+            open: None,
+        }
     }
 
     /// The open session.
@@ -56,7 +60,9 @@ impl Session {
     /// As [`Self::get`].
     pub async fn take(&mut self) -> Result<Connection, PgError> {
         self.get().await?;
-        self.open.take().ok_or_else(|| PgError::Protocol("no open session".to_owned()))
+        self.open
+            .take()
+            .ok_or_else(|| PgError::Protocol("no open session".to_owned()))
     }
 
     /// Gives a session back that was taken out and is idle again.

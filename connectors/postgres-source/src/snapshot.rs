@@ -119,10 +119,14 @@ impl Snapshot {
         tracing::info!("Snapshot step 3 - Locking captured tables");
         if config.snapshot_locking_mode == LockingMode::Shared {
             let timeout = config.snapshot_lock_timeout.as_millis();
-            connection.query(&format!("SET lock_timeout = {timeout};")).await?;
+            connection
+                .query(&format!("SET lock_timeout = {timeout};"))
+                .await?;
             for id in tables {
                 let table = quoted_table(id);
-                connection.query(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE;")).await?;
+                connection
+                    .query(&format!("LOCK TABLE {table} IN ACCESS SHARE MODE;"))
+                    .await?;
             }
         }
         tracing::info!("Snapshot step 4 - Determining snapshot offset");
@@ -138,7 +142,9 @@ impl Snapshot {
         let mut catalog = Catalog::default();
         for id in tables {
             // Dropped meanwhile, or never seen by the snapshot.
-            let Some(info) = catalog.table(&mut connection, id).await? else { continue };
+            let Some(info) = catalog.table(&mut connection, id).await? else {
+                continue;
+            };
             let table = Arc::new(Table::new(info, &config, Phase::Snapshot)?);
             sources.push_back(source(&mut connection, &config, table).await?);
         }
@@ -196,7 +202,12 @@ impl Snapshot {
 
     /// Ends the transaction and gives the session back.
     pub fn finish(self) -> Session {
-        let Self { runtime, mut connection, mut session, .. } = self;
+        let Self {
+            runtime,
+            mut connection,
+            mut session,
+            ..
+        } = self;
         runtime.block_on(async {
             // A session that cannot even roll back is of no more use.
             if connection.query("ROLLBACK").await.is_ok() {
@@ -207,7 +218,9 @@ impl Snapshot {
     }
 
     fn next_table(&mut self) -> Result<bool, PgError> {
-        let Some(source) = self.tables.pop_front() else { return Ok(false) };
+        let Some(source) = self.tables.pop_front() else {
+            return Ok(false);
+        };
         let (number, count) = (self.table_count - self.tables.len(), self.table_count);
         let id = &source.table.info.id;
         tracing::info!("Exporting data from table '{id}' ({number} of {count} tables)");
@@ -215,7 +228,9 @@ impl Snapshot {
         let ts_us = runtime
             .block_on(async {
                 let ts_us = current_timestamp(connection).await?;
-                connection.copy_out(&format!("COPY ({}) TO STDOUT", source.select)).await?;
+                connection
+                    .copy_out(&format!("COPY ({}) TO STDOUT", source.select))
+                    .await?;
                 Ok(ts_us)
             })
             .map_err(|error: PgError| error.while_(format!("Snapshotting of table {id} failed")))?;
@@ -223,7 +238,13 @@ impl Snapshot {
         self.offset.ts_us = Some(ts_us);
         self.shared = Arc::new(self.offset.clone());
         let started = Instant::now();
-        self.current = Some(Reading { source, number, chunk: None, rows: 0, started });
+        self.current = Some(Reading {
+            source,
+            number,
+            chunk: None,
+            rows: 0,
+            started,
+        });
         Ok(true)
     }
 
@@ -306,7 +327,9 @@ impl Snapshot {
         otherwise: SnapshotMarker,
         out: &mut Vec<SourceRecord>,
     ) -> Result<(), PgError> {
-        let Some(held) = self.held.take() else { return Ok(()) };
+        let Some(held) = self.held.take() else {
+            return Ok(());
+        };
         let marker = match otherwise {
             SnapshotMarker::Last => {
                 self.offset.mark_last();
@@ -319,19 +342,33 @@ impl Snapshot {
             other => other,
         };
         let width = held.table.info.columns.len();
-        let unescaped =
-            split_row(&held.buffer, held.range, &held.columns, width, &mut self.cells)?;
+        let unescaped = split_row(
+            &held.buffer,
+            held.range,
+            &held.columns,
+            width,
+            &mut self.cells,
+        )?;
         let row = TupleRef::new(unescaped.as_ref().unwrap_or(&held.buffer), &self.cells);
-        let change = RowChange { operation: Operation::Read, before: None, after: Some(row) };
+        let change = RowChange {
+            operation: Operation::Read,
+            before: None,
+            after: Some(row),
+        };
         let place = Place {
             position: &self.position,
             marker,
             before: &self.shared,
             after: &self.shared,
         };
-        self.emitter.row(&held.table, change, place, out).map_err(|error| {
-            error.while_(format!("Snapshotting of table {} failed", held.table.info.id))
-        })
+        self.emitter
+            .row(&held.table, change, place, out)
+            .map_err(|error| {
+                error.while_(format!(
+                    "Snapshotting of table {} failed",
+                    held.table.info.id
+                ))
+            })
     }
 }
 
@@ -340,8 +377,12 @@ async fn open_transaction(connection: &mut Connection, basis: &Basis) -> Result<
     match basis {
         Basis::Exported(slot) => {
             let name = quote_literal(&slot.snapshot_name);
-            connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
-            connection.query(&format!("SET TRANSACTION SNAPSHOT {name}")).await?;
+            connection
+                .query("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                .await?;
+            connection
+                .query(&format!("SET TRANSACTION SNAPSHOT {name}"))
+                .await?;
             Ok(slot.consistent_point)
         }
         Basis::Isolation(mode) => {
@@ -352,7 +393,9 @@ async fn open_transaction(connection: &mut Connection, basis: &Basis) -> Result<
                 IsolationMode::ReadUncommitted => "READ UNCOMMITTED, READ ONLY",
             };
             connection.query("BEGIN").await?;
-            connection.query(&format!("SET TRANSACTION ISOLATION LEVEL {level};")).await?;
+            connection
+                .query(&format!("SET TRANSACTION ISOLATION LEVEL {level};"))
+                .await?;
             current_lsn(connection).await
         }
         Basis::Now => {
@@ -360,14 +403,18 @@ async fn open_transaction(connection: &mut Connection, basis: &Basis) -> Result<
             // one snapshot for all tables, taken after the position, so that the stream repeats
             // rather than misses.
             let lsn = current_lsn(connection).await?;
-            connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ").await?;
+            connection
+                .query("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                .await?;
             Ok(lsn)
         }
     }
 }
 
 async fn current_lsn(connection: &mut Connection) -> Result<Lsn, PgError> {
-    let row = connection.query_first("SELECT pg_current_wal_lsn()").await?;
+    let row = connection
+        .query_first("SELECT pg_current_wal_lsn()")
+        .await?;
     row.as_ref()
         .and_then(|row| row.text(0).parse().ok())
         .ok_or_else(|| PgError::Protocol(format!("pg_current_wal_lsn() answered {row:?}")))
@@ -380,14 +427,22 @@ async fn current_transaction(connection: &mut Connection) -> Result<i64, PgError
     } else {
         "txid_current()"
     };
-    let row = connection.query_first(&format!("SELECT {function}")).await?;
-    row.map_or_else(|| Err(PgError::Protocol("no transaction id".to_owned())), |row| row.number(0))
+    let row = connection
+        .query_first(&format!("SELECT {function}"))
+        .await?;
+    row.map_or_else(
+        || Err(PgError::Protocol("no transaction id".to_owned())),
+        |row| row.number(0),
+    )
 }
 
 async fn current_timestamp(connection: &mut Connection) -> Result<i64, PgError> {
     let sql = "SELECT (extract(epoch FROM CURRENT_TIMESTAMP) * 1000000)::bigint";
     let row = connection.query_first(sql).await?;
-    row.map_or_else(|| Err(PgError::Protocol("no timestamp".to_owned())), |row| row.number(0))
+    row.map_or_else(
+        || Err(PgError::Protocol("no timestamp".to_owned())),
+        |row| row.number(0),
+    )
 }
 
 /// How to read a table: its captured columns, or the statement that stands in for that.
@@ -397,20 +452,34 @@ async fn source(
     table: Arc<Table>,
 ) -> Result<Source, PgError> {
     let info = &table.info;
-    let captured: Vec<usize> =
-        (0..info.columns.len()).filter(|&index| table.plan.captured(index)).collect();
-    let Some(statement) = config.snapshot_select_statement_overrides.get(&info.id.to_string()) else {
+    let captured: Vec<usize> = (0..info.columns.len())
+        .filter(|&index| table.plan.captured(index))
+        .collect();
+    let Some(statement) = config
+        .snapshot_select_statement_overrides
+        .get(&info.id.to_string())
+    else {
         let names: Vec<String> = captured
             .iter()
             .filter_map(|&index| info.columns.get(index))
             .map(|column| quote_identifier(&column.name))
             .collect();
-        let select = format!("SELECT {} FROM {}", names.join(", "), quoted_table(&info.id));
+        let select = format!(
+            "SELECT {} FROM {}",
+            names.join(", "),
+            quoted_table(&info.id)
+        );
         let columns = captured.into_iter().map(Some).collect();
-        return Ok(Source { table, select, columns });
+        return Ok(Source {
+            table,
+            select,
+            columns,
+        });
     };
     let select = statement.trim().trim_end_matches(';').to_owned();
-    let names = connection.query_columns(&format!("SELECT * FROM ({select}) AS o LIMIT 0")).await?;
+    let names = connection
+        .query_columns(&format!("SELECT * FROM ({select}) AS o LIMIT 0"))
+        .await?;
     if names.len() < captured.len() {
         return Err(PgError::Fatal(
             "Data row is smaller than a column index, internal schema representation is probably \
@@ -422,8 +491,15 @@ async fn source(
         .iter()
         .filter_map(|&index| Some((info.columns.get(index)?.name.as_str(), index)))
         .collect();
-    let columns = names.iter().map(|name| places.get(name.as_str()).copied()).collect();
-    Ok(Source { table, select, columns })
+    let columns = names
+        .iter()
+        .map(|name| places.get(name.as_str()).copied())
+        .collect();
+    Ok(Source {
+        table,
+        select,
+        columns,
+    })
 }
 
 /// Splits a row of `COPY`'s text format into cells, one for each column of the table. Values with
@@ -447,12 +523,18 @@ fn split_row(
     let mut start = range.start;
     let mut fields = row.split(is_tab);
     // A table without captured columns has empty rows.
-    let columns = if columns.is_empty() && row.is_empty() { &[None][..] } else { columns };
+    let columns = if columns.is_empty() && row.is_empty() {
+        &[None][..]
+    } else {
+        columns
+    };
     for &column in columns {
         let field = fields.next().ok_or_else(malformed)?;
         let place = start;
         start += field.len() + 1;
-        let Some(cell) = column.and_then(|column| cells.get_mut(column)) else { continue };
+        let Some(cell) = column.and_then(|column| cells.get_mut(column)) else {
+            continue;
+        };
         if field == b"\\N" {
             continue;
         }
@@ -503,7 +585,13 @@ fn unescape(field: &[u8], into: &mut Vec<u8>) {
 
 fn duration_text(elapsed: std::time::Duration) -> String {
     let seconds = elapsed.as_secs();
-    format!("{:02}:{:02}:{:02}.{}", seconds / 3600, seconds / 60 % 60, seconds % 60, elapsed.subsec_millis())
+    format!(
+        "{:02}:{:02}:{:02}.{}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        elapsed.subsec_millis()
+    )
 }
 
 #[cfg(test)]
@@ -528,19 +616,34 @@ mod tests {
     #[test]
     fn a_row_without_escapes_is_sliced() {
         let found = split("1\tab\t", &[Some(0), Some(1), Some(2)], 3);
-        assert_eq!(found, [Some("1".into()), Some("ab".into()), Some(String::new())]);
+        assert_eq!(
+            found,
+            [Some("1".into()), Some("ab".into()), Some(String::new())]
+        );
     }
 
     #[test]
     fn nulls_and_escapes_are_told_apart() {
-        let found = split("\\N\ta\\tb\\\\N\t\\\\N\tplain", &[Some(0), Some(1), Some(2), Some(3)], 4);
-        let expected = [None, Some("a\tb\\N".into()), Some("\\N".into()), Some("plain".into())];
+        let found = split(
+            "\\N\ta\\tb\\\\N\t\\\\N\tplain",
+            &[Some(0), Some(1), Some(2), Some(3)],
+            4,
+        );
+        let expected = [
+            None,
+            Some("a\tb\\N".into()),
+            Some("\\N".into()),
+            Some("plain".into()),
+        ];
         assert_eq!(found, expected);
     }
 
     #[test]
     fn columns_that_are_not_captured_read_as_null() {
-        assert_eq!(split("1\t2", &[Some(2), None], 3), [None, None, Some("1".into())]);
+        assert_eq!(
+            split("1\t2", &[Some(2), None], 3),
+            [None, None, Some("1".into())]
+        );
     }
 
     #[test]

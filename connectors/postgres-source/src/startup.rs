@@ -109,7 +109,11 @@ pub fn streams(config: &PostgresConfig) -> bool {
 
 /// Whether the log no longer holds what follows the stored offset.
 #[must_use]
-pub fn log_is_lost(config: &PostgresConfig, offset: Option<&Offset>, slot: Option<&SlotState>) -> bool {
+pub fn log_is_lost(
+    config: &PostgresConfig,
+    offset: Option<&Offset>,
+    slot: Option<&SlotState>,
+) -> bool {
     let trusted = matches!(
         config.offset_mismatch_strategy,
         OffsetMismatchStrategy::TrustSlot | OffsetMismatchStrategy::TrustGreaterLsn
@@ -117,8 +121,12 @@ pub fn log_is_lost(config: &PostgresConfig, offset: Option<&Offset>, slot: Optio
     if !streams(config) || !config.log_position_check || trusted {
         return false;
     }
-    let Some(offset) = offset.filter(|offset| !offset.snapshot_in_progress()) else { return false };
-    let Some(lsn) = offset.lsn_proc.or(offset.lsn) else { return false };
+    let Some(offset) = offset.filter(|offset| !offset.snapshot_in_progress()) else {
+        return false;
+    };
+    let Some(lsn) = offset.lsn_proc.or(offset.lsn) else {
+        return false;
+    };
     slot.is_none_or(|slot| slot.restart_lsn.is_some_and(|restart| restart.0 > lsn))
 }
 
@@ -136,15 +144,20 @@ pub fn decide(
         SnapshotMode::NoData => (false, false, false),
         SnapshotMode::Always => (true, true, false),
         SnapshotMode::WhenNeeded => (true, false, true),
-        SnapshotMode::ConfigurationBased => {
-            (based.snapshot_data, based.snapshot_data, based.snapshot_on_data_error)
-        }
+        SnapshotMode::ConfigurationBased => (
+            based.snapshot_data,
+            based.snapshot_data,
+            based.snapshot_on_data_error,
+        ),
         SnapshotMode::Initial | SnapshotMode::InitialOnly | SnapshotMode::Custom => {
             (true, false, false)
         }
     };
     let Some(offset) = offset else {
-        return Ok(Decision { snapshot: takes_data, forget_offset: false });
+        return Ok(Decision {
+            snapshot: takes_data,
+            forget_offset: false,
+        });
     };
     if offset.snapshot_in_progress() {
         if !takes_data {
@@ -155,10 +168,16 @@ pub fn decide(
                     .to_owned(),
             ));
         }
-        return Ok(Decision { snapshot: true, forget_offset: false });
+        return Ok(Decision {
+            snapshot: true,
+            forget_offset: false,
+        });
     }
     if !log_lost {
-        return Ok(Decision { snapshot: every_start, forget_offset: false });
+        return Ok(Decision {
+            snapshot: every_start,
+            forget_offset: false,
+        });
     }
     tracing::warn!("Last recorded offset is no longer available on the server.");
     if fills_gap {
@@ -166,7 +185,10 @@ pub fn decide(
             "The last recorded offset is no longer available but we are in when_needed snapshot \
              mode. Attempting to snapshot data to fill the gap."
         );
-        return Ok(Decision { snapshot: true, forget_offset: true });
+        return Ok(Decision {
+            snapshot: true,
+            forget_offset: true,
+        });
     }
     Err(PgError::Fatal(format!(
         "The connector is trying to read change stream starting at PostgresOffsetContext \
@@ -183,14 +205,22 @@ pub fn start_position(
     confirmed: Option<Lsn>,
     default_start: Lsn,
 ) -> (Lsn, Option<Lsn>) {
-    let Some(stored) = offset.lsn_proc.or(offset.lsn).map(Lsn) else { return (default_start, None) };
-    let Some(confirmed) = confirmed else { return (stored, None) };
+    let Some(stored) = offset.lsn_proc.or(offset.lsn).map(Lsn) else {
+        return (default_start, None);
+    };
+    let Some(confirmed) = confirmed else {
+        return (stored, None);
+    };
     let slot_ahead = stored < confirmed;
     match strategy {
-        OffsetMismatchStrategy::TrustSlot | OffsetMismatchStrategy::TrustGreaterLsn if slot_ahead => {
+        OffsetMismatchStrategy::TrustSlot | OffsetMismatchStrategy::TrustGreaterLsn
+            if slot_ahead =>
+        {
             (default_start, None)
         }
-        OffsetMismatchStrategy::TrustOffset | OffsetMismatchStrategy::TrustGreaterLsn if stored > confirmed => {
+        OffsetMismatchStrategy::TrustOffset | OffsetMismatchStrategy::TrustGreaterLsn
+            if stored > confirmed =>
+        {
             (stored, Some(offset.lsn_commit.map_or(stored, Lsn)))
         }
         _ => (stored, None),
@@ -258,7 +288,9 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
         let streaming = start_stream(context, session, offset, position).await?;
         Ok(Opened::Stream(Box::new(streaming)))
     };
-    producing.await.map_err(|error: PgError| error.while_(PRODUCER_FAILED))
+    producing
+        .await
+        .map_err(|error: PgError| error.while_(PRODUCER_FAILED))
 }
 
 /// Begins the snapshot, in the new slot's exported one if there is one.
@@ -296,7 +328,10 @@ async fn take_snapshot(
 
 /// `plugin.name`; Debezium's default is one that few servers have.
 fn plugin_name(config: &PostgresConfig) -> String {
-    let name = config.originals().get("plugin.name").map_or("decoderbufs", String::as_str);
+    let name = config
+        .originals()
+        .get("plugin.name")
+        .map_or("decoderbufs", String::as_str);
     name.trim().to_ascii_lowercase()
 }
 
@@ -305,7 +340,9 @@ async fn check_server(connection: &mut Connection, streams: bool) -> Result<(), 
     let level = row.as_ref().map_or("", |row| row.text(0));
     if level != "logical" {
         if streams {
-            tracing::error!("Postgres server wal_level property must be 'logical' but is: '{level}'");
+            tracing::error!(
+                "Postgres server wal_level property must be 'logical' but is: '{level}'"
+            );
         } else {
             tracing::warn!("WAL_LEVEL check failed but this is ignored as CDC was not requested");
         }
@@ -377,7 +414,12 @@ async fn ensure_publication(
 }
 
 async fn replication_session(context: &TaskContext) -> Result<Connection, PgError> {
-    Connection::open(&context.config.connection, SessionKind::Replication, "Debezium Streaming").await
+    Connection::open(
+        &context.config.connection,
+        SessionKind::Replication,
+        "Debezium Streaming",
+    )
+    .await
 }
 
 /// Makes the publication and the slot; the session that comes with it holds the exported snapshot.
@@ -448,7 +490,10 @@ pub async fn start_stream(
     }
     let mut plugin_options = vec![
         ("proto_version".to_owned(), "1".to_owned()),
-        ("publication_names".to_owned(), config.publication_name.clone()),
+        (
+            "publication_names".to_owned(),
+            config.publication_name.clone(),
+        ),
     ];
     // Messages came with version 14.
     if server_version >= 140_000 {
@@ -499,7 +544,14 @@ pub async fn start_stream(
     tracing::info!("Processing messages");
     let mut catalog = Catalog::default();
     catalog.load_enums(session.get().await?).await?;
-    Ok(Streaming::new(stream_context, stream, session, catalog, offset, heartbeat))
+    Ok(Streaming::new(
+        stream_context,
+        stream,
+        session,
+        catalog,
+        offset,
+        heartbeat,
+    ))
 }
 
 /// `guardrail.collections.*`.
@@ -528,9 +580,13 @@ async fn ready_slot(
     let config = &context.config;
     let (pause, tries) = UNREADY_SLOT;
     for _ in 0..tries {
-        let state = slot::find_slot(connection, &config.slot_name, &config.dbname, PLUGIN_NAME).await?;
+        let state =
+            slot::find_slot(connection, &config.slot_name, &config.dbname, PLUGIN_NAME).await?;
         match state {
-            Some(SlotState { confirmed_flush_lsn: None, .. }) => {
+            Some(SlotState {
+                confirmed_flush_lsn: None,
+                ..
+            }) => {
                 tracing::warn!(
                     "Cannot obtain valid replication slot '{}', concurrent tx probably blocks \
                      taking snapshot.",
@@ -541,7 +597,10 @@ async fn ready_slot(
             state => return Ok(state),
         }
     }
-    Err(PgError::Fatal(format!("replication slot '{}' has no position", config.slot_name)))
+    Err(PgError::Fatal(format!(
+        "replication slot '{}' has no position",
+        config.slot_name
+    )))
 }
 
 async fn replicate(
@@ -562,7 +621,9 @@ async fn replicate(
             Ok(stream) => return Ok(stream),
             Err(error) if error.sqlstate() == Some("55006") && began.elapsed() < limit => {
                 tracing::warn!(error = %error, "the replication slot is in use, trying again");
-                context.pause(BUSY_SLOT_PAUSE.min(config.slot_retry_delay)).await?;
+                context
+                    .pause(BUSY_SLOT_PAUSE.min(config.slot_retry_delay))
+                    .await?;
             }
             Err(error) => {
                 let start = options.start;
@@ -579,7 +640,11 @@ mod tests {
     use super::*;
 
     fn streamed(lsn: u64) -> Offset {
-        Offset { lsn: Some(lsn), lsn_proc: Some(lsn), ..Offset::default() }
+        Offset {
+            lsn: Some(lsn),
+            lsn_proc: Some(lsn),
+            ..Offset::default()
+        }
     }
 
     #[test]
@@ -597,9 +662,18 @@ mod tests {
     fn an_unfinished_snapshot_is_taken_again_or_refused() {
         let offset = Offset::for_snapshot(5, 1);
         let based = ConfigurationBased::default();
-        assert!(decide(SnapshotMode::Initial, based, Some(&offset), false).unwrap().snapshot);
+        assert!(
+            decide(SnapshotMode::Initial, based, Some(&offset), false)
+                .unwrap()
+                .snapshot
+        );
         let error = decide(SnapshotMode::NoData, based, Some(&offset), false).unwrap_err();
-        assert!(error.to_string().starts_with("The connector previously stopped"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("The connector previously stopped"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -607,7 +681,13 @@ mod tests {
         let offset = streamed(5);
         let based = ConfigurationBased::default();
         let decision = decide(SnapshotMode::WhenNeeded, based, Some(&offset), true).unwrap();
-        assert_eq!(decision, Decision { snapshot: true, forget_offset: true });
+        assert_eq!(
+            decision,
+            Decision {
+                snapshot: true,
+                forget_offset: true
+            }
+        );
         let error = decide(SnapshotMode::Initial, based, Some(&offset), true).unwrap_err();
         assert!(!error.is_retriable());
     }
@@ -616,10 +696,24 @@ mod tests {
     fn the_strategy_decides_where_slot_and_offset_differ() {
         let (slot, default) = (Some(Lsn(100)), Lsn(100));
         let start = |strategy, lsn| start_position(strategy, &streamed(lsn), slot, default);
-        assert_eq!(start(OffsetMismatchStrategy::NoValidation, 50), (Lsn(50), None));
-        assert_eq!(start(OffsetMismatchStrategy::TrustSlot, 50), (Lsn(100), None));
-        assert_eq!(start(OffsetMismatchStrategy::TrustOffset, 150), (Lsn(150), Some(Lsn(150))));
-        let none = start_position(OffsetMismatchStrategy::NoValidation, &Offset::default(), slot, default);
+        assert_eq!(
+            start(OffsetMismatchStrategy::NoValidation, 50),
+            (Lsn(50), None)
+        );
+        assert_eq!(
+            start(OffsetMismatchStrategy::TrustSlot, 50),
+            (Lsn(100), None)
+        );
+        assert_eq!(
+            start(OffsetMismatchStrategy::TrustOffset, 150),
+            (Lsn(150), Some(Lsn(150)))
+        );
+        let none = start_position(
+            OffsetMismatchStrategy::NoValidation,
+            &Offset::default(),
+            slot,
+            default,
+        );
         assert_eq!(none, (Lsn(100), None));
     }
 }

@@ -174,7 +174,10 @@ impl Streaming {
     /// Differs from Debezium, where that takes heartbeats.
     pub fn progress(&mut self) -> Option<Arc<dyn SourceOffset>> {
         let lsn = self.sent_up_to?;
-        let moved = self.offset.lsn_proc.is_none_or(|processed| lsn.0 > processed);
+        let moved = self
+            .offset
+            .lsn_proc
+            .is_none_or(|processed| lsn.0 > processed);
         if self.last_given.elapsed() < IDLE_PROGRESS
             || self.in_transaction
             || self.chunk.is_some()
@@ -269,8 +272,11 @@ impl Streaming {
         match message {
             Message::Insert { relation_id } => {
                 let new = TupleRef::new(buffer, &cells.new);
-                let change =
-                    RowChange { operation: Operation::Create, before: None, after: Some(new) };
+                let change = RowChange {
+                    operation: Operation::Create,
+                    before: None,
+                    after: Some(new),
+                };
                 self.change(lsn, relation_id, MessageType::Insert, change, out)
             }
             Message::Update { relation_id, old } => {
@@ -279,15 +285,30 @@ impl Streaming {
                 }
                 let new = TupleRef::new(buffer, &cells.new);
                 let before = (old != OldTuple::None).then(|| TupleRef::new(buffer, &cells.old));
-                let change = RowChange { operation: Operation::Update, before, after: Some(new) };
+                let change = RowChange {
+                    operation: Operation::Update,
+                    before,
+                    after: Some(new),
+                };
                 self.change(lsn, relation_id, MessageType::Update, change, out)
             }
-            Message::Delete { relation_id, old: _ } => {
+            Message::Delete {
+                relation_id,
+                old: _,
+            } => {
                 let before = Some(TupleRef::new(buffer, &cells.old));
-                let change = RowChange { operation: Operation::Delete, before, after: None };
+                let change = RowChange {
+                    operation: Operation::Delete,
+                    before,
+                    after: None,
+                };
                 self.change(lsn, relation_id, MessageType::Delete, change, out)
             }
-            Message::Begin { final_lsn, commit_ts_us, xid } => {
+            Message::Begin {
+                final_lsn,
+                commit_ts_us,
+                xid,
+            } => {
                 self.resume.begin(final_lsn, xid);
                 self.in_transaction = true;
                 if self.resume.is_found() {
@@ -305,7 +326,11 @@ impl Streaming {
                 }
                 Ok(())
             }
-            Message::Commit { end_lsn, commit_ts_us, .. } => {
+            Message::Commit {
+                end_lsn,
+                commit_ts_us,
+                ..
+            } => {
                 self.in_transaction = false;
                 if self.resume.commit() {
                     self.position.ts_us = commit_ts_us;
@@ -320,9 +345,12 @@ impl Streaming {
             }
             Message::Relation(relation) => self.relation(&relation),
             Message::Truncate { relation_ids } => self.truncate(lsn, &relation_ids, out),
-            Message::Logical { transactional, lsn: at, prefix, content } => {
-                self.logical(Lsn(at), transactional, &prefix, buffer.slice(content), out)
-            }
+            Message::Logical {
+                transactional,
+                lsn: at,
+                prefix,
+                content,
+            } => self.logical(Lsn(at), transactional, &prefix, buffer.slice(content), out),
             Message::Origin { lsn, name } => {
                 self.position.origin = Some(name);
                 self.position.origin_lsn = Some(lsn);
@@ -347,7 +375,11 @@ impl Streaming {
     fn advance_change(&mut self, lsn: Lsn, message_type: MessageType) {
         // One position can hold many changes: COPY and multi-row inserts share one log record.
         let same = self.offset.lsn_proc == Some(lsn.0);
-        let before = if same { self.offset.lsn_events_processed } else { 0 };
+        let before = if same {
+            self.offset.lsn_events_processed
+        } else {
+            0
+        };
         self.offset.lsn_events_processed = before + 1;
         self.advance(lsn, message_type);
         self.position.lsn = Some(lsn.0);
@@ -372,7 +404,9 @@ impl Streaming {
             return Ok(());
         }
         let table = self.tables.get(&relation_id).ok_or_else(|| {
-            PgError::Protocol(format!("a row of relation {relation_id}, which was not announced"))
+            PgError::Protocol(format!(
+                "a row of relation {relation_id}, which was not announced"
+            ))
         })?;
         let Some(mut table) = table.clone() else {
             self.advance_change(lsn, message_type);
@@ -456,8 +490,11 @@ impl Streaming {
         content: Bytes,
         out: &mut Vec<SourceRecord>,
     ) -> Result<(), PgError> {
-        let new =
-            if transactional { self.resume.change(lsn.0) } else { self.resume.message(lsn.0) };
+        let new = if transactional {
+            self.resume.change(lsn.0)
+        } else {
+            self.resume.message(lsn.0)
+        };
         if !new {
             return Ok(());
         }
@@ -477,7 +514,11 @@ impl Streaming {
             && !self.context.config.skips(Operation::Message)
         {
             let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
-            out.push(self.context.emitter.message(prefix, content, &self.position, offset));
+            out.push(
+                self.context
+                    .emitter
+                    .message(prefix, content, &self.position, offset),
+            );
         }
         self.position.tx_id = transaction;
         self.reached_is_stale = true;
@@ -532,7 +573,9 @@ impl Streaming {
         table: Arc<Table>,
         row: TupleRef<'_>,
     ) -> Result<Arc<Table>, PgError> {
-        let Some((data_type, label)) = table.new_label(row) else { return Ok(table) };
+        let Some((data_type, label)) = table.new_label(row) else {
+            return Ok(table);
+        };
         let label = String::from_utf8_lossy(label);
         let name = &data_type.name;
         tracing::info!(
@@ -557,8 +600,13 @@ impl Streaming {
         }
         let (config, session) = (&self.context.config, &mut self.session);
         let state = self.context.runtime.block_on(async {
-            slot::find_slot(session.get().await?, &config.slot_name, &config.dbname, PLUGIN_NAME)
-                .await
+            slot::find_slot(
+                session.get().await?,
+                &config.slot_name,
+                &config.dbname,
+                PLUGIN_NAME,
+            )
+            .await
         })?;
         self.position.xmin = state.and_then(|state| state.catalog_xmin);
         self.xmin_read = Some(Instant::now());
@@ -567,7 +615,11 @@ impl Streaming {
 
     /// A heartbeat, if one is due.
     fn beat(&mut self, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
-        let Some(heartbeat) = self.heartbeat.as_mut().filter(|heartbeat| heartbeat.is_due()) else {
+        let Some(heartbeat) = self
+            .heartbeat
+            .as_mut()
+            .filter(|heartbeat| heartbeat.is_due())
+        else {
             return Ok(());
         };
         self.context.runtime.block_on(heartbeat.act())?;

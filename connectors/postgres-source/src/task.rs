@@ -64,7 +64,7 @@ enum Work {
     Waiting(Instant),
     Snapshot(Box<Snapshot>, Option<Lsn>),
     /// The snapshot has been given out, the stream is not open yet.
-    Handover(Session, Option<Lsn>),
+    Handover(Box<Session>, Option<Lsn>),
     Stream(Box<Streaming>),
     /// All that was asked for is done.
     Done,
@@ -82,7 +82,9 @@ impl SourceTask for PostgresTask {
         if config.snapshot_mode == SnapshotMode::Custom {
             return Err(failed(PgError::Config(format!(
                 "Unable to find {} snapshotter. Please check your configuration.",
-                props.get("snapshot.mode.custom.name").map_or("", String::as_str)
+                props
+                    .get("snapshot.mode.custom.name")
+                    .map_or("", String::as_str)
             ))));
         }
         let partition: Arc<SourcePartition> = Arc::new(OffsetMap::from_iter([(
@@ -132,7 +134,11 @@ impl SourceTask for PostgresTask {
                     running.retries = 0;
                 }
                 let progress = running.progress();
-                Ok(SourceBatch { records, progress, ..SourceBatch::default() })
+                Ok(SourceBatch {
+                    records,
+                    progress,
+                    ..SourceBatch::default()
+                })
             }
             Err(PgError::Stopped) => Ok(SourceBatch::default()),
             Err(error) => running.failed(error),
@@ -143,7 +149,12 @@ impl SourceTask for PostgresTask {
         &mut self,
         offsets: &[(Arc<SourcePartition>, Arc<dyn SourceOffset>)],
     ) -> Result<()> {
-        let Some(Running { context, work: Work::Stream(streaming), .. }) = &self.running else {
+        let Some(Running {
+            context,
+            work: Work::Stream(streaming),
+            ..
+        }) = &self.running
+        else {
             return Ok(());
         };
         if context.config.lsn_flush_mode == LsnFlushMode::Manual {
@@ -162,7 +173,9 @@ impl SourceTask for PostgresTask {
     }
 
     fn stop(&mut self) {
-        let Some(mut running) = self.running.take() else { return };
+        let Some(mut running) = self.running.take() else {
+            return;
+        };
         running.close();
         if running.context.config.slot_drop_on_stop {
             running.drop_slot();
@@ -175,8 +188,9 @@ impl Running {
         match std::mem::replace(&mut self.work, Work::Closed) {
             Work::Closed => {
                 self.opening = true;
-                let opened =
-                    self.context.until_stop(startup::open(&self.context, self.offset.clone()))?;
+                let opened = self
+                    .context
+                    .until_stop(startup::open(&self.context, self.offset.clone()))?;
                 self.work = match opened {
                     Opened::Snapshot(snapshot, position) => Work::Snapshot(snapshot, position),
                     Opened::Stream(streaming) => Work::Stream(streaming),
@@ -187,7 +201,9 @@ impl Running {
             }
             Work::Waiting(until) => {
                 let left = until.saturating_duration_since(Instant::now());
-                self.context.stop.wait(left.min(self.context.config.poll_interval));
+                self.context
+                    .stop
+                    .wait(left.min(self.context.config.poll_interval));
                 if Instant::now() < until {
                     self.work = Work::Waiting(until);
                 } else {
@@ -200,7 +216,7 @@ impl Running {
                 self.offset = Some(snapshot.offset().clone());
                 self.work = if last {
                     self.offset.get_or_insert_default().leave_snapshot();
-                    Work::Handover(snapshot.finish(), position)
+                    Work::Handover(Box::new(snapshot.finish()), position)
                 } else {
                     Work::Snapshot(snapshot, position)
                 };
@@ -209,7 +225,7 @@ impl Running {
             Work::Handover(session, position) => {
                 if startup::streams(&self.context.config) {
                     let offset = self.offset.clone().unwrap_or_default();
-                    let opening = startup::start_stream(&self.context, session, offset, position);
+                    let opening = startup::start_stream(&self.context, *session, offset, position);
                     let mut streaming = self.context.until_stop(opening)?;
                     streaming.force_heartbeat();
                     self.work = Work::Stream(Box::new(streaming));
@@ -236,9 +252,14 @@ impl Running {
 
     /// How far an idle stream has come.
     fn progress(&mut self) -> Option<SourceProgress> {
-        let Work::Stream(streaming) = &mut self.work else { return None };
+        let Work::Stream(streaming) = &mut self.work else {
+            return None;
+        };
         let offset = streaming.progress()?;
-        Some(SourceProgress { partition: Arc::clone(self.context.emitter.partition()), offset })
+        Some(SourceProgress {
+            partition: Arc::clone(self.context.emitter.partition()),
+            offset,
+        })
     }
 
     /// Debezium's retries: inside the task, which stays RUNNING.

@@ -211,3 +211,65 @@ fn lists_and_statements_are_taken_apart() {
         None
     );
 }
+
+#[test]
+fn the_configurations_that_people_have_are_accepted() {
+    // As two published guides write them; their framework keys are the worker's.
+    let guide = props(&[
+        (
+            "connector.class",
+            "io.debezium.connector.postgresql.PostgresConnector",
+        ),
+        ("database.hostname", "db"),
+        ("database.port", "5432"),
+        ("database.user", "replicator"),
+        ("database.password", "p"),
+        ("database.dbname", "shop"),
+        ("topic.prefix", "dbz"),
+        ("database.server.name", "aws-rds-postgres"),
+        (
+            "database.history.kafka.bootstrap.servers",
+            "redpanda-0:9093",
+        ),
+        ("database.history.kafka.topic", "schema-changes.postgres"),
+        ("slot.name", "slot"),
+        ("schema.include.list", "public"),
+        ("table.include.list", "public.orders"),
+        ("topic.creation.enable", "true"),
+        ("topic.creation.groups", "cdc_group"),
+        ("include.schema.changes", "true"),
+        ("include.query", "false"),
+        ("snapshot.mode", "initial"),
+        ("snapshot.locking.mode", "minimal"),
+        ("snapshot.delay.ms", "0"),
+        ("snapshot.fetch.size", "1024"),
+        ("max.queue.size", "16384"),
+        ("max.batch.size", "2048"),
+        ("poll.interval.ms", "1000"),
+        ("heartbeat.interval.ms", "10000"),
+        ("errors.max.retries", "3"),
+        ("errors.retry.delay.max.ms", "500"),
+        ("plugin.name", "pgoutput"),
+    ]);
+    let config = PostgresConfig::parse(&guide).unwrap();
+    assert_eq!(config.topic_prefix, "dbz");
+    assert_eq!(config.naming.heartbeat_topic(), "__debezium-heartbeat.dbz");
+    let design = props(&[
+        ("database.hostname", "postgresql"),
+        ("database.port", "5432"),
+        ("database.user", "debezium"),
+        ("database.password", "p"),
+        ("database.dbname", "ecommerce"),
+        ("database.server.name", "postgres"),
+        ("table.include.list", "public.users,public.products"),
+        ("plugin.name", "pgoutput"),
+        ("slot.name", "debezium_slot"),
+        ("publication.name", "debezium_publication"),
+        ("transforms", "unwrap"),
+        ("transforms.unwrap.drop.tombstones", "false"),
+    ]);
+    assert_eq!(
+        PostgresConfig::parse(&design).unwrap().topic_prefix,
+        "postgres"
+    );
+}

@@ -145,12 +145,21 @@ impl Catalog {
         let rows = connection.query(sql).await?;
         self.types.retain(|_, info| !has_labels(info));
         for labels in rows.chunk_by(|a, b| a.get(0) == b.get(0)) {
-            let Some(first) = labels.first() else { continue };
+            let Some(first) = labels.first() else {
+                continue;
+            };
             let oid = first.number(0)?;
-            let kind =
-                TypeKind::Enum(labels.iter().map(|row| row.text(3).to_owned()).collect());
+            let kind = TypeKind::Enum(labels.iter().map(|row| row.text(3).to_owned()).collect());
             let (name, schema) = (first.text(1).to_owned(), first.text(2).to_owned());
-            self.types.insert(oid, Arc::new(TypeInfo { oid, name, schema, kind }));
+            self.types.insert(
+                oid,
+                Arc::new(TypeInfo {
+                    oid,
+                    name,
+                    schema,
+                    kind,
+                }),
+            );
         }
         Ok(())
     }

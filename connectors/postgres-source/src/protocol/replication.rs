@@ -77,7 +77,10 @@ impl Chunk {
             match content.first() {
                 Some(b'w') if content.len() >= 25 => {
                     let lsn = Lsn(u64_at(content, 1));
-                    return Ok(Some(LogMessage::Data { lsn, range: body.start + 25..body.end }));
+                    return Ok(Some(LogMessage::Data {
+                        lsn,
+                        range: body.start + 25..body.end,
+                    }));
                 }
                 Some(b'k') if content.len() >= 18 => {
                     return Ok(Some(LogMessage::SentUpTo(Lsn(u64_at(content, 1)))));
@@ -419,7 +422,10 @@ mod tests {
             panic!("log data")
         };
         assert_eq!((lsn, &chunk.bytes()[range]), (Lsn(7), &b"Bxyz"[..]));
-        assert_eq!(chunk.next_message().unwrap(), Some(LogMessage::SentUpTo(Lsn(9))));
+        assert_eq!(
+            chunk.next_message().unwrap(),
+            Some(LogMessage::SentUpTo(Lsn(9)))
+        );
         assert_eq!(chunk.next_message().unwrap(), None);
         assert!(chunk.is_finished());
     }

@@ -15,7 +15,9 @@ const HBA: &str = "\
     hostssl all certified 127.0.0.1/32 cert\n";
 
 async fn server() -> Server {
-    let server = tokio::task::spawn_blocking(|| Server::start(HBA)).await.expect("starts");
+    let server = tokio::task::spawn_blocking(|| Server::start(HBA))
+        .await
+        .expect("starts");
     server
         .sql(
             "SET password_encryption = 'md5'; CREATE ROLE old LOGIN PASSWORD 'secret'; \
@@ -52,22 +54,53 @@ async fn every_login_and_every_sslmode_does_what_it_says() {
             let right = encrypted(&as_user(user, Some("secret"), mode)).await;
             assert_eq!(right.expect(user), mode == SslMode::Require, "{user}");
         }
-        let wrong = encrypted(&as_user(user, Some("wrong"), SslMode::Disable)).await.unwrap_err();
+        let wrong = encrypted(&as_user(user, Some("wrong"), SslMode::Disable))
+            .await
+            .unwrap_err();
         assert_eq!(wrong.sqlstate(), Some("28P01"), "{user}: {wrong}");
         assert!(!wrong.is_retriable());
         let text = format!("FATAL: password authentication failed for user \"{user}\"");
         assert_eq!(wrong.to_string(), text);
-        let none = encrypted(&as_user(user, None, SslMode::Disable)).await.unwrap_err();
-        assert!(none.to_string().contains("no password was provided"), "{none}");
+        let none = encrypted(&as_user(user, None, SslMode::Disable))
+            .await
+            .unwrap_err();
+        assert!(
+            none.to_string().contains("no password was provided"),
+            "{none}"
+        );
     }
 
     // Modes that choose: TLS where it is offered or demanded, plain where only that is let in.
-    assert!(encrypted(&as_user("postgres", None, SslMode::Prefer)).await.expect("prefer"));
-    assert!(!encrypted(&as_user("postgres", None, SslMode::Allow)).await.expect("allow"));
-    assert!(encrypted(&as_user("encrypted", None, SslMode::Allow)).await.expect("allow"));
-    assert!(!encrypted(&as_user("plain", None, SslMode::Prefer)).await.expect("prefer"));
-    assert!(encrypted(&as_user("plain", None, SslMode::Require)).await.is_err());
-    assert!(encrypted(&as_user("encrypted", None, SslMode::Disable)).await.is_err());
+    assert!(
+        encrypted(&as_user("postgres", None, SslMode::Prefer))
+            .await
+            .expect("prefer")
+    );
+    assert!(
+        !encrypted(&as_user("postgres", None, SslMode::Allow))
+            .await
+            .expect("allow")
+    );
+    assert!(
+        encrypted(&as_user("encrypted", None, SslMode::Allow))
+            .await
+            .expect("allow")
+    );
+    assert!(
+        !encrypted(&as_user("plain", None, SslMode::Prefer))
+            .await
+            .expect("prefer")
+    );
+    assert!(
+        encrypted(&as_user("plain", None, SslMode::Require))
+            .await
+            .is_err()
+    );
+    assert!(
+        encrypted(&as_user("encrypted", None, SslMode::Disable))
+            .await
+            .is_err()
+    );
 
     // Verification: the chain, and the name only for verify-full.
     let verified = |mode, root: &str, host: &str| {
@@ -76,10 +109,26 @@ async fn every_login_and_every_sslmode_does_what_it_says() {
         settings.host = host.to_owned();
         settings
     };
-    assert!(encrypted(&verified(SslMode::VerifyCa, "ca.crt", "127.0.0.1")).await.expect("ca"));
-    assert!(encrypted(&verified(SslMode::VerifyFull, "ca.crt", "localhost")).await.expect("full"));
-    assert!(encrypted(&verified(SslMode::VerifyFull, "ca.crt", "127.0.0.1")).await.is_err());
-    assert!(encrypted(&verified(SslMode::VerifyCa, "other.crt", "127.0.0.1")).await.is_err());
+    assert!(
+        encrypted(&verified(SslMode::VerifyCa, "ca.crt", "127.0.0.1"))
+            .await
+            .expect("ca")
+    );
+    assert!(
+        encrypted(&verified(SslMode::VerifyFull, "ca.crt", "localhost"))
+            .await
+            .expect("full")
+    );
+    assert!(
+        encrypted(&verified(SslMode::VerifyFull, "ca.crt", "127.0.0.1"))
+            .await
+            .is_err()
+    );
+    assert!(
+        encrypted(&verified(SslMode::VerifyCa, "other.crt", "127.0.0.1"))
+            .await
+            .is_err()
+    );
 
     // A client certificate stands for its user.
     let mut settings = as_user("certified", None, SslMode::Require);
@@ -92,12 +141,20 @@ async fn every_login_and_every_sslmode_does_what_it_says() {
     let mut settings = server.settings();
     settings.port = 1;
     let error = encrypted(&settings).await.unwrap_err();
-    assert!(error.to_string().starts_with("Connection to 127.0.0.1:1 refused."), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("Connection to 127.0.0.1:1 refused."),
+        "{error}"
+    );
     settings.host = "no-such-host.invalid".to_owned();
     let error = encrypted(&settings).await.unwrap_err();
     assert_eq!(error.to_string(), "The connection attempt failed.");
     settings = server.settings();
     settings.database = "nowhere".to_owned();
     let error = encrypted(&settings).await.unwrap_err();
-    assert_eq!(error.to_string(), "FATAL: database \"nowhere\" does not exist");
+    assert_eq!(
+        error.to_string(),
+        "FATAL: database \"nowhere\" does not exist"
+    );
 }

@@ -13,7 +13,9 @@ use postgres_source::protocol::slot;
 use crate::server::Server;
 
 async fn start() -> Server {
-    tokio::task::spawn_blocking(|| Server::start("")).await.expect("starts")
+    tokio::task::spawn_blocking(|| Server::start(""))
+        .await
+        .expect("starts")
 }
 
 /// Reads messages until `count` rows were inserted; their first columns.
@@ -23,11 +25,15 @@ async fn inserts(stream: &mut ReplicationStream, count: usize) -> (Vec<String>, 
         let chunk = tokio::time::timeout(Duration::from_secs(20), stream.next_chunk()).await;
         let mut chunk = chunk.expect("something arrives").expect("the stream lives");
         while let Some(message) = chunk.next_message().expect("well-formed") {
-            let LogMessage::Data { range, .. } = message else { continue };
+            let LogMessage::Data { range, .. } = message else {
+                continue;
+            };
             match decode(chunk.bytes(), range, &mut cells).expect("decodes") {
                 Message::Insert { .. } => {
                     let row = TupleRef::new(chunk.bytes(), &cells.new);
-                    let ColumnValue::Text(text) = row.get(0) else { panic!("a value") };
+                    let ColumnValue::Text(text) = row.get(0) else {
+                        panic!("a value")
+                    };
                     found.push(String::from_utf8(text.as_bytes().to_vec()).expect("UTF-8"));
                 }
                 Message::Commit { end_lsn, .. } => end = Lsn(end_lsn),
@@ -41,15 +47,28 @@ async fn inserts(stream: &mut ReplicationStream, count: usize) -> (Vec<String>, 
 #[tokio::test]
 async fn a_slot_streams_repeats_what_was_not_confirmed_and_is_freed_by_a_stop() {
     let server = start().await;
-    server.sql("CREATE TABLE t(id text PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES").await;
+    server
+        .sql("CREATE TABLE t(id text PRIMARY KEY); CREATE PUBLICATION p FOR ALL TABLES")
+        .await;
     let replication = || async {
         let kind = SessionKind::Replication;
-        Connection::open(&server.settings(), kind, "test").await.expect("connects")
+        Connection::open(&server.settings(), kind, "test")
+            .await
+            .expect("connects")
     };
     let mut session = replication().await;
-    let created = slot::create_slot(&mut session, "s", "pgoutput", false).await.expect("created");
-    let again = slot::create_slot(&mut replication().await, "s", "pgoutput", false).await.unwrap_err();
-    assert!(again.to_string().starts_with("Creation of replication slot failed; when"), "{again}");
+    let created = slot::create_slot(&mut session, "s", "pgoutput", false)
+        .await
+        .expect("created");
+    let again = slot::create_slot(&mut replication().await, "s", "pgoutput", false)
+        .await
+        .unwrap_err();
+    assert!(
+        again
+            .to_string()
+            .starts_with("Creation of replication slot failed; when"),
+        "{again}"
+    );
 
     let options = |start| StreamOptions {
         slot: "s".to_owned(),
@@ -65,10 +84,14 @@ async fn a_slot_streams_repeats_what_was_not_confirmed_and_is_freed_by_a_stop() 
     let mut stream = ReplicationStream::start(session, &options(created.consistent_point))
         .await
         .expect("streams");
-    let busy = ReplicationStream::start(replication().await, &options(Lsn(0))).await.unwrap_err();
+    let busy = ReplicationStream::start(replication().await, &options(Lsn(0)))
+        .await
+        .unwrap_err();
     assert_eq!(busy.sqlstate(), Some("55006"));
 
-    server.sql("INSERT INTO t SELECT 'row ' || i FROM generate_series(1, 50000) i").await;
+    server
+        .sql("INSERT INTO t SELECT 'row ' || i FROM generate_series(1, 50000) i")
+        .await;
     let (rows, end) = inserts(&mut stream, 50_000).await;
     assert_eq!(rows[49_999], "row 50000");
     stream.stop().await;
@@ -76,20 +99,32 @@ async fn a_slot_streams_repeats_what_was_not_confirmed_and_is_freed_by_a_stop() 
         let rows = server
             .sql("SELECT active, confirmed_flush_lsn FROM pg_replication_slots")
             .await;
-        (rows[0].flag(0), rows[0].text(1).parse::<Lsn>().expect("a position"))
+        (
+            rows[0].flag(0),
+            rows[0].text(1).parse::<Lsn>().expect("a position"),
+        )
     };
-    assert_eq!(state().await, (false, created.consistent_point), "nothing was confirmed");
+    assert_eq!(
+        state().await,
+        (false, created.consistent_point),
+        "nothing was confirmed"
+    );
 
-    let mut stream =
-        ReplicationStream::start(replication().await, &options(Lsn(0))).await.expect("streams");
+    let mut stream = ReplicationStream::start(replication().await, &options(Lsn(0)))
+        .await
+        .expect("streams");
     assert_eq!(inserts(&mut stream, 50_000).await.1, end, "the same again");
     stream.confirm(end);
     stream.confirm(Lsn(1));
     stream.stop().await;
     assert_eq!(state().await, (false, end));
 
-    slot::drop_slot(&mut replication().await, "s").await.expect("dropped");
-    slot::drop_slot(&mut replication().await, "s").await.expect("gone is fine");
+    slot::drop_slot(&mut replication().await, "s")
+        .await
+        .expect("dropped");
+    slot::drop_slot(&mut replication().await, "s")
+        .await
+        .expect("gone is fine");
 }
 
 #[tokio::test]
@@ -111,23 +146,41 @@ async fn the_catalog_describes_columns_keys_and_types() {
         .expect("connects");
     let mut catalog = Catalog::default();
     let mut table = async |name: &str| {
-        let id = TableId { schema: "public".to_owned(), table: name.to_owned() };
+        let id = TableId {
+            schema: "public".to_owned(),
+            table: name.to_owned(),
+        };
         catalog.table(&mut session, &id).await.expect("read")
     };
     let a = table("a").await.expect("there");
     assert_eq!(a.primary_key, ["a", "b"]);
-    let [b, _, moods, price, generated, identity] = &a.columns[..] else { panic!("six columns") };
+    let [b, _, moods, price, generated, identity] = &a.columns[..] else {
+        panic!("six columns")
+    };
     assert!(!b.optional && moods.optional && !price.optional && !identity.optional);
-    let TypeKind::Array(mood) = &moods.data_type.kind else { panic!("an array") };
-    assert_eq!(mood.kind, TypeKind::Enum(vec!["zero".into(), "sad".into(), "ok".into()]));
+    let TypeKind::Array(mood) = &moods.data_type.kind else {
+        panic!("an array")
+    };
+    assert_eq!(
+        mood.kind,
+        TypeKind::Enum(vec!["zero".into(), "sad".into(), "ok".into()])
+    );
     assert_eq!(moods.default_expression.as_deref(), Some("'{}'::mood[]"));
-    let TypeKind::Domain(base, modifier) = &price.data_type.kind else { panic!("a domain") };
-    assert_eq!((base.name.as_str(), *modifier), ("numeric", (10 << 16 | 2) + 4));
+    let TypeKind::Domain(base, modifier) = &price.data_type.kind else {
+        panic!("a domain")
+    };
+    assert_eq!(
+        (base.name.as_str(), *modifier),
+        ("numeric", (10 << 16 | 2) + 4)
+    );
     assert!(generated.generated && generated.default_expression.is_none());
     assert!(identity.default_expression.is_none());
     // Without a primary key the first unique index by name; without one that names columns, none.
     assert_eq!(table("u").await.expect("there").primary_key, ["e"]);
     let n = table("n").await.expect("there");
-    assert_eq!((n.primary_key.len(), n.columns[0].comment.as_deref()), (0, Some("why")));
+    assert_eq!(
+        (n.primary_key.len(), n.columns[0].comment.as_deref()),
+        (0, Some("why"))
+    );
     assert_eq!(table("missing").await, None);
 }

@@ -34,21 +34,38 @@ impl Server {
         owner.give(&data);
         let bin = binaries();
         let mut initdb = owner.command(&bin.join("initdb"));
-        initdb.args(["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]);
+        initdb.args([
+            "-U",
+            "postgres",
+            "--auth=trust",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]);
         let output = initdb.arg("-D").arg(&data).output().expect("initdb runs");
-        assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "initdb: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         for file in ["server.crt", "server.key", "ca.crt"] {
             let to = data.join(file);
             std::fs::copy(tls_file(file), &to).expect("a TLS file is copied");
             std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).expect("mode");
             owner.give(&to);
         }
-        let rules = format!("{hba}\nhost all postgres 127.0.0.1/32 trust\n\
-             host replication postgres 127.0.0.1/32 trust\n");
+        let rules = format!(
+            "{hba}\nhost all postgres 127.0.0.1/32 trust\n\
+             host replication postgres 127.0.0.1/32 trust\n"
+        );
         std::fs::write(data.join("pg_hba.conf"), rules).expect("pg_hba.conf");
         let port = free_port();
         let mut postgres = owner.command(&bin.join("postgres"));
-        postgres.arg("-D").arg(&data).args(["-p", &port.to_string(), "-k", ""]);
+        postgres
+            .arg("-D")
+            .arg(&data)
+            .args(["-p", &port.to_string(), "-k", ""]);
         for setting in [
             "listen_addresses=127.0.0.1",
             "wal_level=logical",
@@ -62,8 +79,11 @@ impl Server {
             postgres.args(["-c", setting]);
         }
         let process = postgres.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let server =
-            Self { process: process.expect("postgres starts"), port, _directory: directory };
+        let server = Self {
+            process: process.expect("postgres starts"),
+            port,
+            _directory: directory,
+        };
         server.wait();
         server
     }
@@ -92,7 +112,10 @@ impl Server {
             user: "postgres".to_owned(),
             password: None,
             database: "postgres".to_owned(),
-            tls: TlsSettings { mode: SslMode::Disable, ..TlsSettings::default() },
+            tls: TlsSettings {
+                mode: SslMode::Disable,
+                ..TlsSettings::default()
+            },
             keep_alive: true,
         }
     }
@@ -104,7 +127,10 @@ impl Server {
     /// Runs `sql` as the superuser.
     pub(crate) async fn sql(&self, sql: &str) -> Vec<postgres_source::protocol::connection::Row> {
         let mut connection = self.connect().await.expect("connects");
-        let rows = connection.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let rows = connection
+            .query(sql)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
         connection.close().await;
         rows
     }
@@ -113,7 +139,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         // Started as another user through a helper that became it, so the id is the server's own.
-        let stop = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
+        let stop = Command::new("kill")
+            .args(["-INT", &self.process.id().to_string()])
+            .status();
         if !stop.is_ok_and(|status| status.success()) {
             drop(self.process.kill());
         }
@@ -123,7 +151,9 @@ impl Drop for Server {
 
 /// A file of the test's own certificates.
 pub(crate) fn tls_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live/tls").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/live/tls")
+        .join(name)
 }
 
 /// As whom the server runs.
@@ -135,13 +165,21 @@ enum Owner {
 impl Owner {
     fn of_this_process() -> Self {
         let id = Command::new("id").arg("-u").output().expect("id runs");
-        if id.stdout.trim_ascii() == b"0" { Self::Nobody } else { Self::Myself }
+        if id.stdout.trim_ascii() == b"0" {
+            Self::Nobody
+        } else {
+            Self::Myself
+        }
     }
 
     fn give(&self, path: &Path) {
         if let Self::Nobody = self {
             let status = Command::new("chown").arg("nobody").arg(path).status();
-            assert!(status.is_ok_and(|status| status.success()), "chown {}", path.display());
+            assert!(
+                status.is_ok_and(|status| status.success()),
+                "chown {}",
+                path.display()
+            );
         }
     }
 
@@ -150,7 +188,9 @@ impl Owner {
             Self::Myself => Command::new(program),
             Self::Nobody => {
                 let mut command = Command::new("setpriv");
-                command.args(["--reuid=nobody", "--clear-groups", "--"]).arg(program);
+                command
+                    .args(["--reuid=nobody", "--clear-groups", "--"])
+                    .arg(program);
                 command.current_dir("/");
                 command
             }
@@ -168,12 +208,18 @@ fn binaries() -> PathBuf {
     if let Some(path) = std::env::var_os("POSTGRES_BIN") {
         return PathBuf::from(path);
     }
-    let packaged = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let packaged = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
     let mut found: Vec<PathBuf> = packaged.map(|entry| entry.path().join("bin")).collect();
     let path = std::env::var_os("PATH").unwrap_or_default();
     found.retain(|bin| bin.join("initdb").is_file());
     found.sort_by_key(|bin| {
-        let version = bin.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
+        let version = bin
+            .parent()
+            .and_then(Path::file_name)
+            .map(|name| name.to_string_lossy());
         version.and_then(|version| version.parse::<u32>().ok())
     });
     found

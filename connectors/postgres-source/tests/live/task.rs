@@ -19,7 +19,10 @@ struct Stored(Mutex<Option<OffsetMap>>);
 impl OffsetReader for Stored {
     fn read(&self, partitions: &[SourcePartition]) -> connect_api::Result<Vec<Option<OffsetMap>>> {
         assert_eq!(partitions.len(), 1);
-        assert_eq!(partitions[0].get("server").and_then(Value::as_str), Some("p"));
+        assert_eq!(
+            partitions[0].get("server").and_then(Value::as_str),
+            Some("p")
+        );
         Ok(vec![self.0.lock().expect("unpoisoned").clone()])
     }
 }
@@ -37,7 +40,9 @@ impl Worker<'_> {
         let context = SourceTaskContext {
             connector: "c".to_owned(),
             task: 0,
-            plugin: PluginContext { runtime: self.runtime.handle().clone() },
+            plugin: PluginContext {
+                runtime: self.runtime.handle().clone(),
+            },
             stop: StopSignal::new(),
             offsets: Arc::new(Stored(Mutex::new(offset))),
         };
@@ -50,7 +55,11 @@ impl Worker<'_> {
         let mut records = Vec::new();
         let end = Instant::now() + Duration::from_secs(30);
         while records.len() < count {
-            assert!(Instant::now() < end, "{} of {count} records came", records.len());
+            assert!(
+                Instant::now() < end,
+                "{} of {count} records came",
+                records.len()
+            );
             records.extend(task.poll().expect("polls").records);
         }
         let quiet = Instant::now() + Duration::from_millis(300);
@@ -77,7 +86,10 @@ impl Worker<'_> {
 fn props(server: &Server, more: &[(&str, &str)]) -> Props {
     let port = server.port().to_string();
     let common = [
-        ("connector.class", "io.debezium.connector.postgresql.PostgresConnector"),
+        (
+            "connector.class",
+            "io.debezium.connector.postgresql.PostgresConnector",
+        ),
         ("database.hostname", "127.0.0.1"),
         ("database.port", port.as_str()),
         ("database.user", "postgres"),
@@ -88,25 +100,39 @@ fn props(server: &Server, more: &[(&str, &str)]) -> Props {
         ("poll.interval.ms", "50"),
     ];
     let all = common.iter().chain(more);
-    all.map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+    all.map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// What a record says, without what differs from run to run.
 fn told(record: &SourceRecord) -> String {
     let value = record.record.value.value.as_struct();
-    let field = |name| value.and_then(|value| value.get(name)).cloned().unwrap_or_default();
+    let field = |name| {
+        value
+            .and_then(|value| value.get(name))
+            .cloned()
+            .unwrap_or_default()
+    };
     let row = |value: Value| match value {
         Value::Struct(row) => format!("{:?}", row.values),
         other => format!("{other:?}"),
     };
     let key = row(record.record.key.value.clone());
     let op = field("op").as_str().unwrap_or("-").to_owned();
-    format!("{} {op} {key} {} {}", record.record.topic, row(field("before")), row(field("after")))
+    format!(
+        "{} {op} {key} {} {}",
+        record.record.topic,
+        row(field("before")),
+        row(field("after"))
+    )
 }
 
 fn field(record: &SourceRecord, block: &str, name: &str) -> Value {
     let value = record.record.value.value.as_struct().expect("an envelope");
-    let block = value.get(block).and_then(Value::as_struct).expect("a struct");
+    let block = value
+        .get(block)
+        .and_then(Value::as_struct)
+        .expect("a struct");
     block.get(name).cloned().expect("the field")
 }
 
@@ -115,8 +141,10 @@ fn after_a_stop_at_any_record_the_rest_follows_and_nothing_is_lost() {
     let server = Server::start("");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let sql = |sql: &str| drop(runtime.block_on(server.sql(sql)));
-    sql("CREATE TABLE a(id int PRIMARY KEY, v text); CREATE TABLE b(id int PRIMARY KEY); \
-         CREATE TABLE hidden(id int); INSERT INTO a VALUES (1, 'one'), (2, E'tab\\there'), (3, NULL)");
+    sql(
+        "CREATE TABLE a(id int PRIMARY KEY, v text); CREATE TABLE b(id int PRIMARY KEY); \
+         CREATE TABLE hidden(id int); INSERT INTO a VALUES (1, 'one'), (2, E'tab\\there'), (3, NULL)",
+    );
     let worker = Worker {
         server: &server,
         runtime: &runtime,
@@ -124,9 +152,18 @@ fn after_a_stop_at_any_record_the_rest_follows_and_nothing_is_lost() {
     };
     let mut task = worker.start(None);
     let snapshot = worker.records(&mut task, 3);
-    let markers: Vec<Value> =
-        snapshot.iter().map(|record| field(record, "source", "snapshot")).collect();
-    assert_eq!(markers, [Value::text("first"), Value::text("true"), Value::text("last")]);
+    let markers: Vec<Value> = snapshot
+        .iter()
+        .map(|record| field(record, "source", "snapshot"))
+        .collect();
+    assert_eq!(
+        markers,
+        [
+            Value::text("first"),
+            Value::text("true"),
+            Value::text("last")
+        ]
+    );
     assert_eq!(field(&snapshot[1], "after", "v"), Value::text("tab\there"));
     worker.settle(&mut task);
 
@@ -137,13 +174,21 @@ fn after_a_stop_at_any_record_the_rest_follows_and_nothing_is_lost() {
         use postgres_source::protocol::connection::{Connection, SessionKind};
         let open = || async {
             let kind = SessionKind::Ordinary;
-            Connection::open(&server.settings(), kind, "test").await.expect("connects")
+            Connection::open(&server.settings(), kind, "test")
+                .await
+                .expect("connects")
         };
         let (mut one, mut two) = (open().await, open().await);
         for (first, sql) in [
             (true, "BEGIN; INSERT INTO b VALUES (1)"),
-            (false, "BEGIN; INSERT INTO b VALUES (100); INSERT INTO hidden VALUES (1)"),
-            (true, "INSERT INTO b VALUES (2); UPDATE b SET id = 3 WHERE id = 2"),
+            (
+                false,
+                "BEGIN; INSERT INTO b VALUES (100); INSERT INTO hidden VALUES (1)",
+            ),
+            (
+                true,
+                "INSERT INTO b VALUES (2); UPDATE b SET id = 3 WHERE id = 2",
+            ),
             (false, "COMMIT"),
             (true, "DELETE FROM b WHERE id = 1; INSERT INTO b VALUES (4)"),
             (true, "COMMIT"),
@@ -170,7 +215,11 @@ fn after_a_stop_at_any_record_the_rest_follows_and_nothing_is_lost() {
         let repeated = rest.len() - left;
         assert!(repeated <= 2, "after {}: {repeated} repeated", full[index]);
         let whole = !matches!(full[index].split(' ').nth(1), Some("d"));
-        assert!(repeated == 0 || !whole || full[index].contains(" - "), "{}", full[index]);
+        assert!(
+            repeated == 0 || !whole || full[index].contains(" - "),
+            "{}",
+            full[index]
+        );
     }
 
     // What is stored moves the slot, but not beyond the commit before it.
@@ -178,13 +227,19 @@ fn after_a_stop_at_any_record_the_rest_follows_and_nothing_is_lost() {
     drop(worker.records(&mut task, expected - 1));
     let last = all.last().expect("records");
     let offset: Arc<dyn SourceOffset> = Arc::new(last.source_offset.to_map());
-    task.committed(&[(Arc::clone(&last.source_partition), offset)]).expect("heard");
+    task.committed(&[(Arc::clone(&last.source_partition), offset)])
+        .expect("heard");
     task.stop();
     let sql = "SELECT confirmed_flush_lsn - '0/0'::pg_lsn FROM pg_replication_slots";
-    let confirmed: i64 =
-        runtime.block_on(server.sql(sql))[0].text(0).parse().expect("a position");
+    let confirmed: i64 = runtime.block_on(server.sql(sql))[0]
+        .text(0)
+        .parse()
+        .expect("a position");
     let stored = last.source_offset.to_map();
-    let commit = stored.get("lsn_commit").and_then(Value::as_i64).expect("lsn_commit");
+    let commit = stored
+        .get("lsn_commit")
+        .and_then(Value::as_i64)
+        .expect("lsn_commit");
     assert_eq!(confirmed, commit);
     assert!(Some(commit) < stored.get("lsn").and_then(Value::as_i64));
 }
@@ -195,13 +250,22 @@ fn a_broken_connection_is_opened_again_without_loss_or_repetition() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let sql = |sql: &str| drop(runtime.block_on(server.sql(sql)));
     sql("CREATE TABLE a(id int PRIMARY KEY)");
-    let more = [("retriable.restart.connector.wait.ms", "100"), ("slot.drop.on.stop", "true")];
-    let worker = Worker { server: &server, runtime: &runtime, props: props(&server, &more) };
+    let more = [
+        ("retriable.restart.connector.wait.ms", "100"),
+        ("slot.drop.on.stop", "true"),
+    ];
+    let worker = Worker {
+        server: &server,
+        runtime: &runtime,
+        props: props(&server, &more),
+    };
     let mut task = worker.start(None);
     worker.settle(&mut task);
     sql("INSERT INTO a SELECT generate_series(1, 1000)");
     let mut records = worker.records(&mut task, 1000);
-    sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'Debezium%'");
+    sql(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'Debezium%'",
+    );
     sql("INSERT INTO a SELECT generate_series(1001, 2000)");
     records.extend(worker.records(&mut task, 1000));
     assert_eq!(records.len(), 2000);
