@@ -1,7 +1,15 @@
 //! Rows as columns: plain vectors of values with Dremel's levels, before anything is encoded.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher};
+
 use connect_api::data::Value;
 use connect_api::{Error, Result};
+
+use super::plan::PAGE_BYTES;
+
+/// Fewer values say nothing about those to come.
+const MIN_SAMPLE: usize = 512;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +99,29 @@ impl Column {
         }
     }
 
+    /// Whether a dictionary makes the column smaller, by what would be its first page: the same
+    /// question that Java's writer asks after that page. Building one for nothing is the larger
+    /// part of encoding a column.
+    pub(super) fn is_worth_a_dictionary(&self) -> bool {
+        match &self.data {
+            Data::Boolean(_) => false,
+            Data::Int32(data) => is_repetitive(data.iter().map(|value| (4, *value as u64))),
+            Data::Int64(data) => is_repetitive(data.iter().map(|value| (8, value.cast_unsigned()))),
+            Data::Float(data) => is_repetitive(data.iter().map(|value| (4, value.to_bits().into()))),
+            Data::Double(data) => is_repetitive(data.iter().map(|value| (8, value.to_bits()))),
+            Data::Bytes { bytes, ends, .. } => {
+                let mut start = 0;
+                is_repetitive(ends.iter().map(|&end| {
+                    let value = bytes.get(start..end).unwrap_or_default();
+                    start = end;
+                    let mut hasher = DefaultHasher::new();
+                    hasher.write(value);
+                    (value.len() + 4, hasher.finish())
+                }))
+            }
+        }
+    }
+
     /// Cuts off what follows the first `rows` rows.
     fn truncate(&mut self, rows: usize) {
         let levels = match self.max_repetition {
@@ -120,6 +151,24 @@ impl Column {
             }
         }
     }
+}
+
+/// Whether values, given by size and identity, are smaller as a dictionary and references to it.
+fn is_repetitive(values: impl Iterator<Item = (usize, u64)>) -> bool {
+    let (mut count, mut plain, mut dictionary) = (0usize, 0usize, 0usize);
+    let mut distinct = HashSet::new();
+    for (size, identity) in values {
+        count += 1;
+        plain += size;
+        if distinct.insert(identity) {
+            dictionary += size;
+        }
+        if plain >= PAGE_BYTES {
+            break;
+        }
+    }
+    let bits = usize::BITS - distinct.len().leading_zeros();
+    count < MIN_SAMPLE || dictionary + count * bits as usize / 8 < plain
 }
 
 /// All columns of a file, and the rows that wait in them.

@@ -55,11 +55,16 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(plan: &Plan, column: usize) -> Self {
+    /// An encoder for a column of which `first` are the first values.
+    pub(super) fn new(plan: &Plan, column: usize, first: &Column) -> Self {
         let pages = Pages::default();
+        let properties = match first.is_worth_a_dictionary() {
+            true => &plan.properties,
+            false => &plan.plain_properties,
+        };
         let writer = get_column_writer(
             plan.descriptor.column(column),
-            Arc::clone(&plan.properties),
+            Arc::clone(properties),
             Box::new(BufferedPages(TrackedWrite::new(pages.clone()))),
         );
         Self { writer, pages }

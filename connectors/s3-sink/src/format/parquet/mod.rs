@@ -188,11 +188,12 @@ impl ParquetRecordWriter {
     /// Encodes the waiting rows.
     fn encode(&mut self) -> Result<()> {
         for (index, slot) in self.encoders.iter_mut().enumerate() {
-            let encoder = slot.get_or_insert_with(|| Encoder::new(&self.plan, index));
+            let column = self.columns.column(index);
+            let encoder = slot.get_or_insert_with(|| Encoder::new(&self.plan, index, column));
             encoder
-                .write(self.columns.column(index))
+                .write(column)
                 .map_err(|error| failure("encoding a Parquet column", error))?;
-            self.encoded += self.columns.column(index).size();
+            self.encoded += column.size();
         }
         self.columns.clear();
         if self.encoded >= ROW_GROUP_BYTES {
@@ -232,8 +233,10 @@ impl ParquetRecordWriter {
     ) -> parquet::errors::Result<()> {
         let mut group = file.next_row_group()?;
         for (index, slot) in self.encoders.iter_mut().enumerate() {
-            let mut encoder = slot.take().unwrap_or_else(|| Encoder::new(&self.plan, index));
-            encoder.write(self.columns.column(index))?;
+            let column = self.columns.column(index);
+            let mut encoder =
+                slot.take().unwrap_or_else(|| Encoder::new(&self.plan, index, column));
+            encoder.write(column)?;
             let (pages, closed) = encoder.finish()?;
             group.append_column(&pages, closed)?;
         }

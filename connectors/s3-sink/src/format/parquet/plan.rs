@@ -20,7 +20,7 @@ use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 use super::column::{Columns, Kind, Shape};
 
 /// As Confluent's sink sets it.
-const PAGE_BYTES: usize = 64 * 1024;
+pub(super) const PAGE_BYTES: usize = 64 * 1024;
 /// Where a dictionary is given up, as in Java.
 const DICTIONARY_BYTES: usize = 1024 * 1024;
 
@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) parquet_schema: TypePtr,
     pub(super) descriptor: SchemaDescPtr,
     pub(super) properties: WriterPropertiesPtr,
+    /// The same for columns that no dictionary helps.
+    pub(super) plain_properties: WriterPropertiesPtr,
     pub(super) shapes: Vec<Shape>,
     fields: Vec<Node>,
 }
@@ -102,20 +104,20 @@ impl Plan {
             KeyValue::new("parquet.avro.schema".to_owned(), avro.to_json().to_string()),
             KeyValue::new("writer.model.name".to_owned(), "avro".to_owned()),
         ];
-        let properties = WriterProperties::builder()
+        let writing = WriterProperties::builder()
             .set_compression(options.compression)
             .set_data_page_size_limit(PAGE_BYTES)
             .set_dictionary_page_size_limit(DICTIONARY_BYTES)
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_offset_index_disabled(true)
             .set_key_value_metadata(Some(metadata))
-            .set_created_by(concat!("ferroconnect version ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build();
+            .set_created_by(concat!("ferroconnect version ", env!("CARGO_PKG_VERSION")).to_owned());
         Ok(Self {
             schema: Arc::clone(schema),
             descriptor: Arc::new(SchemaDescriptor::new(Arc::clone(&parquet_schema))),
             parquet_schema,
-            properties: Arc::new(properties),
+            properties: Arc::new(writing.clone().build()),
+            plain_properties: Arc::new(writing.set_dictionary_enabled(false).build()),
             shapes: builder.shapes,
             fields: nodes,
         })

@@ -52,7 +52,7 @@ fn written(schema: &SchemaRef, rows_of_values: Vec<Vec<Value>>) -> Vec<String> {
     .expect("a file");
     let mut group = file.next_row_group().expect("a row group");
     for index in 0..plan.shapes.len() {
-        let mut encoder = Encoder::new(&plan, index);
+        let mut encoder = Encoder::new(&plan, index, columns.column(index));
         encoder.write(columns.column(index)).expect("encoded");
         let (pages, closed) = encoder.finish().expect("finished");
         group.append_column(&pages, closed).expect("appended");
@@ -170,4 +170,27 @@ fn a_schema_without_fields_is_refused() {
     let options = FileOptions { compression: Compression::SNAPPY, avro: AvroOptions::default() };
     let error = Plan::new(&schema, &options).expect_err("refused");
     assert_eq!(error.message(), "Cannot write a schema with an empty group: R");
+}
+
+#[test]
+fn a_dictionary_is_for_values_that_repeat() {
+    let schema = Schema::structure()
+        .name("R")
+        .field("unique", Schema::int64().build())
+        .field("few", Schema::string().build())
+        .field("texts", Schema::string().optional().build())
+        .build();
+    let filled = |rows: i64| {
+        let plan = plan(&schema);
+        let mut columns = Columns::new(&plan.shapes);
+        for row in 0..rows {
+            let texts = Value::from(format!("{row:030}"));
+            let few = Value::text(["new", "paid", "sent"][usize::try_from(row % 3).expect("small")]);
+            plan.write_row(&[Value::Int64(row), few, texts], &mut columns).expect("a row");
+            columns.row_finished();
+        }
+        [0, 1, 2].map(|index| columns.column(index).is_worth_a_dictionary())
+    };
+    assert_eq!(filled(5000), [false, true, false]);
+    assert_eq!(filled(10), [true, true, true], "too few to tell");
 }
