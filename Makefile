@@ -24,7 +24,7 @@ build: rust
 
 quickstart: rust
 	@compat-tests/setup.sh quickstart >/dev/null
-	$(CARGO) build --release --workspace --bins
+	$(CARGO) build --release --workspace --bin ferroconnect --bin quickstart --bin s3-folder
 	@FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect $(TARGET_DIR)/release/quickstart
 
 quickstart-stop:

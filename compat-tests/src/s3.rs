@@ -112,7 +112,7 @@ impl S3 {
         .collect()
     }
 
-    /// Creates a bucket; one that is there already is fine.
+    /// Creates a bucket; one that is there already is fine. A store that still starts is waited for.
     pub fn create_bucket(&self, name: &str) -> Outcome<Bucket> {
         let credential = AwsCredential {
             key_id: self.access_key.clone(),
@@ -120,27 +120,30 @@ impl S3 {
             token: None,
         };
         let endpoint = self.endpoint.trim_end_matches('/');
-        let mut request = hyper::Request::builder()
-            .method("PUT")
-            .uri(format!("{endpoint}/{name}"))
-            .body(HttpRequestBody::from(Bytes::new()))?;
-        AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None)?;
-        let mut send = reqwest::blocking::Client::new().put(request.uri().to_string());
-        for (header, value) in request.headers() {
-            send = send.header(header, value);
-        }
-        let answer = send
-            .body("")
-            .send()
-            .map_err(|e| format!("creating bucket {name}: {e}"))?;
-        let status = answer.status();
-        let text = answer.text()?;
-        if status.is_success() || text.contains("BucketAlreadyOwnedByYou") || status == 409 {
-            return self.bucket(name);
-        }
-        fail(format!(
-            "creating bucket {name} at {endpoint}: {status} {text}"
-        ))
+        let client = reqwest::blocking::Client::new();
+        wait::until(
+            &format!("bucket {name} at {endpoint}"),
+            Duration::from_secs(30),
+            || {
+                let mut request = hyper::Request::builder()
+                    .method("PUT")
+                    .uri(format!("{endpoint}/{name}"))
+                    .body(HttpRequestBody::from(Bytes::new()))?;
+                AwsAuthorizer::new(&credential, "s3", &self.region)
+                    .try_authorize(&mut request, None)?;
+                let mut send = client.put(request.uri().to_string());
+                for (header, value) in request.headers() {
+                    send = send.header(header, value);
+                }
+                let answer = send.body("").send()?;
+                let status = answer.status();
+                if status.is_success() || status == 409 {
+                    return Ok(Some(()));
+                }
+                fail(format!("{status} {}", answer.text()?))
+            },
+        )?;
+        self.bucket(name)
     }
 
     /// A bucket that is there.

@@ -9,9 +9,7 @@ use compat_tests::parts::run_folder;
 use compat_tests::worker::Worker;
 use compat_tests::{Outcome, rows, wait};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Records to an object.
 const FLUSH_SIZE: usize = 500;
@@ -25,10 +23,41 @@ fn setting(name: &str, short: usize) -> usize {
         .unwrap_or(short)
 }
 
+/// Makes changes `first..first + count`, 50 to a transaction, each to the next key in turn.
+fn change(database: &str, first: i64, count: i64) -> Outcome<()> {
+    postgres().sql(
+        database,
+        &format!(
+            "do $$ begin for b in {}..{} loop
+               update t set version = 1 + (b * 50 + t.id - (b * 50) % {KEYS}) / {KEYS}
+                 where t.id >= (b * 50) % {KEYS} and t.id < (b * 50) % {KEYS} + 50;
+               commit; end loop; end $$",
+            first / 50,
+            (first + count) / 50 - 1
+        ),
+    )
+}
+
+/// Waits until a topic takes no more records, and gives their number.
+fn quiet(topic: &str) -> Outcome<i64> {
+    let mut last = (kafka().count(topic)?, 0);
+    wait::until(
+        &format!("{topic} to be quiet"),
+        Duration::from_secs(120),
+        || {
+            std::thread::sleep(Duration::from_millis(100));
+            let count = kafka().count(topic)?;
+            last = (count, if count == last.0 { last.1 + 1 } else { 0 });
+            Ok((last.1 >= 8).then_some(count))
+        },
+    )
+}
+
 #[test]
 fn nothing_is_lost_or_doubled_by_kills() -> Outcome<()> {
-    let kills = setting("CHAOS_KILLS", 5);
-    let changes = i64::try_from(setting("CHAOS_CHANGES", 25_000))?;
+    let kills = setting("CHAOS_KILLS", 3);
+    let burst = i64::try_from(setting("CHAOS_CHANGES", 15_000) / kills)?;
+    assert_eq!(burst % KEYS, 0, "whole rounds over all keys");
     let name = database("chaos")?;
     let bucket = bucket("chaos")?;
     postgres().sql(
@@ -64,7 +93,13 @@ fn nothing_is_lost_or_doubled_by_kills() -> Outcome<()> {
         .rest
         .create_config("source", &source_config(&name, &port, &more))?;
     let mut more = json.to_vec();
-    more.extend([("flush.size", "500"), ("tasks.max", "2")]);
+    more.extend([
+        ("flush.size", "500"),
+        ("tasks.max", "2"),
+        // A killed member keeps its partitions as long as its session lasts.
+        ("consumer.override.session.timeout.ms", "6000"),
+        ("consumer.override.heartbeat.interval.ms", "2000"),
+    ]);
     let group = format!("connect-{name}-sink");
     let sink = format!("{name}-sink");
     worker
@@ -73,72 +108,54 @@ fn nothing_is_lost_or_doubled_by_kills() -> Outcome<()> {
     worker.rest.wait_running("source")?;
     worker.rest.wait_running(&sink)?;
 
-    // The load: transactions of 50 changes, paced so that it lasts as long as the kills do.
-    let written = Arc::new(AtomicI64::new(0));
-    let stop = Arc::new(AtomicBool::new(false));
-    let load = std::thread::spawn({
-        let (written, stop, name) = (Arc::clone(&written), Arc::clone(&stop), name.clone());
-        move || -> Outcome<()> {
-            let mut change = 0;
-            while change < changes && !stop.load(Ordering::Relaxed) {
-                let until = (change + 1000).min(changes);
-                postgres().sql(
-                    &name,
-                    &format!(
-                        "do $$ begin for b in {}..{} loop
-                       update t set version = 1 + (b * 50 + t.id - (b * 50) % {KEYS}) / {KEYS}
-                         where t.id >= (b * 50) % {KEYS} and t.id < (b * 50) % {KEYS} + 50;
-                       commit; end loop; end $$",
-                        change / 50,
-                        (until - 1) / 50
-                    ),
-                )?;
-                change = until;
-                written.store(change, Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            Ok(())
-        }
-    });
-
+    let committed =
+        || -> Outcome<i64> { Ok(kafka().committed(&group, &topic)?.values().sum::<i64>()) };
+    let mut kill_times = Vec::new();
+    let mut committed_before = 0;
+    let mut changes = 0;
     for kill in 1..=kills {
-        // In flight: Kafka is taking records right now, and more are waiting that it has not yet.
-        let share = changes * i64::try_from(kill)? / i64::try_from(kills + 1)?;
-        let (before, waiting, uncommitted) = wait::until(
-            &format!("records in flight for kill {kill}"),
+        // The sink has come back from the last kill and has completed objects since.
+        wait::until(
+            &format!("the sink before kill {kill}"),
             Duration::from_secs(120),
-            || {
-                let first = kafka().count(&topic)?;
-                let mut last = first;
-                for _ in 0..20 {
-                    if last > first {
-                        break;
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                    last = kafka().count(&topic)?;
-                }
-                if written.load(Ordering::Relaxed) < share || last == first {
-                    return Ok(None);
-                }
-                let committed: i64 = kafka().committed(&group, &topic)?.values().sum();
-                Ok(Some((
-                    last,
-                    written.load(Ordering::Relaxed) + KEYS - last,
-                    last - committed,
-                )))
-            },
-        )?;
-        worker.kill();
-        let after = kafka().count(&topic)?;
+            || Ok((kill == 1 || committed()? > committed_before).then_some(())),
+        )
+        .map_err(|error| format!("{error}; {:?}", worker.rest.status(&sink)))?;
+        // In flight: Kafka has some of a burst, the rest is on its way. A burst that was over before
+        // it was looked at is followed by another.
+        let mut tries = 0;
+        let sent = loop {
+            let start = quiet(&topic)?;
+            let load = std::thread::spawn({
+                let (name, first) = (name.clone(), changes);
+                move || change(&name, first, burst)
+            });
+            changes += burst;
+            let sent = wait::until("the burst in Kafka", Duration::from_secs(60), || {
+                let sent = kafka().count(&topic)? - start;
+                Ok((sent > 0).then_some(sent))
+            })?;
+            if sent < burst {
+                worker.kill();
+                load.join().map_err(|_| "the load panicked")??;
+                break sent;
+            }
+            load.join().map_err(|_| "the load panicked")??;
+            tries += 1;
+            assert!(tries < 10, "every burst was over at once");
+        };
+        kill_times.push(i64::try_from(
+            SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis(),
+        )?);
+        committed_before = committed()?;
+        let uncommitted = kafka().count(&topic)? - committed_before;
         println!(
-            "kill {kill}: {before} records in Kafka and growing ({after} at the end), \
-             {waiting} changes on their way, {uncommitted} records read or waiting for the sink"
+            "kill {kill}: {sent} of a burst of {burst} changes in Kafka, the rest on its way; \
+             {uncommitted} records not yet committed by the sink"
         );
         assert!(uncommitted > 0, "the sink had something in flight");
         worker.restart()?;
     }
-    load.join().map_err(|_| "the load panicked")??;
-    stop.store(true, Ordering::Relaxed);
 
     // Every change is in Kafka.
     let parse = |value: &serde_json::Value| {
@@ -147,18 +164,10 @@ fn nothing_is_lost_or_doubled_by_kills() -> Outcome<()> {
             value["version"].as_i64().unwrap_or(-1),
         )
     };
-    let mut quiet = 0;
-    let mut size = 0;
     wait::until(
         "the last changes in Kafka",
         Duration::from_secs(180),
-        || {
-            std::thread::sleep(Duration::from_millis(500));
-            let count = kafka().count(&topic)?;
-            quiet = if count == size { quiet + 1 } else { 0 };
-            size = count;
-            Ok((quiet >= 6 && count >= changes + KEYS).then_some(()))
-        },
+        || Ok((quiet(&topic)? >= changes + KEYS).then_some(())),
     )
     .map_err(|error| format!("{error}; {:?}", worker.rest.status("source")))?;
     // Fillers complete the objects that the last changes are in.
@@ -187,12 +196,16 @@ fn nothing_is_lost_or_doubled_by_kills() -> Outcome<()> {
     let mut in_kafka: BTreeMap<(i32, i64), (i64, i64)> = BTreeMap::new();
     let mut first_seen: HashMap<(i64, i64), i64> = HashMap::new();
     let mut latest: HashMap<i64, i64> = HashMap::new();
-    let mut repeats = 0;
+    let mut repeats: BTreeMap<usize, usize> = BTreeMap::new();
     for record in kafka().records(&topic)? {
         let (id, version) = parse(&record.value_json()?["payload"]);
         in_kafka.insert((record.partition, record.offset), (id, version));
         if first_seen.insert((id, version), record.offset).is_some() {
-            repeats += 1;
+            // Sent before, and not acknowledged in the offsets when the worker was killed.
+            let after = kill_times
+                .iter()
+                .rposition(|time| *time <= record.timestamp);
+            *repeats.entry(after.map_or(0, |kill| kill + 1)).or_insert(0) += 1;
         }
         let newest = latest.entry(id).or_insert(-1);
         assert!(
@@ -249,9 +262,13 @@ fn nothing_is_lost_or_doubled_by_kills() -> Outcome<()> {
         }
     }
     println!(
-        "{changes} changes over {kills} kills: {} records in Kafka, {repeats} sent again after a \
-         kill, {count} objects, none overlapping",
+        "{changes} changes over {kills} kills: {} records in Kafka, {count} objects, none overlapping; \
+         sent again after each kill: {repeats:?}",
         in_kafka.len()
+    );
+    assert!(
+        !repeats.contains_key(&0),
+        "a record was sent twice before any kill"
     );
     Ok(())
 }
