@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use connect_api::data::Value;
 
+use super::decoder::Decoder;
+use super::modes::BinaryMode;
 use super::temporal::defaults;
-use super::{Decoder, modes::BinaryMode};
 use crate::change::{Phase, Text, TypeInfo, TypeKind};
 
 /// The default that an expression means; none where it means none.

@@ -191,7 +191,7 @@ fn numbers(text: &[u8]) -> Option<Vec<f64>> {
         )
     })
     .filter(|word| !word.is_empty())
-    .map(super::parse_float)
+    .map(super::decoder::parse_float)
     .collect()
 }
 

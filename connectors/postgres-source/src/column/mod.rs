@@ -9,40 +9,38 @@
 //! | module | one line |
 //! |---|---|
 //! | [`modes`] | the options that decide how values appear |
+//! | `decoder` | how one type's text becomes a value |
 //! | `calendar` | dates and times out of bytes |
 //! | `temporal` | dates and times as values, by `time.precision.mode` |
 //! | `numeric` | exact numbers, money, bits |
 //! | `geometry` | geometric types, PostGIS, pgvector |
 //! | `text` | bytea, hstore, array literals |
 //! | `mask` | truncation, stars, hashes |
+//! | `placeholder` | what stands for an unchanged toasted value |
 //! | `default` | default expressions as schema defaults |
 
 mod calendar;
+mod decoder;
 mod default;
 mod geometry;
 mod mask;
 pub mod modes;
 mod numeric;
+mod placeholder;
 mod temporal;
 mod text;
 
-use std::sync::Arc;
+use connect_api::data::{Schema, SchemaBuilder, SchemaRef, Value};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
-use bytes::Bytes;
-use connect_api::ByteString;
-use connect_api::data::{ConnectMap, Schema, SchemaBuilder, SchemaRef, Value};
-
-use crate::change::{ColumnInfo, ColumnValue, Phase, Text, TypeInfo, TypeKind};
+use crate::change::{ColumnInfo, ColumnValue, Phase, TypeInfo, TypeKind};
 use crate::error::PgError;
 use crate::filter::Mask;
-use geometry::{Geometry, Vector};
+pub use decoder::opaque;
+use decoder::{ArrayDecoder, Decoder};
+use geometry::Geometry;
 use mask::Masking;
 use modes::{BinaryMode, HstoreMode, Modes};
-use numeric::Numeric;
-use temporal::Temporal;
-use text::Element;
+use placeholder::unchanged;
 
 /// The length that the driver reports for a type without one.
 const NO_LENGTH: i32 = i32::MAX;
@@ -65,44 +63,6 @@ pub struct ColumnPlan {
     null: Value,
     /// What an unchanged toasted value becomes; none where it cannot be represented.
     unchanged: Option<Value>,
-}
-
-/// How one type's text becomes a value.
-#[derive(Clone, Debug)]
-enum Decoder {
-    Boolean,
-    Int16,
-    Int32,
-    Int64,
-    Float32,
-    Float64,
-    Text,
-    /// A `name` column: its value is lost in the stream.
-    Name,
-    Numeric(Numeric),
-    Temporal(Temporal),
-    Binary(BinaryMode),
-    /// The text itself as bytes, for types that are not known.
-    Opaque(BinaryMode),
-    Bit,
-    Bits,
-    HstoreJson,
-    HstoreMap,
-    Geometry(Geometry),
-    Vector(Vector),
-    Array(Box<ArrayDecoder>),
-    /// Always empty: what the JVM makes of `int2vector`.
-    EmptyArray,
-    /// Always null: what the JVM makes of arrays of bits and boxes.
-    Null,
-}
-
-#[derive(Clone, Debug)]
-struct ArrayDecoder {
-    element: Decoder,
-    delimiter: u8,
-    /// Times in arrays lose what is below a millisecond.
-    millis: bool,
 }
 
 /// A type with the modifier that applies to it, out of its domains.
@@ -437,269 +397,6 @@ fn array_plan(
         millis: name == "time",
     };
     Some((Schema::array(element), Decoder::Array(Box::new(decoder))))
-}
-
-/// The text as a shared slice of its row.
-#[inline]
-fn shared_text(text: Text<'_>) -> Option<Value> {
-    ByteString::try_from(text.to_shared())
-        .ok()
-        .map(Value::String)
-}
-
-/// A float as Postgres prints it.
-fn parse_float(text: &[u8]) -> Option<f64> {
-    std::str::from_utf8(text).ok()?.parse().ok()
-}
-
-/// An integer that fits, or none.
-#[inline]
-fn parse_integer(text: &[u8]) -> Option<i64> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() {
-        return None;
-    }
-    // Downwards, since there is one negative number more.
-    let mut value: i64 = 0;
-    for byte in digits {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_sub(i64::from(digit))?;
-    }
-    if negative {
-        Some(value)
-    } else {
-        value.checked_neg()
-    }
-}
-
-fn binary(octets: Vec<u8>, mode: BinaryMode) -> Value {
-    match mode {
-        BinaryMode::Bytes => Value::Bytes(Bytes::from(octets)),
-        BinaryMode::Base64 => Value::from(STANDARD.encode(octets)),
-        BinaryMode::Base64Url => Value::from(URL_SAFE.encode(octets)),
-        BinaryMode::Hex => Value::from(text::hex(&octets)),
-    }
-}
-
-/// Bytes of no known type, as `binary.handling.mode` shows them.
-#[must_use]
-pub fn opaque(octets: Bytes, mode: BinaryMode) -> Value {
-    match mode {
-        BinaryMode::Bytes => Value::Bytes(octets),
-        _ => binary(octets.to_vec(), mode),
-    }
-}
-
-fn hstore_map(map: &text::Hstore) -> Value {
-    let mut out = ConnectMap::new();
-    for (key, value) in map.iter() {
-        out.insert(geometry::map_key(key.clone()), Value::from(value.clone()));
-    }
-    Value::Map(Box::new(out))
-}
-
-impl Decoder {
-    /// The value of a text; none where there is none in this form.
-    #[inline]
-    fn decode(&self, text: Text<'_>, phase: Phase) -> Option<Value> {
-        let bytes = text.as_bytes();
-        Some(match self {
-            Self::Text => return shared_text(text),
-            Self::Int32 => Value::Int32(i32::try_from(parse_integer(bytes)?).ok()?),
-            Self::Int64 => Value::Int64(parse_integer(bytes)?),
-            Self::Int16 => Value::Int16(i16::try_from(parse_integer(bytes)?).ok()?),
-            Self::Boolean => match bytes {
-                b"t" | b"true" => Value::Boolean(true),
-                b"f" | b"false" => Value::Boolean(false),
-                _ => return None,
-            },
-            Self::Numeric(form) => return form.decode(text),
-            Self::Temporal(form) => return form.decode(bytes, phase),
-            Self::Float32 => Value::Float32(std::str::from_utf8(bytes).ok()?.parse().ok()?),
-            Self::Float64 => Value::Float64(parse_float(bytes)?),
-            Self::Name => match phase {
-                Phase::Snapshot => return shared_text(text),
-                Phase::Stream => Value::Null,
-            },
-            // Already the digits that are asked for.
-            Self::Binary(BinaryMode::Hex) if bytes.starts_with(b"\\x") => {
-                Value::String(ByteString::try_from(text.to_shared().slice(2..)).ok()?)
-            }
-            Self::Binary(mode) => binary(text::parse_bytea(bytes)?, *mode),
-            Self::Opaque(mode) => opaque(text.to_shared(), *mode),
-            Self::Bit => match bytes {
-                b"0" | b"1" => Value::Boolean(bytes == b"1"),
-                _ => return None,
-            },
-            Self::Bits => Value::Bytes(numeric::bits(bytes)?),
-            Self::HstoreJson => {
-                let map = text::parse_hstore(std::str::from_utf8(bytes).ok()?)?;
-                Value::from(text::hstore_json(&map))
-            }
-            Self::HstoreMap => hstore_map(&text::parse_hstore(std::str::from_utf8(bytes).ok()?)?),
-            Self::Geometry(form) => return form.decode(bytes),
-            Self::Vector(form) => return form.decode(bytes),
-            Self::Array(array) => return array.decode(text),
-            Self::EmptyArray => Value::Array(Vec::new()),
-            Self::Null => Value::Null,
-        })
-    }
-
-    /// Takes the column's finished schema: a struct has to carry the very schema of its field.
-    fn adopt(&mut self, schema: &SchemaRef) {
-        match self {
-            Self::Numeric(Numeric::Variable(own)) | Self::Vector(Vector::Sparse(own)) => {
-                *own = Arc::clone(schema);
-            }
-            Self::Temporal(form) => form.adopt(schema),
-            Self::Geometry(form) => form.adopt(schema),
-            Self::Array(array) => {
-                if let Some(element) = schema.value_schema() {
-                    array.element.adopt(element);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// What stands for a null that may not be.
-    fn fallback(&self, modifier: i32) -> Option<Value> {
-        Some(match self {
-            Self::Boolean | Self::Bit => Value::Boolean(false),
-            Self::Int16 => Value::Int16(0),
-            Self::Int32 => Value::Int32(0),
-            Self::Int64 => Value::Int64(0),
-            Self::Float32 => Value::Float32(0.0),
-            Self::Float64 => Value::Float64(0.0),
-            Self::Text | Self::Name => Value::text(""),
-            Self::Numeric(form) => return form.fallback(modifier),
-            Self::Temporal(form) => return form.fallback(),
-            Self::Binary(BinaryMode::Bytes) | Self::Opaque(BinaryMode::Bytes) | Self::Bits => {
-                Value::Bytes(Bytes::new())
-            }
-            Self::Binary(_) | Self::Opaque(_) => Value::text(""),
-            Self::HstoreJson => Value::text("{}"),
-            Self::HstoreMap => Value::Map(Box::default()),
-            Self::Geometry(form) => return form.fallback(),
-            Self::Vector(form) => return form.fallback(),
-            Self::Array(_) | Self::EmptyArray => Value::Array(Vec::new()),
-            Self::Null => return None,
-        })
-    }
-}
-
-impl ArrayDecoder {
-    fn decode(&self, text: Text<'_>) -> Option<Value> {
-        let elements = text::parse_array(&text.to_shared(), self.delimiter)?;
-        let values = elements.iter().map(|element| match element {
-            // Arrays of arrays: numbers are lost there, texts become addresses of objects.
-            Element::Null | Element::Nested(_) => Value::Null,
-            Element::Text(text) => self.element(text),
-        });
-        Some(Value::Array(values.collect()))
-    }
-
-    /// Elements are read by the driver's rules in both phases.
-    fn element(&self, text: &Bytes) -> Value {
-        if let (true, Some(point)) = (self.millis, text.iter().position(|&byte| byte == b'.')) {
-            let end = text.len().min(point + 4);
-            let cut = text.slice(..end);
-            return self
-                .element
-                .decode(Text::of(&cut), Phase::Snapshot)
-                .unwrap_or_default();
-        }
-        self.element
-            .decode(Text::of(text), Phase::Snapshot)
-            .unwrap_or_default()
-    }
-}
-
-/// What an unchanged toasted value becomes, by type; none where there is no placeholder.
-fn unchanged(info: &TypeInfo, decoder: &Decoder, modes: &Modes) -> Option<Value> {
-    let (text, octets) = (&modes.placeholder.text, &modes.placeholder.bytes);
-    let array = |value| Some(Value::Array(vec![value]));
-    match decoder {
-        Decoder::Array(array_decoder) => {
-            let TypeKind::Array(element) = &info.kind else {
-                return None;
-            };
-            match (element.name.as_str(), &array_decoder.element) {
-                ("text" | "varchar" | "bpchar" | "json" | "jsonb", _) => {
-                    array(Value::String(text.clone()))
-                }
-                ("bytea", Decoder::Binary(BinaryMode::Bytes)) => {
-                    array(Value::Bytes(octets.clone()))
-                }
-                ("bytea", Decoder::Binary(BinaryMode::Hex)) => array(Value::String(text.clone())),
-                ("int4", _) => Some(Value::Array(
-                    octets
-                        .iter()
-                        .map(|&octet| Value::Int32(octet.into()))
-                        .collect(),
-                )),
-                ("int8", _) => Some(Value::Array(
-                    octets
-                        .iter()
-                        .map(|&octet| Value::Int64(octet.into()))
-                        .collect(),
-                )),
-                ("date", Decoder::Temporal(Temporal::Date(form))) => unchanged_dates(form, octets),
-                ("uuid", _) => array(Value::from(name_uuid(octets))),
-                _ => None,
-            }
-        }
-        Decoder::Text if info.name == "tsvector" => None,
-        Decoder::Text | Decoder::Name | Decoder::Binary(BinaryMode::Hex) => {
-            Some(Value::String(text.clone()))
-        }
-        Decoder::Binary(BinaryMode::Bytes) => Some(Value::Bytes(octets.clone())),
-        Decoder::HstoreJson | Decoder::HstoreMap => {
-            let mut map = text::Hstore::new();
-            map.insert(text.clone(), Some(text.to_string()));
-            Some(match decoder {
-                Decoder::HstoreJson => Value::from(text::hstore_json(&map)),
-                _ => hstore_map(&map),
-            })
-        }
-        _ => None,
-    }
-}
-
-/// One day per octet, in the forms that count days.
-fn unchanged_dates(form: &temporal::DateForm, octets: &Bytes) -> Option<Value> {
-    let day: fn(i32) -> Value = match form {
-        temporal::DateForm::Days => Value::Int32,
-        temporal::DateForm::Connect => Value::Date,
-        _ => return None,
-    };
-    Some(Value::Array(
-        octets.iter().map(|&octet| day(octet.into())).collect(),
-    ))
-}
-
-/// `UUID.nameUUIDFromBytes`.
-fn name_uuid(octets: &[u8]) -> String {
-    use sha2::digest::Digest as _;
-    let mut hash: [u8; 16] = md5::Md5::digest(octets).into();
-    hash[6] = hash[6] & 0x0f | 0x30;
-    hash[8] = hash[8] & 0x3f | 0x80;
-    let digits = text::hex(&hash);
-    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
-    [
-        part(0..8),
-        part(8..12),
-        part(12..16),
-        part(16..20),
-        part(20..32),
-    ]
-    .join("-")
 }
 
 /// Whether the driver reports a character type: masks apply only to those.

@@ -88,13 +88,13 @@ impl Numeric {
                 (b"NaN", _) => Some(Value::text("NAN")),
                 (b"Infinity", _) => Some(Value::text("POSITIVE_INFINITY")),
                 (b"-Infinity", _) => Some(Value::text("NEGATIVE_INFINITY")),
-                (_, None) => super::shared_text(text),
+                (_, None) => super::decoder::shared_text(text),
                 (_, Some(scale)) => {
                     let number = Decimal::parse(bytes)?.with_scale(*scale)?;
                     Some(Value::from(number.to_plain_string()))
                 }
             },
-            Self::Double => super::parse_float(bytes).map(Value::Float64),
+            Self::Double => super::decoder::parse_float(bytes).map(Value::Float64),
             Self::Money(mode, digits) => money_value(bytes, *mode, *digits),
         }
     }

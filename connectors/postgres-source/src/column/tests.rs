@@ -4,12 +4,18 @@
 //! snapshot and stream, a default expression, or what stands for a null. Where modes differ, the
 //! answer of a mode stands beside that of the others, `*`.
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use connect_api::data::SchemaAndValue;
 use connect_api::data::json::{JsonOptions, JsonWriter};
 use serde_json::Value as Json;
 
 use super::modes::{BinaryMode, DecimalMode, HstoreMode, IntervalMode, TimeMode};
 use super::*;
+use crate::change::Text;
 
 const RECORDED: &str = include_str!("recorded.jsonl");
 

@@ -1,0 +1,239 @@
+//! How one type's text becomes a value: chosen once per column, one match per value.
+//!
+//! It knows no schema but those that structs have to carry. Answers for the `ValueConverter`s that
+//! `PostgresValueConverter.converter` gives.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use bytes::Bytes;
+use connect_api::ByteString;
+use connect_api::data::{ConnectMap, SchemaRef, Value};
+
+use super::geometry::{self, Geometry, Vector};
+use super::modes::BinaryMode;
+use super::numeric::{self, Numeric};
+use super::temporal::Temporal;
+use super::text::{self, Element};
+use crate::change::{Phase, Text};
+
+/// How one type's text becomes a value.
+#[derive(Clone, Debug)]
+pub(super) enum Decoder {
+    Boolean,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Text,
+    /// A `name` column: its value is lost in the stream.
+    Name,
+    Numeric(Numeric),
+    Temporal(Temporal),
+    Binary(BinaryMode),
+    /// The text itself as bytes, for types that are not known.
+    Opaque(BinaryMode),
+    Bit,
+    Bits,
+    HstoreJson,
+    HstoreMap,
+    Geometry(Geometry),
+    Vector(Vector),
+    Array(Box<ArrayDecoder>),
+    /// Always empty: what the JVM makes of `int2vector`.
+    EmptyArray,
+    /// Always null: what the JVM makes of arrays of bits and boxes.
+    Null,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct ArrayDecoder {
+    pub(super) element: Decoder,
+    pub(super) delimiter: u8,
+    /// Times in arrays lose what is below a millisecond.
+    pub(super) millis: bool,
+}
+
+/// The text as a shared slice of its row.
+#[inline]
+pub(super) fn shared_text(text: Text<'_>) -> Option<Value> {
+    ByteString::try_from(text.to_shared())
+        .ok()
+        .map(Value::String)
+}
+
+/// A float as Postgres prints it.
+pub(super) fn parse_float(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// An integer that fits, or none.
+#[inline]
+fn parse_integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    // Downwards, since there is one negative number more.
+    let mut value: i64 = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value.checked_mul(10)?.checked_sub(i64::from(digit))?;
+    }
+    if negative {
+        Some(value)
+    } else {
+        value.checked_neg()
+    }
+}
+
+fn binary(octets: Vec<u8>, mode: BinaryMode) -> Value {
+    match mode {
+        BinaryMode::Bytes => Value::Bytes(Bytes::from(octets)),
+        BinaryMode::Base64 => Value::from(STANDARD.encode(octets)),
+        BinaryMode::Base64Url => Value::from(URL_SAFE.encode(octets)),
+        BinaryMode::Hex => Value::from(text::hex(&octets)),
+    }
+}
+
+/// Bytes of no known type, as `binary.handling.mode` shows them.
+#[must_use]
+pub fn opaque(octets: Bytes, mode: BinaryMode) -> Value {
+    match mode {
+        BinaryMode::Bytes => Value::Bytes(octets),
+        _ => binary(octets.to_vec(), mode),
+    }
+}
+
+pub(super) fn hstore_map(map: &text::Hstore) -> Value {
+    let mut out = ConnectMap::new();
+    for (key, value) in map.iter() {
+        out.insert(geometry::map_key(key.clone()), Value::from(value.clone()));
+    }
+    Value::Map(Box::new(out))
+}
+
+impl Decoder {
+    /// The value of a text; none where there is none in this form.
+    #[inline]
+    pub(super) fn decode(&self, text: Text<'_>, phase: Phase) -> Option<Value> {
+        let bytes = text.as_bytes();
+        Some(match self {
+            Self::Text => return shared_text(text),
+            Self::Int32 => Value::Int32(i32::try_from(parse_integer(bytes)?).ok()?),
+            Self::Int64 => Value::Int64(parse_integer(bytes)?),
+            Self::Int16 => Value::Int16(i16::try_from(parse_integer(bytes)?).ok()?),
+            Self::Boolean => match bytes {
+                b"t" | b"true" => Value::Boolean(true),
+                b"f" | b"false" => Value::Boolean(false),
+                _ => return None,
+            },
+            Self::Numeric(form) => return form.decode(text),
+            Self::Temporal(form) => return form.decode(bytes, phase),
+            Self::Float32 => Value::Float32(std::str::from_utf8(bytes).ok()?.parse().ok()?),
+            Self::Float64 => Value::Float64(parse_float(bytes)?),
+            Self::Name => match phase {
+                Phase::Snapshot => return shared_text(text),
+                Phase::Stream => Value::Null,
+            },
+            // Already the digits that are asked for.
+            Self::Binary(BinaryMode::Hex) if bytes.starts_with(b"\\x") => {
+                Value::String(ByteString::try_from(text.to_shared().slice(2..)).ok()?)
+            }
+            Self::Binary(mode) => binary(text::parse_bytea(bytes)?, *mode),
+            Self::Opaque(mode) => opaque(text.to_shared(), *mode),
+            Self::Bit => match bytes {
+                b"0" | b"1" => Value::Boolean(bytes == b"1"),
+                _ => return None,
+            },
+            Self::Bits => Value::Bytes(numeric::bits(bytes)?),
+            Self::HstoreJson => {
+                let map = text::parse_hstore(std::str::from_utf8(bytes).ok()?)?;
+                Value::from(text::hstore_json(&map))
+            }
+            Self::HstoreMap => hstore_map(&text::parse_hstore(std::str::from_utf8(bytes).ok()?)?),
+            Self::Geometry(form) => return form.decode(bytes),
+            Self::Vector(form) => return form.decode(bytes),
+            Self::Array(array) => return array.decode(text),
+            Self::EmptyArray => Value::Array(Vec::new()),
+            Self::Null => Value::Null,
+        })
+    }
+
+    /// Takes the column's finished schema: a struct has to carry the very schema of its field.
+    pub(super) fn adopt(&mut self, schema: &SchemaRef) {
+        match self {
+            Self::Numeric(Numeric::Variable(own)) | Self::Vector(Vector::Sparse(own)) => {
+                *own = Arc::clone(schema);
+            }
+            Self::Temporal(form) => form.adopt(schema),
+            Self::Geometry(form) => form.adopt(schema),
+            Self::Array(array) => {
+                if let Some(element) = schema.value_schema() {
+                    array.element.adopt(element);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What stands for a null that may not be.
+    pub(super) fn fallback(&self, modifier: i32) -> Option<Value> {
+        Some(match self {
+            Self::Boolean | Self::Bit => Value::Boolean(false),
+            Self::Int16 => Value::Int16(0),
+            Self::Int32 => Value::Int32(0),
+            Self::Int64 => Value::Int64(0),
+            Self::Float32 => Value::Float32(0.0),
+            Self::Float64 => Value::Float64(0.0),
+            Self::Text | Self::Name => Value::text(""),
+            Self::Numeric(form) => return form.fallback(modifier),
+            Self::Temporal(form) => return form.fallback(),
+            Self::Binary(BinaryMode::Bytes) | Self::Opaque(BinaryMode::Bytes) | Self::Bits => {
+                Value::Bytes(Bytes::new())
+            }
+            Self::Binary(_) | Self::Opaque(_) => Value::text(""),
+            Self::HstoreJson => Value::text("{}"),
+            Self::HstoreMap => Value::Map(Box::default()),
+            Self::Geometry(form) => return form.fallback(),
+            Self::Vector(form) => return form.fallback(),
+            Self::Array(_) | Self::EmptyArray => Value::Array(Vec::new()),
+            Self::Null => return None,
+        })
+    }
+}
+
+impl ArrayDecoder {
+    fn decode(&self, text: Text<'_>) -> Option<Value> {
+        let elements = text::parse_array(&text.to_shared(), self.delimiter)?;
+        let values = elements.iter().map(|element| match element {
+            // Arrays of arrays: numbers are lost there, texts become addresses of objects.
+            Element::Null | Element::Nested(_) => Value::Null,
+            Element::Text(text) => self.element(text),
+        });
+        Some(Value::Array(values.collect()))
+    }
+
+    /// Elements are read by the driver's rules in both phases.
+    fn element(&self, text: &Bytes) -> Value {
+        if let (true, Some(point)) = (self.millis, text.iter().position(|&byte| byte == b'.')) {
+            let end = text.len().min(point + 4);
+            let cut = text.slice(..end);
+            return self
+                .element
+                .decode(Text::of(&cut), Phase::Snapshot)
+                .unwrap_or_default();
+        }
+        self.element
+            .decode(Text::of(text), Phase::Snapshot)
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,93 @@
+//! What stands for a toasted value that an update left alone and the log does not hold.
+//!
+//! Answers for `UnchangedToastedPlaceholder` and `UnchangedToastedReplicationMessageColumn`.
+
+use bytes::Bytes;
+use connect_api::data::Value;
+
+use super::decoder::{Decoder, hstore_map};
+use super::modes::{BinaryMode, Modes};
+use super::temporal::{self, Temporal};
+use super::text;
+use crate::change::{TypeInfo, TypeKind};
+
+/// What an unchanged toasted value becomes, by type; none where there is no placeholder.
+pub(super) fn unchanged(info: &TypeInfo, decoder: &Decoder, modes: &Modes) -> Option<Value> {
+    let (text, octets) = (&modes.placeholder.text, &modes.placeholder.bytes);
+    let array = |value| Some(Value::Array(vec![value]));
+    match decoder {
+        Decoder::Array(array_decoder) => {
+            let TypeKind::Array(element) = &info.kind else {
+                return None;
+            };
+            match (element.name.as_str(), &array_decoder.element) {
+                ("text" | "varchar" | "bpchar" | "json" | "jsonb", _) => {
+                    array(Value::String(text.clone()))
+                }
+                ("bytea", Decoder::Binary(BinaryMode::Bytes)) => {
+                    array(Value::Bytes(octets.clone()))
+                }
+                ("bytea", Decoder::Binary(BinaryMode::Hex)) => array(Value::String(text.clone())),
+                ("int4", _) => Some(Value::Array(
+                    octets
+                        .iter()
+                        .map(|&octet| Value::Int32(octet.into()))
+                        .collect(),
+                )),
+                ("int8", _) => Some(Value::Array(
+                    octets
+                        .iter()
+                        .map(|&octet| Value::Int64(octet.into()))
+                        .collect(),
+                )),
+                ("date", Decoder::Temporal(Temporal::Date(form))) => unchanged_dates(form, octets),
+                ("uuid", _) => array(Value::from(name_uuid(octets))),
+                _ => None,
+            }
+        }
+        Decoder::Text if info.name == "tsvector" => None,
+        Decoder::Text | Decoder::Name | Decoder::Binary(BinaryMode::Hex) => {
+            Some(Value::String(text.clone()))
+        }
+        Decoder::Binary(BinaryMode::Bytes) => Some(Value::Bytes(octets.clone())),
+        Decoder::HstoreJson | Decoder::HstoreMap => {
+            let mut map = text::Hstore::new();
+            map.insert(text.clone(), Some(text.to_string()));
+            Some(match decoder {
+                Decoder::HstoreJson => Value::from(text::hstore_json(&map)),
+                _ => hstore_map(&map),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// One day per octet, in the forms that count days.
+fn unchanged_dates(form: &temporal::DateForm, octets: &Bytes) -> Option<Value> {
+    let day: fn(i32) -> Value = match form {
+        temporal::DateForm::Days => Value::Int32,
+        temporal::DateForm::Connect => Value::Date,
+        _ => return None,
+    };
+    Some(Value::Array(
+        octets.iter().map(|&octet| day(octet.into())).collect(),
+    ))
+}
+
+/// `UUID.nameUUIDFromBytes`.
+fn name_uuid(octets: &[u8]) -> String {
+    use sha2::digest::Digest as _;
+    let mut hash: [u8; 16] = md5::Md5::digest(octets).into();
+    hash[6] = hash[6] & 0x0f | 0x30;
+    hash[8] = hash[8] & 0x3f | 0x80;
+    let digits = text::hex(&hash);
+    let part = |range: std::ops::Range<usize>| digits.get(range).unwrap_or_default();
+    [
+        part(0..8),
+        part(8..12),
+        part(12..16),
+        part(16..20),
+        part(20..32),
+    ]
+    .join("-")
+}
