@@ -70,6 +70,13 @@ static TRANSACTION: LazyLock<SchemaRef> = LazyLock::new(|| {
         .build()
 });
 
+/// The schema of an envelope's `transaction` block: the fourth of its values, null where there is
+/// no transaction metadata.
+#[must_use]
+pub fn transaction_schema() -> &'static SchemaRef {
+    &TRANSACTION
+}
+
 /// The envelope's schema for a table whose rows have this schema; `name` is the full one.
 #[must_use]
 pub fn envelope_schema(name: String, row: &SchemaRef) -> SchemaRef {
