@@ -72,11 +72,14 @@ fn main() -> ExitCode {
         Ok(props) => worker::environment::complete(props, file.is_some(), &environment),
         Err(error) => return fail(&Failure::Setup(error)),
     };
-    match run(Command {
-        props,
-        standalone,
-        connectors,
-    }, loggers) {
+    match run(
+        Command {
+            props,
+            standalone,
+            connectors,
+        },
+        loggers,
+    ) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
     }
