@@ -56,7 +56,12 @@ impl Default for Options {
 /// # Errors
 /// Kind Data: a name is none in Avro.
 pub fn from_connect_schema(schema: &Schema, options: Options) -> Result<AvroRef> {
-    Mapping { options, named: Vec::new(), unnamed: 0 }.map(schema)
+    Mapping {
+        options,
+        named: Vec::new(),
+        unnamed: 0,
+    }
+    .map(schema)
 }
 
 struct Mapping {
@@ -75,7 +80,9 @@ impl Mapping {
         }
         let null = Avro::plain(Shape::Null);
         // A default has to be of the first branch; a struct's is kept out of this.
-        let value_first = schema.default_value().is_some_and(|default| !default.is_null())
+        let value_first = schema
+            .default_value()
+            .is_some_and(|default| !default.is_null())
             && schema.kind() != SchemaType::Struct;
         let mut branches = match &base.shape {
             Shape::Union(members) => members.clone(),
@@ -118,8 +125,9 @@ impl Mapping {
     }
 
     fn string(&self, schema: &Schema) -> Result<Shape> {
-        let Some(full) =
-            schema.parameter(ENUM).filter(|_| self.options.enhanced_schema_support)
+        let Some(full) = schema
+            .parameter(ENUM)
+            .filter(|_| self.options.enhanced_schema_support)
         else {
             return Ok(Shape::String);
         };
@@ -136,11 +144,18 @@ impl Mapping {
                 .parameter(&format!("{NAMESPACE}.enum.{what}.{}", name.name))
                 .map(ToOwned::to_owned)
         };
-        Ok(Shape::Enum { doc: about("doc"), default: about("default"), name, symbols })
+        Ok(Shape::Enum {
+            doc: about("doc"),
+            default: about("default"),
+            name,
+            symbols,
+        })
     }
 
     fn entries(&mut self, schema: &Schema) -> Result<AvroRef> {
-        let key = schema.key_schema().ok_or_else(|| Error::data("a map schema has no key schema"))?;
+        let key = schema
+            .key_schema()
+            .ok_or_else(|| Error::data("a map schema has no key schema"))?;
         let value = value_schema(schema)?;
         let mut props = Map::new();
         if key.kind() == SchemaType::String
@@ -151,8 +166,18 @@ impl Mapping {
             return Ok(Arc::new(Avro { shape, props }));
         }
         let fields = vec![
-            AvroField { name: "key".to_owned(), schema: self.map(key)?, doc: None, default: null_default(key) },
-            AvroField { name: "value".to_owned(), schema: self.map(value)?, doc: None, default: null_default(value) },
+            AvroField {
+                name: "key".to_owned(),
+                schema: self.map(key)?,
+                doc: None,
+                default: null_default(key),
+            },
+            AvroField {
+                name: "value".to_owned(),
+                schema: self.map(value)?,
+                doc: None,
+                default: null_default(value),
+            },
         ];
         let mut entry_props = Map::new();
         let name = match schema.name() {
@@ -160,18 +185,37 @@ impl Mapping {
                 entry_props.insert("connect.internal.type".to_owned(), json!(MAP_ENTRY));
                 checked_name(name)?
             }
-            None => Name { name: MAP_ENTRY.to_owned(), namespace: Some(NAMESPACE.to_owned()) },
+            None => Name {
+                name: MAP_ENTRY.to_owned(),
+                namespace: Some(NAMESPACE.to_owned()),
+            },
         };
-        let entry =
-            Arc::new(Avro { shape: Shape::Record { name, doc: None, fields }, props: entry_props });
+        let entry = Arc::new(Avro {
+            shape: Shape::Record {
+                name,
+                doc: None,
+                fields,
+            },
+            props: entry_props,
+        });
         self.add_props(schema, &mut props, None)?;
-        Ok(Arc::new(Avro { shape: Shape::Array(entry), props }))
+        Ok(Arc::new(Avro {
+            shape: Shape::Array(entry),
+            props,
+        }))
     }
 
     fn structure(&mut self, schema: &Schema) -> Result<AvroRef> {
         if schema.name() == Some(UNION) {
             let members = schema.fields().iter().map(|field| {
-                self.map(&field.schema.to_builder().optional_if(false).no_default().build())
+                self.map(
+                    &field
+                        .schema
+                        .to_builder()
+                        .optional_if(false)
+                        .no_default()
+                        .build(),
+                )
             });
             return Ok(Avro::plain(Shape::Union(members.collect::<Result<_>>()?)));
         }
@@ -183,7 +227,11 @@ impl Mapping {
             Some(name) => checked_name(name)?,
             None => {
                 self.unnamed += 1;
-                let number = if self.unnamed == 1 { String::new() } else { self.unnamed.to_string() };
+                let number = if self.unnamed == 1 {
+                    String::new()
+                } else {
+                    self.unnamed.to_string()
+                };
                 Name {
                     name: format!("{DEFAULT_RECORD}{number}"),
                     namespace: Some(NAMESPACE.to_owned()),
@@ -200,14 +248,19 @@ impl Mapping {
             fields.push(AvroField {
                 name: field.name.to_string(),
                 schema: self.map(&field.schema)?,
-                doc: schema.parameter(&format!("{FIELD_DOC}{}", field.name)).map(ToOwned::to_owned),
+                doc: schema
+                    .parameter(&format!("{FIELD_DOC}{}", field.name))
+                    .map(ToOwned::to_owned),
                 default,
             });
         }
         let mut props = Map::new();
         self.add_props(schema, &mut props, None)?;
         let doc = schema.parameter(RECORD_DOC).map(ToOwned::to_owned);
-        let record = Arc::new(Avro { shape: Shape::Record { name, doc, fields }, props });
+        let record = Arc::new(Avro {
+            shape: Shape::Record { name, doc, fields },
+            props,
+        });
         self.named.push((required, Arc::clone(&record)));
         Ok(record)
     }
@@ -267,18 +320,27 @@ impl Mapping {
 }
 
 fn is_logical(schema: &Schema, name: &str) -> bool {
-    schema.name().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    schema
+        .name()
+        .is_some_and(|own| own.eq_ignore_ascii_case(name))
 }
 
 /// Scale and precision of a Decimal schema.
 fn decimal_parts(schema: &Schema) -> Result<(i64, i64)> {
     let number = |key: &str, default: Option<i64>| match schema.parameter(key) {
-        None => default.ok_or_else(|| Error::data("Invalid Decimal schema: scale parameter not found.")),
-        Some(text) => text
-            .parse()
-            .map_err(|_| Error::data(format!("Invalid {key} parameter found in Decimal schema: {text}"))),
+        None => {
+            default.ok_or_else(|| Error::data("Invalid Decimal schema: scale parameter not found."))
+        }
+        Some(text) => text.parse().map_err(|_| {
+            Error::data(format!(
+                "Invalid {key} parameter found in Decimal schema: {text}"
+            ))
+        }),
     };
-    Ok((number(logical::SCALE, None)?, number(DECIMAL_PRECISION, Some(DEFAULT_PRECISION))?))
+    Ok((
+        number(logical::SCALE, None)?,
+        number(DECIMAL_PRECISION, Some(DEFAULT_PRECISION))?,
+    ))
 }
 
 fn fixed_or_bytes(schema: &Schema) -> Result<Shape> {
@@ -287,14 +349,19 @@ fn fixed_or_bytes(schema: &Schema) -> Result<Shape> {
             let size = size
                 .parse()
                 .map_err(|_| Error::data(format!("Invalid {FIXED_SIZE} parameter: {size}")))?;
-            Ok(Shape::Fixed { name: checked_name(name)?, size })
+            Ok(Shape::Fixed {
+                name: checked_name(name)?,
+                size,
+            })
         }
         _ => Ok(Shape::Bytes),
     }
 }
 
 fn value_schema(schema: &Schema) -> Result<&Arc<Schema>> {
-    schema.value_schema().ok_or_else(|| Error::data("an array or map schema has no value schema"))
+    schema
+        .value_schema()
+        .ok_or_else(|| Error::data("an array or map schema has no value schema"))
 }
 
 fn null_default(schema: &Schema) -> Option<Value> {
@@ -348,18 +415,26 @@ pub fn default_json(schema: &Schema, value: &ConnectValue) -> Result<Value> {
             .map(|item| default_json(value_schema(schema)?, item))
             .collect::<Result<_>>()?,
         ConnectValue::Map(map) => {
-            let keys = schema.key_schema().ok_or_else(|| Error::data("a map schema has no key schema"))?;
+            let keys = schema
+                .key_schema()
+                .ok_or_else(|| Error::data("a map schema has no key schema"))?;
             let values = value_schema(schema)?;
             let plain = keys.kind() == SchemaType::String && !keys.is_optional();
             if plain {
                 let entries = map.iter().map(|(key, item)| {
-                    Ok((key.as_str().unwrap_or_default().to_owned(), default_json(values, item)?))
+                    Ok((
+                        key.as_str().unwrap_or_default().to_owned(),
+                        default_json(values, item)?,
+                    ))
                 });
                 Value::Object(entries.collect::<Result<_>>()?)
             } else {
                 map.iter()
                     .map(|(key, item)| {
-                        Ok(json!([default_json(keys, key)?, default_json(values, item)?]))
+                        Ok(json!([
+                            default_json(keys, key)?,
+                            default_json(values, item)?
+                        ]))
                     })
                     .collect::<Result<_>>()?
             }
@@ -394,8 +469,13 @@ mod tests {
     use connect_api::data::logical;
 
     fn json_of(schema: &Schema) -> Value {
-        let options = Options { enhanced_schema_support: true, ..Options::default() };
-        from_connect_schema(schema, options).expect("a legal schema").to_json()
+        let options = Options {
+            enhanced_schema_support: true,
+            ..Options::default()
+        };
+        from_connect_schema(schema, options)
+            .expect("a legal schema")
+            .to_json()
     }
 
     #[test]
@@ -403,8 +483,19 @@ mod tests {
         let schema = Schema::structure()
             .name("a.B")
             .field("plain", Schema::int32().optional().build())
-            .field("given", Schema::string().optional().default_value(ConnectValue::text("x")).build())
-            .field("required", Schema::int16().default_value(ConnectValue::Int16(7)).build())
+            .field(
+                "given",
+                Schema::string()
+                    .optional()
+                    .default_value(ConnectValue::text("x"))
+                    .build(),
+            )
+            .field(
+                "required",
+                Schema::int16()
+                    .default_value(ConnectValue::Int16(7))
+                    .build(),
+            )
             .build();
         assert_eq!(
             json_of(&schema),
@@ -419,16 +510,29 @@ mod tests {
     #[test]
     fn a_decimal_carries_scale_and_precision() {
         assert_eq!(
-            json_of(&logical::decimal(2).parameter(DECIMAL_PRECISION, "10").build()).to_string(),
+            json_of(
+                &logical::decimal(2)
+                    .parameter(DECIMAL_PRECISION, "10")
+                    .build()
+            )
+            .to_string(),
             r#"{"type":"bytes","scale":2,"precision":10,"connect.version":1,"connect.parameters":{"scale":"2","connect.decimal.precision":"10"},"connect.name":"org.apache.kafka.connect.data.Decimal","logicalType":"decimal"}"#
         );
-        assert_eq!(json_of(&logical::decimal(0).build())["precision"], json!(64));
+        assert_eq!(
+            json_of(&logical::decimal(0).build())["precision"],
+            json!(64)
+        );
     }
 
     #[test]
     fn unnamed_records_are_numbered_and_equal_ones_share_a_name() {
-        let one = Schema::structure().field("x", Schema::int32().build()).build();
-        let other = Schema::structure().field("y", Schema::int32().build()).optional().build();
+        let one = Schema::structure()
+            .field("x", Schema::int32().build())
+            .build();
+        let other = Schema::structure()
+            .field("y", Schema::int32().build())
+            .optional()
+            .build();
         let root = Schema::structure()
             .field("a", Arc::clone(&one))
             .field("b", one.to_builder().optional().build())
@@ -438,8 +542,14 @@ mod tests {
         let json = json_of(&root);
         assert_eq!(json["name"], json!("ConnectDefault"));
         assert_eq!(json["fields"][0]["type"]["name"], json!("ConnectDefault2"));
-        assert_eq!(json["fields"][1]["type"], json!(["null", "ConnectDefault2"]));
-        assert_eq!(json["fields"][2]["type"][1]["name"], json!("ConnectDefault3"));
+        assert_eq!(
+            json["fields"][1]["type"],
+            json!(["null", "ConnectDefault2"])
+        );
+        assert_eq!(
+            json["fields"][2]["type"][1]["name"],
+            json!("ConnectDefault3")
+        );
     }
 
     #[test]
@@ -451,7 +561,10 @@ mod tests {
         );
         let entries = json_of(&map(Schema::int32().build()));
         assert_eq!(entries["items"]["name"], json!("MapEntry"));
-        assert_eq!(entries["items"]["fields"][0], json!({"name": "key", "type": "int"}));
+        assert_eq!(
+            entries["items"]["fields"][0],
+            json!({"name": "key", "type": "int"})
+        );
     }
 
     #[test]
@@ -464,8 +577,14 @@ mod tests {
     #[test]
     fn metadata_can_be_left_out() {
         let schema = logical::date().build();
-        let options = Options { connect_meta_data: false, ..Options::default() };
+        let options = Options {
+            connect_meta_data: false,
+            ..Options::default()
+        };
         let avro = from_connect_schema(&schema, options).expect("legal");
-        assert_eq!(avro.to_json(), json!({"type": "int", "logicalType": "date"}));
+        assert_eq!(
+            avro.to_json(),
+            json!({"type": "int", "logicalType": "date"})
+        );
     }
 }

@@ -25,7 +25,10 @@ impl Name {
                 name: name.to_owned(),
                 namespace: Some(namespace.to_owned()).filter(|space| !space.is_empty()),
             },
-            None => Self { name: full.to_owned(), namespace: None },
+            None => Self {
+                name: full.to_owned(),
+                namespace: None,
+            },
         }
     }
     /// Namespace, dot, name.
@@ -116,7 +119,10 @@ pub struct Avro {
 impl Avro {
     /// A schema without properties.
     pub fn plain(shape: Shape) -> AvroRef {
-        Arc::new(Self { shape, props: Map::new() })
+        Arc::new(Self {
+            shape,
+            props: Map::new(),
+        })
     }
     /// The logical type, where the properties say one.
     pub fn logical_type(&self) -> Option<&str> {
@@ -139,7 +145,10 @@ impl Avro {
     /// The schema as JSON. A name that was printed before is printed as a reference, even where
     /// another type hides behind it, as Avro's Java library does.
     pub fn to_json(&self) -> Value {
-        let mut printer = Printer { space: None, seen: HashMap::new() };
+        let mut printer = Printer {
+            space: None,
+            seen: HashMap::new(),
+        };
         printer.print(self)
     }
 }
@@ -155,7 +164,11 @@ impl Printer {
         if let Some(name) = schema.name() {
             if self.seen.contains_key(&name.full()) {
                 let short = name.namespace.is_none() || name.namespace == self.space;
-                return Value::String(if short { name.name.clone() } else { name.full() });
+                return Value::String(if short {
+                    name.name.clone()
+                } else {
+                    name.full()
+                });
             }
             self.seen.insert(name.full(), ());
         }
@@ -191,7 +204,12 @@ impl Printer {
                 self.print_name(name, &mut out);
                 out.insert("size".to_owned(), json!(size));
             }
-            Shape::Enum { name, doc, symbols, default } => {
+            Shape::Enum {
+                name,
+                doc,
+                symbols,
+                default,
+            } => {
                 out.insert("type".to_owned(), json!("enum"));
                 self.print_name(name, &mut out);
                 if let Some(doc) = doc {
@@ -217,7 +235,12 @@ impl Printer {
                 out.insert("type".to_owned(), json!(primitive));
             }
         }
-        out.extend(schema.props.iter().map(|(key, value)| (key.clone(), value.clone())));
+        out.extend(
+            schema
+                .props
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         Value::Object(out)
     }
 
@@ -253,10 +276,19 @@ mod tests {
     use super::*;
 
     fn record(full: &str, fields: Vec<AvroField>) -> AvroRef {
-        Avro::plain(Shape::Record { name: Name::parse(full), doc: None, fields })
+        Avro::plain(Shape::Record {
+            name: Name::parse(full),
+            doc: None,
+            fields,
+        })
     }
     fn field(name: &str, schema: AvroRef) -> AvroField {
-        AvroField { name: name.to_owned(), schema, doc: None, default: None }
+        AvroField {
+            name: name.to_owned(),
+            schema,
+            doc: None,
+            default: None,
+        }
     }
 
     #[test]
@@ -264,7 +296,11 @@ mod tests {
         let inner = record("a.b.Inner", vec![field("x", Avro::plain(Shape::Int))]);
         let outer = record(
             "a.b.Outer",
-            vec![field("one", Arc::clone(&inner)), field("two", inner), field("none", record("Bare", vec![]))],
+            vec![
+                field("one", Arc::clone(&inner)),
+                field("two", inner),
+                field("none", record("Bare", vec![])),
+            ],
         );
         assert_eq!(
             outer.to_json().to_string(),

@@ -86,8 +86,18 @@ fn record(schema: &SchemaRef, topic: &ByteString, partition: i32, offset: i64) -
 /// CPU seconds of the process so far.
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    let fields: Vec<&str> = stat
+        .rsplit(") ")
+        .next()
+        .unwrap_or_default()
+        .split(' ')
+        .collect();
+    let ticks = |at: usize| {
+        fields
+            .get(at)
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     (ticks(11) + ticks(12)) / 100.0
 }
 
@@ -99,7 +109,10 @@ fn props(arguments: &[String]) -> Props {
     let mut props: Props = [
         ("flush.size", "50000"),
         ("storage.class", "io.confluent.connect.s3.storage.S3Storage"),
-        ("partitioner.class", "io.confluent.connect.storage.partitioner.TimeBasedPartitioner"),
+        (
+            "partitioner.class",
+            "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",
+        ),
         ("path.format", "'dt'=YYYY-MM-dd"),
         ("partition.duration.ms", "3600000"),
         ("locale", "en-US"),
@@ -110,14 +123,20 @@ fn props(arguments: &[String]) -> Props {
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect();
-    props.insert("format.class".to_owned(), format!("io.confluent.connect.s3.format.{format}"));
+    props.insert(
+        "format.class".to_owned(),
+        format!("io.confluent.connect.s3.format.{format}"),
+    );
     for (key, at) in [
         ("store.url", 1),
         ("s3.bucket.name", 2),
         ("aws.access.key.id", 3),
         ("aws.secret.access.key", 4),
     ] {
-        props.insert(key.to_owned(), arguments.get(at).cloned().unwrap_or_default());
+        props.insert(
+            key.to_owned(),
+            arguments.get(at).cloned().unwrap_or_default(),
+        );
     }
     props
 }
@@ -125,7 +144,10 @@ fn props(arguments: &[String]) -> Props {
 #[expect(clippy::print_stdout, reason = "the result is for a person")]
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().collect();
-    let count: i64 = arguments.get(6).and_then(|text| text.parse().ok()).unwrap_or(1_600_000);
+    let count: i64 = arguments
+        .get(6)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1_600_000);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -138,14 +160,19 @@ fn main() -> Result<()> {
     let context = SinkTaskContext {
         connector: "put".to_owned(),
         task: 0,
-        plugin: PluginContext { runtime: runtime.handle().clone() },
+        plugin: PluginContext {
+            runtime: runtime.handle().clone(),
+        },
         stop: StopSignal::new(),
         runtime: Arc::new(NoRuntime),
     };
     task.start(context, &props(&arguments))?;
     let topic = ByteString::from_static("orders");
     let partitions: Vec<TopicPartition> = (0..PARTITIONS)
-        .map(|partition| TopicPartition { topic: topic.clone(), partition })
+        .map(|partition| TopicPartition {
+            topic: topic.clone(),
+            partition,
+        })
         .collect();
     task.open(&partitions)?;
     let schema = schema();

@@ -65,7 +65,11 @@ impl Compatibility {
             _ => return Ok(Fit::Incompatible),
         };
         if self == Self::None {
-            return Ok(if record == file { Fit::Same } else { Fit::Incompatible });
+            return Ok(if record == file {
+                Fit::Same
+            } else {
+                Fit::Incompatible
+            });
         }
         let (Some(record_version), Some(file_version)) = (record.version(), file.version()) else {
             return Err(Error::data(format!(
@@ -80,7 +84,11 @@ impl Compatibility {
         if record == file {
             return Ok(Fit::Same);
         }
-        Ok(if versions_fit && fits(record, file) { Fit::Project } else { Fit::Incompatible })
+        Ok(if versions_fit && fits(record, file) {
+            Fit::Project
+        } else {
+            Fit::Incompatible
+        })
     }
 }
 
@@ -100,13 +108,17 @@ fn fits(from: &Schema, to: &Schema) -> bool {
         (one, other) => one.is_none() == other.is_none(),
     };
     match to.kind() {
-        SchemaType::Struct => to.fields().iter().all(|field| match from.field(&field.name) {
-            Some(given) => fits(&given.schema, &field.schema),
-            None => field.schema.is_optional() || field.schema.default_value().is_some(),
-        }),
+        SchemaType::Struct => to
+            .fields()
+            .iter()
+            .all(|field| match from.field(&field.name) {
+                Some(given) => fits(&given.schema, &field.schema),
+                None => field.schema.is_optional() || field.schema.default_value().is_some(),
+            }),
         SchemaType::Array => inner(from.value_schema(), to.value_schema()),
         SchemaType::Map => {
-            inner(from.key_schema(), to.key_schema()) && inner(from.value_schema(), to.value_schema())
+            inner(from.key_schema(), to.key_schema())
+                && inner(from.value_schema(), to.value_schema())
         }
         _ => true,
     }
@@ -132,8 +144,10 @@ fn is_promotable(from: SchemaType, to: SchemaType) -> bool {
 fn parameters_fit(from: &Schema, to: &Schema) -> bool {
     const ENUM: &str = "io.confluent.connect.avro.Enum";
     let matters = |key: &str| {
-        !matches!(key, "connect.record.doc" | "connect.record.aliases" | "connect.record.namespace")
-            && !key.starts_with("io.confluent.connect.avro.field.doc.")
+        !matches!(
+            key,
+            "connect.record.doc" | "connect.record.aliases" | "connect.record.namespace"
+        ) && !key.starts_with("io.confluent.connect.avro.field.doc.")
     };
     let covered = |one: &Schema, other: &Schema| {
         one.parameters()
@@ -160,24 +174,28 @@ pub(crate) fn project(value: &Value, from: &Schema, to: &SchemaRef) -> Result<Va
         };
     }
     let element = |of: Option<&SchemaRef>| {
-        of.map(Arc::clone).ok_or_else(|| Error::data("an array or map schema lacks its parts"))
+        of.map(Arc::clone)
+            .ok_or_else(|| Error::data("an array or map schema lacks its parts"))
     };
     Ok(match (value, to.kind()) {
         (Value::Struct(given), SchemaType::Struct) => {
-            let values = to.fields().iter().map(|field| match given.schema.field(&field.name) {
-                Some(source) => {
-                    let inside = given.values.get(source.index).unwrap_or(&Value::Null);
-                    project(inside, &source.schema, &field.schema)
-                }
-                None => match field.schema.default_value() {
-                    Some(default) => Ok(default.clone()),
-                    None if field.schema.is_optional() => Ok(Value::Null),
-                    None => Err(Error::data(format!(
-                        "Required field `{}` is missing from source schema",
-                        field.name
-                    ))),
-                },
-            });
+            let values = to
+                .fields()
+                .iter()
+                .map(|field| match given.schema.field(&field.name) {
+                    Some(source) => {
+                        let inside = given.values.get(source.index).unwrap_or(&Value::Null);
+                        project(inside, &source.schema, &field.schema)
+                    }
+                    None => match field.schema.default_value() {
+                        Some(default) => Ok(default.clone()),
+                        None if field.schema.is_optional() => Ok(Value::Null),
+                        None => Err(Error::data(format!(
+                            "Required field `{}` is missing from source schema",
+                            field.name
+                        ))),
+                    },
+                });
             Value::Struct(Struct::new(Arc::clone(to), values.collect::<Result<_>>()?))
         }
         (Value::Array(items), SchemaType::Array) => {
@@ -189,7 +207,10 @@ pub(crate) fn project(value: &Value, from: &Schema, to: &SchemaRef) -> Result<Va
             let (key_from, key_to) = (element(from.key_schema())?, element(to.key_schema())?);
             let (item_from, item_to) = (element(from.value_schema())?, element(to.value_schema())?);
             let entries = map.iter().map(|(key, item)| {
-                Ok((project(key, &key_from, &key_to)?, project(item, &item_from, &item_to)?))
+                Ok((
+                    project(key, &key_from, &key_to)?,
+                    project(item, &item_from, &item_to)?,
+                ))
             });
             Value::Map(Box::new(entries.collect::<Result<_>>()?))
         }
@@ -212,7 +233,10 @@ fn promote(value: &Value, kind: SchemaType) -> Value {
     }
     match (value, kind) {
         (Value::Float32(number), SchemaType::Float64) => Value::Float64(f64::from(*number)),
-        (other, _) => other.as_i64().and_then(|number| widen(number, kind)).unwrap_or_else(|| other.clone()),
+        (other, _) => other
+            .as_i64()
+            .and_then(|number| widen(number, kind))
+            .unwrap_or_else(|| other.clone()),
     }
 }
 
@@ -221,9 +245,14 @@ mod tests {
     use super::*;
 
     fn version(number: i32, with_b: bool) -> SchemaRef {
-        let builder = Schema::structure().name("ev").version(number).field("a", Schema::int32().build());
+        let builder = Schema::structure()
+            .name("ev")
+            .version(number)
+            .field("a", Schema::int32().build());
         match with_b {
-            true => builder.field("b", Schema::string().optional().build()).build(),
+            true => builder
+                .field("b", Schema::string().optional().build())
+                .build(),
             false => builder.build(),
         }
     }
@@ -240,7 +269,11 @@ mod tests {
             (Compatibility::Forward, &old, &new, Fit::Incompatible),
             (Compatibility::None, &old, &version(1, false), Fit::Same),
         ] {
-            assert_eq!(mode.check(Some(record), Some(file)).expect("versions"), expected, "{mode:?}");
+            assert_eq!(
+                mode.check(Some(record), Some(file)).expect("versions"),
+                expected,
+                "{mode:?}"
+            );
         }
     }
 
@@ -250,18 +283,33 @@ mod tests {
         let error = Compatibility::Backward
             .check(Some(&bare), Some(&Schema::int64().build()))
             .expect_err("no versions");
-        assert_eq!(error.message(), "Schema version required for BACKWARD compatibility");
-        assert_eq!(Compatibility::Backward.check(Some(&bare), Some(&bare)).expect("same"), Fit::Same);
+        assert_eq!(
+            error.message(),
+            "Schema version required for BACKWARD compatibility"
+        );
+        assert_eq!(
+            Compatibility::Backward
+                .check(Some(&bare), Some(&bare))
+                .expect("same"),
+            Fit::Same
+        );
     }
 
     #[test]
     fn projection_fills_and_drops_fields() {
         let (old, new) = (version(1, false), version(2, true));
         let value = Value::Struct(Struct::new(Arc::clone(&old), vec![Value::Int32(1)]));
-        let Value::Struct(up) = project(&value, &old, &new).expect("fits") else { panic!("a struct") };
+        let Value::Struct(up) = project(&value, &old, &new).expect("fits") else {
+            panic!("a struct")
+        };
         assert_eq!(up.values, [Value::Int32(1), Value::Null]);
-        let value = Value::Struct(Struct::new(Arc::clone(&new), vec![Value::Int32(1), Value::text("x")]));
-        let Value::Struct(down) = project(&value, &new, &old).expect("fits") else { panic!("a struct") };
+        let value = Value::Struct(Struct::new(
+            Arc::clone(&new),
+            vec![Value::Int32(1), Value::text("x")],
+        ));
+        let Value::Struct(down) = project(&value, &new, &old).expect("fits") else {
+            panic!("a struct")
+        };
         assert_eq!(down.values, [Value::Int32(1)]);
     }
 }

@@ -29,7 +29,9 @@ pub(crate) struct S3SinkConnector {
 /// Differs from Confluent's, which refuses such a configuration: guides leave the key out.
 pub(crate) fn with_storage_class(props: &Props) -> Props {
     let mut props = props.clone();
-    props.entry("storage.class".to_owned()).or_insert_with(|| STORAGE_CLASS.to_owned());
+    props
+        .entry("storage.class".to_owned())
+        .or_insert_with(|| STORAGE_CLASS.to_owned());
     props
 }
 
@@ -43,7 +45,9 @@ impl Connector for S3SinkConnector {
         let props = with_storage_class(props);
         let mut values = definition.validate(&props);
         let own = self::definition();
-        let is_parsed = values.iter().all(|value| value.errors.is_empty() || own.key(&value.name).is_none());
+        let is_parsed = values
+            .iter()
+            .all(|value| value.errors.is_empty() || own.key(&value.name).is_none());
         if is_parsed {
             cross_check(&props, &mut values);
         }
@@ -75,29 +79,48 @@ impl Connector for S3SinkConnector {
 
 /// Adds what is wrong with options together, to each of them.
 fn cross_check(props: &Props, values: &mut [ConfigValue]) {
-    let Ok(config) = definition().parse(props) else { return };
+    let Ok(config) = definition().parse(props) else {
+        return;
+    };
     let mut blame = |keys: &[&str], why: &str| {
-        for value in values.iter_mut().filter(|value| keys.contains(&value.name.as_str())) {
+        for value in values
+            .iter_mut()
+            .filter(|value| keys.contains(&value.name.as_str()))
+        {
             let shown = value.value.clone().unwrap_or_else(|| "null".to_owned());
             value.errors.push(invalid(&value.name, &shown, why));
         }
     };
     if config.bool("s3.wan.mode") && config.bool("s3.path.style.access.enabled") {
-        blame(&["s3.wan.mode", "s3.path.style.access.enabled"], PATH_STYLE_AND_WAN);
+        blame(
+            &["s3.wan.mode", "s3.path.style.access.enabled"],
+            PATH_STYLE_AND_WAN,
+        );
     }
-    let writes_tombstones = config.string("behavior.on.null.values").eq_ignore_ascii_case("write");
+    let writes_tombstones = config
+        .string("behavior.on.null.values")
+        .eq_ignore_ascii_case("write");
     if writes_tombstones && !config.bool("store.kafka.keys") {
-        blame(&["behavior.on.null.values", "store.kafka.keys"], KEYS_FOR_TOMBSTONES);
+        blame(
+            &["behavior.on.null.values", "store.kafka.keys"],
+            KEYS_FOR_TOMBSTONES,
+        );
     }
     if config.string("s3.compression.type") == "gzip" {
         for (what, switch, class_key) in [
             ("data", None, "format.class"),
             ("keys", Some("store.kafka.keys"), "keys.format.class"),
-            ("headers", Some("store.kafka.headers"), "headers.format.class"),
+            (
+                "headers",
+                Some("store.kafka.headers"),
+                "headers.format.class",
+            ),
         ] {
             let class = config.string(class_key);
             if switch.is_none_or(|switch| config.bool(switch)) && !format::takes_gzip(class) {
-                let why = format!("Compression Type gzip not valid for {what} format class: ( {class} ).");
+                let why = format!(
+                    "Compression Type gzip not valid for {what} format class: ( {class} )."
+                );
                 let mut keys = vec![class_key, "s3.compression.type"];
                 keys.extend(switch);
                 blame(&keys, &why);
@@ -124,13 +147,22 @@ mod tests {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-        props.extend(changes.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+        props.extend(
+            changes
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), value.to_owned())),
+        );
         let props = with_storage_class(&props);
         let mut values = definition().validate(&props);
         cross_check(&props, &mut values);
         values
             .into_iter()
-            .flat_map(|value| value.errors.into_iter().map(move |error| (value.name.clone(), error)))
+            .flat_map(|value| {
+                value
+                    .errors
+                    .into_iter()
+                    .map(move |error| (value.name.clone(), error))
+            })
             .collect()
     }
 
@@ -149,6 +181,9 @@ mod tests {
                 format::PARQUET_CLASS
             )
         );
-        assert_eq!(errors(&[("partitioner.class", "FieldPartitioner")]).len(), 1);
+        assert_eq!(
+            errors(&[("partitioner.class", "FieldPartitioner")]).len(),
+            1
+        );
     }
 }

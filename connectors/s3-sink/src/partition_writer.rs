@@ -118,7 +118,12 @@ impl PartitionWriter {
     ///
     /// # Errors
     /// The task fails; a retriable error means that the files have to be written again.
-    pub(crate) fn write(&mut self, records: &[SinkRecord], now: i64, report: Report<'_>) -> Result<()> {
+    pub(crate) fn write(
+        &mut self,
+        records: &[SinkRecord],
+        now: i64,
+        report: Report<'_>,
+    ) -> Result<()> {
         let settings = Arc::clone(&self.settings);
         settings.rules.begin(&mut self.state, now);
         for record in records {
@@ -178,7 +183,11 @@ impl PartitionWriter {
                 (index, fit) = (None, Fit::Same);
             }
         }
-        if index.is_none() && settings.max_open_files.is_some_and(|limit| self.files.len() >= limit) {
+        if index.is_none()
+            && settings
+                .max_open_files
+                .is_some_and(|limit| self.files.len() >= limit)
+        {
             self.rotate();
             rules.observe(&mut self.state, timestamp);
         }
@@ -219,7 +228,10 @@ impl PartitionWriter {
             (Some(known), Some(schema)) => Arc::ptr_eq(known, schema),
             (known, schema) => known.is_none() && schema.is_none(),
         };
-        if is(&file.schema) || (file.same_as.is_some() && is(&file.same_as)) || record.record.value.is_null() {
+        if is(&file.schema)
+            || (file.same_as.is_some() && is(&file.same_as))
+            || record.record.value.is_null()
+        {
             return Ok(Fit::Same);
         }
         let fit = settings.compatibility.check(schema, file.schema.as_ref())?;
@@ -240,11 +252,18 @@ impl PartitionWriter {
             headers: None,
             is_empty: true,
         });
-        self.by_partition.insert(Arc::clone(partition), self.files.len() - 1);
+        self.by_partition
+            .insert(Arc::clone(partition), self.files.len() - 1);
         self.files.len() - 1
     }
 
-    fn append(&mut self, settings: &Settings, index: usize, record: &SinkRecord, fit: Fit) -> Result<()> {
+    fn append(
+        &mut self,
+        settings: &Settings,
+        index: usize,
+        record: &SinkRecord,
+        fit: Fit,
+    ) -> Result<()> {
         let file = &mut self.files[index];
         let place = Place {
             settings,
@@ -253,21 +272,44 @@ impl PartitionWriter {
             topic_partition: &self.topic_partition,
         };
         if settings.key_format.is_some() && record.record.key.is_null() {
-            return Err(Error::data(format!("Key cannot be null for SinkRecord: {}", describe(record))));
+            return Err(Error::data(format!(
+                "Key cannot be null for SinkRecord: {}",
+                describe(record)
+            )));
         }
         if settings.header_format.is_some() && record.record.headers.is_empty() {
-            return Err(Error::data(format!("Headers cannot be null for SinkRecord: {}", describe(record))));
+            return Err(Error::data(format!(
+                "Headers cannot be null for SinkRecord: {}",
+                describe(record)
+            )));
         }
         if !record.record.value.is_null() {
             match (fit, &file.schema, &record.record.value.schema) {
                 (Fit::Project, Some(to), Some(from)) => {
                     let value = project(&record.record.value.value, from, to)?;
-                    let projected = SchemaAndValue { schema: Some(Arc::clone(to)), value };
-                    place.write(&settings.format, "", &file.partition, file.start_offset, &mut file.value, &projected)?;
+                    let projected = SchemaAndValue {
+                        schema: Some(Arc::clone(to)),
+                        value,
+                    };
+                    place.write(
+                        &settings.format,
+                        "",
+                        &file.partition,
+                        file.start_offset,
+                        &mut file.value,
+                        &projected,
+                    )?;
                 }
                 _ => {
                     let value = &record.record.value;
-                    place.write(&settings.format, "", &file.partition, file.start_offset, &mut file.value, value)?;
+                    place.write(
+                        &settings.format,
+                        "",
+                        &file.partition,
+                        file.start_offset,
+                        &mut file.value,
+                        value,
+                    )?;
                 }
             }
             file.is_empty = false;
@@ -281,12 +323,26 @@ impl PartitionWriter {
                 }
                 false => &record.record.key,
             };
-            place.write(format, ".keys", &file.partition, file.start_offset, &mut file.key, key)?;
+            place.write(
+                format,
+                ".keys",
+                &file.partition,
+                file.start_offset,
+                &mut file.key,
+                key,
+            )?;
             file.is_empty = false;
         }
         if let Some(format) = &settings.header_format {
             let headers = wrap("RecordHeaders", "headers", &header_list(record)?)?;
-            place.write(format, ".headers", &file.partition, file.start_offset, &mut file.headers, &headers)?;
+            place.write(
+                format,
+                ".headers",
+                &file.partition,
+                file.start_offset,
+                &mut file.headers,
+                &headers,
+            )?;
         }
         Ok(())
     }
@@ -297,7 +353,9 @@ impl PartitionWriter {
         self.settings.rules.committed(&mut self.state);
         let files = std::mem::take(&mut self.files);
         self.by_partition.clear();
-        let Some(start_offset) = files.iter().map(|file| file.start_offset).min() else { return };
+        let Some(start_offset) = files.iter().map(|file| file.start_offset).min() else {
+            return;
+        };
         let mut group = Committing {
             uploads: VecDeque::new(),
             broken: None,
@@ -329,7 +387,9 @@ impl PartitionWriter {
                     }
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                let Some(upload) = group.uploads.pop_front() else { break };
+                let Some(upload) = group.uploads.pop_front() else {
+                    break;
+                };
                 if let Err(error) = upload.wait() {
                     group.broken = Some(error);
                 }
@@ -347,7 +407,9 @@ impl PartitionWriter {
                 );
                 return Ok(Progress::Rewind(self.rewind()));
             }
-            self.durable = Some(Durable { next_offset: group.next_offset });
+            self.durable = Some(Durable {
+                next_offset: group.next_offset,
+            });
             self.committing.pop_front();
         }
         Ok(Progress::Fine)
@@ -359,7 +421,10 @@ impl PartitionWriter {
         let open = self.files.iter().map(|file| file.start_offset);
         let offset = closed.chain(open).min().unwrap_or(self.next_offset);
         // Uploads of the same names follow: these have to be over first.
-        for upload in std::mem::take(&mut self.committing).into_iter().flat_map(|group| group.uploads) {
+        for upload in std::mem::take(&mut self.committing)
+            .into_iter()
+            .flat_map(|group| group.uploads)
+        {
             if let Err(error) = upload.wait() {
                 tracing::debug!(error = %Chain(&error), "a given up upload failed, too");
             }
@@ -427,7 +492,10 @@ fn takes_null(settings: &Settings, record: &SinkRecord, report: Report<'_>) -> R
             "Null valued records are not writeable with current behavior.on.null.values 'settings.",
         )),
         NullValues::Ignore => {
-            tracing::debug!(record = describe(record), "passing over a record without a value");
+            tracing::debug!(
+                record = describe(record),
+                "passing over a record without a value"
+            );
             if settings.report_null_values {
                 // Without a dead letter queue an ignored record is nobody's business.
                 let reported = report(record, Error::data("Skipping null value record."));
@@ -462,11 +530,19 @@ fn describe(record: &SinkRecord) -> String {
 /// A record of one field, for formats that write records only.
 fn wrap(name: &'static str, field: &'static str, data: &SchemaAndValue) -> Result<SchemaAndValue> {
     let Some(schema) = &data.schema else {
-        return Err(Error::fatal(format!("{name}: a field needs a schema; the {field} has none")));
+        return Err(Error::fatal(format!(
+            "{name}: a field needs a schema; the {field} has none"
+        )));
     };
-    let schema = Schema::structure().name(name).field(field, Arc::clone(schema)).build();
+    let schema = Schema::structure()
+        .name(name)
+        .field(field, Arc::clone(schema))
+        .build();
     let value = Value::Struct(Struct::new(Arc::clone(&schema), vec![data.value.clone()]));
-    Ok(SchemaAndValue { schema: Some(schema), value })
+    Ok(SchemaAndValue {
+        schema: Some(schema),
+        value,
+    })
 }
 
 /// The headers as a list of keys and texts.

@@ -64,7 +64,8 @@ impl Rules {
     pub(crate) fn is_time_up(&self, state: &State, partition: &EncodedPartition, now: i64) -> bool {
         state.record_count > 0
             && (self.is_interval_up(state, partition)
-                || (self.schedule.is_some() && state.next_scheduled.is_some_and(|next| now >= next)))
+                || (self.schedule.is_some()
+                    && state.next_scheduled.is_some_and(|next| now >= next)))
     }
 
     /// The same when no record follows.
@@ -76,7 +77,9 @@ impl Rules {
     }
 
     fn is_interval_up(&self, state: &State, partition: &EncodedPartition) -> bool {
-        let Some(interval) = self.interval_ms else { return false };
+        let Some(interval) = self.interval_ms else {
+            return false;
+        };
         if let (Some(current), Some(base)) = (state.current, state.base)
             && current - base >= interval
         {
@@ -112,7 +115,9 @@ impl Rules {
     /// Sets the next scheduled commit: the next multiple of the interval since local midnight, or
     /// the next midnight where that comes first.
     pub(crate) fn arm(&self, state: &mut State, now: i64) {
-        let Some((period, zone)) = self.schedule else { return };
+        let Some((period, zone)) = self.schedule else {
+            return;
+        };
         let local = zone.to_local(now);
         let midnight = zone.to_utc(local.div_euclid(DAY_MS) * DAY_MS);
         let tomorrow = zone.to_utc((local.div_euclid(DAY_MS) + 1) * DAY_MS);
@@ -156,7 +161,13 @@ mod tests {
 
     #[test]
     fn the_first_records_time_is_the_base_and_late_records_do_not_rotate() {
-        let records = [("a", 100_000), ("a", 159_999), ("a", 0), ("a", 160_000), ("a", 161_000)];
+        let records = [
+            ("a", 100_000),
+            ("a", 159_999),
+            ("a", 0),
+            ("a", 160_000),
+            ("a", 161_000),
+        ];
         assert_eq!(boundaries(&rules(), &records), [3]);
     }
 
@@ -164,30 +175,59 @@ mod tests {
     fn another_folder_rotates_only_with_an_interval() {
         let records = [("a", 0), ("b", 1), ("a", 2)];
         assert_eq!(boundaries(&rules(), &records), [1, 2]);
-        assert_eq!(boundaries(&Rules { interval_ms: None, ..rules() }, &records), [] as [usize; 0]);
-        let off = Rules { on_partition_change: false, ..rules() };
+        assert_eq!(
+            boundaries(
+                &Rules {
+                    interval_ms: None,
+                    ..rules()
+                },
+                &records
+            ),
+            [] as [usize; 0]
+        );
+        let off = Rules {
+            on_partition_change: false,
+            ..rules()
+        };
         assert_eq!(boundaries(&off, &records), [] as [usize; 0]);
     }
 
     #[test]
     fn flush_size_counts_all_folders_together() {
-        let three = Rules { flush_size: 3, interval_ms: None, ..rules() };
+        let three = Rules {
+            flush_size: 3,
+            interval_ms: None,
+            ..rules()
+        };
         let records = [("a", 0), ("b", 0), ("c", 0), ("a", 0)];
         assert_eq!(boundaries(&three, &records), [3]);
-        let zero = Rules { flush_size: 0, interval_ms: None, ..rules() };
+        let zero = Rules {
+            flush_size: 0,
+            interval_ms: None,
+            ..rules()
+        };
         assert_eq!(boundaries(&zero, &records), [1, 2, 3, 4]);
     }
 
     #[test]
     fn the_schedule_runs_from_local_midnight_and_ends_with_the_day() {
         let zone = Zone::parse("Europe/Berlin").expect("known");
-        let scheduled = Rules { schedule: Some((7 * 3_600_000, zone)), ..rules() };
+        let scheduled = Rules {
+            schedule: Some((7 * 3_600_000, zone)),
+            ..rules()
+        };
         let mut state = State::default();
         // 2024-01-15T10:30Z is 11:30 there: 14:00 local is next, 13:00Z.
         scheduled.begin(&mut state, 1_705_314_600_000);
-        assert_eq!(state.next_scheduled, Some(1_705_314_600_000 + 2 * 3_600_000 + 1_800_000));
+        assert_eq!(
+            state.next_scheduled,
+            Some(1_705_314_600_000 + 2 * 3_600_000 + 1_800_000)
+        );
         // 22:30 local: 28:00 would be next, but the day ends first.
         scheduled.arm(&mut state, 1_705_314_600_000 + 11 * 3_600_000);
-        assert_eq!(state.next_scheduled, Some(1_705_314_600_000 + 12 * 3_600_000 + 1_800_000));
+        assert_eq!(
+            state.next_scheduled,
+            Some(1_705_314_600_000 + 12 * 3_600_000 + 1_800_000)
+        );
     }
 }

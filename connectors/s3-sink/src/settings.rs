@@ -56,7 +56,11 @@ impl Settings {
         let config = definition().parse(&with_storage_class(props))?;
         refuse_unsupported(&config)?;
         let formats = format_settings(&config);
-        let null_values = match config.string("behavior.on.null.values").to_ascii_lowercase().as_str() {
+        let null_values = match config
+            .string("behavior.on.null.values")
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "ignore" => NullValues::Ignore,
             "write" => NullValues::Write,
             _ => NullValues::Fail,
@@ -70,14 +74,16 @@ impl Settings {
         };
         let tombstone: Arc<str> = config.string("tombstone.encoded.partition").into();
         let written_tombstone = (null_values == NullValues::Write).then(|| Arc::clone(&tombstone));
-        let partitioner = Partitioner::new(&partitioner_settings(&config, written_tombstone.clone()))?;
+        let partitioner =
+            Partitioner::new(&partitioner_settings(&config, written_tombstone.clone()))?;
         let rules = rules(&config, partitioner.is_time_based(), written_tombstone)?;
         Ok(Self {
             keys: ObjectKeys {
                 topics_dir: config.string("topics.dir").to_owned(),
                 directory_delim: config.string("directory.delim").to_owned(),
                 file_delim: config.string("file.delim").to_owned(),
-                pad_width: usize::try_from(config.int("filename.offset.zero.pad.width")).unwrap_or(0),
+                pad_width: usize::try_from(config.int("filename.offset.zero.pad.width"))
+                    .unwrap_or(0),
             },
             format: format::make("format.class", config.string("format.class"), &formats)?,
             key_format: side_format("keys")?,
@@ -103,7 +109,9 @@ fn millis(config: &Config, key: &str) -> Duration {
 /// write other objects than were asked for.
 fn refuse_unsupported(config: &Config) -> Result<()> {
     let refuse = |key: &str, what: &str| {
-        Err(Error::config(format!("{key}: {what} is not supported; leave the option out")))
+        Err(Error::config(format!(
+            "{key}: {what} is not supported; leave the option out"
+        )))
     };
     if config.int("filename.offset.zero.pad.width") == 0 {
         return Err(Error::fatal(
@@ -111,16 +119,27 @@ fn refuse_unsupported(config: &Config) -> Result<()> {
         ));
     }
     if config.int("s3.part.retries") == 0 {
-        return Err(Error::config("s3.part.retries: maxAttempts must be positive"));
+        return Err(Error::config(
+            "s3.part.retries: maxAttempts must be positive",
+        ));
     }
-    if config.string_opt("s3.acl.canned").is_some_and(|acl| !acl.is_empty()) {
+    if config
+        .string_opt("s3.acl.canned")
+        .is_some_and(|acl| !acl.is_empty())
+    {
         return refuse("s3.acl.canned", "a canned ACL");
     }
     if config.bool("s3.object.tagging") {
         return refuse("s3.object.tagging", "tagging objects");
     }
-    if config.string("s3.credentials.provider.class").ends_with("AwsAssumeRoleCredentialsProvider") {
-        return refuse("s3.credentials.provider.class", "assuming a role by this provider");
+    if config
+        .string("s3.credentials.provider.class")
+        .ends_with("AwsAssumeRoleCredentialsProvider")
+    {
+        return refuse(
+            "s3.credentials.provider.class",
+            "assuming a role by this provider",
+        );
     }
     Ok(())
 }
@@ -134,15 +153,21 @@ fn format_settings(config: &Config) -> FormatSettings {
     let separator = config.originals().get("format.bytearray.separator");
     FormatSettings {
         gzip,
-        decimal_format: match config.string("json.decimal.format").eq_ignore_ascii_case("numeric") {
+        decimal_format: match config
+            .string("json.decimal.format")
+            .eq_ignore_ascii_case("numeric")
+        {
             true => DecimalFormat::Numeric,
             false => DecimalFormat::Base64,
         },
-        schema_cache_size: usize::try_from(config.int("schemas.cache.config")).unwrap_or(1).max(1),
+        schema_cache_size: usize::try_from(config.int("schemas.cache.config"))
+            .unwrap_or(1)
+            .max(1),
         parquet_codec: config.string("parquet.codec").to_owned(),
         avro_codec: config.string("avro.codec").to_owned(),
         byte_array_extension: config.string("format.bytearray.extension").to_owned(),
-        byte_array_separator: separator.map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec()),
+        byte_array_separator: separator
+            .map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec()),
         avro: AvroOptions {
             connect_meta_data: config.bool("connect.meta.data"),
             enhanced_schema_support: config.bool("enhanced.avro.schema.support"),
@@ -208,7 +233,10 @@ pub(crate) fn schedule_zone(timezone: &str) -> Result<Zone> {
 
 fn store_settings(config: &Config) -> Result<StoreSettings> {
     let key = config.string("aws.access.key.id").to_owned();
-    let secret = config.string_opt("aws.secret.access.key").unwrap_or_default().to_owned();
+    let secret = config
+        .string_opt("aws.secret.access.key")
+        .unwrap_or_default()
+        .to_owned();
     let customer_key = config.string_opt("s3.sse.customer.key").unwrap_or_default();
     let kms_key = config.string("s3.sse.kms.key.id");
     // The combinations that Confluent's sink sends; others are the bucket's own default there, too.
@@ -239,15 +267,23 @@ fn endpoint(store_url: &str) -> Result<Option<String>> {
     let from_environment = || {
         ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]
             .iter()
-            .find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
+            .find_map(|name| {
+                std::env::var(name)
+                    .ok()
+                    .filter(|value| !value.trim().is_empty())
+            })
     };
     let given = Some(store_url.to_owned()).filter(|url| !url.trim().is_empty());
-    let Some(url) = given.or_else(from_environment) else { return Ok(None) };
+    let Some(url) = given.or_else(from_environment) else {
+        return Ok(None);
+    };
     let url = url.trim().trim_end_matches('/').to_owned();
     if url.contains("://") {
         return match url.starts_with("http://") || url.starts_with("https://") {
             true => Ok(Some(url)),
-            false => Err(Error::config(format!("store.url: {url} is neither http nor https"))),
+            false => Err(Error::config(format!(
+                "store.url: {url} is neither http nor https"
+            ))),
         };
     }
     match url.contains(':') {
@@ -265,9 +301,13 @@ fn proxy(config: &Config) -> Result<Option<String>> {
     }
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     if !matches!(scheme, "http" | "https") {
-        return Err(Error::config(format!("s3.proxy.url: unknown protocol: {scheme}")));
+        return Err(Error::config(format!(
+            "s3.proxy.url: unknown protocol: {scheme}"
+        )));
     }
-    let user = config.string_opt("s3.proxy.user").filter(|user| !user.is_empty());
+    let user = config
+        .string_opt("s3.proxy.user")
+        .filter(|user| !user.is_empty());
     Ok(Some(match user {
         Some(user) => {
             let password = config.string_opt("s3.proxy.password").unwrap_or_default();
@@ -284,8 +324,14 @@ mod tests {
 
     #[test]
     fn an_endpoint_needs_a_scheme_where_it_has_a_port() {
-        assert_eq!(endpoint("http://127.0.0.1:9000/").expect("fine").as_deref(), Some("http://127.0.0.1:9000"));
-        assert_eq!(endpoint("minio.local").expect("fine").as_deref(), Some("https://minio.local"));
+        assert_eq!(
+            endpoint("http://127.0.0.1:9000/").expect("fine").as_deref(),
+            Some("http://127.0.0.1:9000")
+        );
+        assert_eq!(
+            endpoint("minio.local").expect("fine").as_deref(),
+            Some("https://minio.local")
+        );
         endpoint("127.0.0.1:29000").expect_err("no scheme");
     }
 }

@@ -53,11 +53,18 @@ struct Rest {
 
 impl S3SinkTask {
     fn running(&mut self) -> Result<&mut Running> {
-        self.running.as_mut().ok_or_else(|| Error::fatal("the task was not started"))
+        self.running
+            .as_mut()
+            .ok_or_else(|| Error::fatal("the task was not started"))
     }
 
     /// Starts over a store that is there already.
-    pub(crate) fn start_with(&mut self, context: SinkTaskContext, settings: Settings, store: Store) {
+    pub(crate) fn start_with(
+        &mut self,
+        context: SinkTaskContext,
+        settings: Settings,
+        store: Store,
+    ) {
         self.running = Some(Running {
             context,
             settings: Arc::new(settings),
@@ -84,7 +91,15 @@ impl SinkTask for S3SinkTask {
                 &running.store,
                 &running.context.stop,
             );
-            running.writers.insert(partition.clone(), Slot { writer, rest: None, is_rewound: false, failure: None });
+            running.writers.insert(
+                partition.clone(),
+                Slot {
+                    writer,
+                    rest: None,
+                    is_rewound: false,
+                    failure: None,
+                },
+            );
         }
         Ok(())
     }
@@ -122,7 +137,12 @@ impl SinkTask for S3SinkTask {
 impl Running {
     fn put(&mut self, records: &[SinkRecord]) -> Result<()> {
         let now = now_ms();
-        let Self { context, settings, writers, .. } = self;
+        let Self {
+            context,
+            settings,
+            writers,
+            ..
+        } = self;
         let runtime = Arc::clone(&context.runtime);
         let report = move |record: &SinkRecord, error: Error| runtime.report(record, error);
         for (partition, slot) in writers.iter_mut() {
@@ -219,7 +239,10 @@ impl Slot {
     ) {
         context.runtime.seek(partition, offset);
         context.runtime.pause(std::slice::from_ref(partition));
-        self.rest = Some(Rest { until: Instant::now() + settings.retry_backoff, offset });
+        self.rest = Some(Rest {
+            until: Instant::now() + settings.retry_backoff,
+            offset,
+        });
     }
 }
 
@@ -231,6 +254,8 @@ fn same_partition(one: &SinkRecord, other: &SinkRecord) -> bool {
 }
 
 fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -9,8 +9,8 @@ use connect_api::data::{ByteString, Header, Schema, SchemaAndValue, SchemaRef, S
 use connect_api::record::{Record, SinkRecord, TimestampType, TopicPartition};
 use connect_api::sink::{Offsets, SinkRuntime, SinkTask, SinkTaskContext};
 use connect_api::{Error, Props, Result};
-use futures::stream::BoxStream;
 use futures::TryStreamExt;
+use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -62,7 +62,11 @@ impl ObjectStore for Flaky {
         payload: PutPayload,
         options: PutOptions,
     ) -> object_store::Result<PutResult> {
-        let fails = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let fails = self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
         if fails.is_ok() {
             return Err(object_store::Error::Generic {
                 store: "S3",
@@ -78,7 +82,11 @@ impl ObjectStore for Flaky {
     ) -> object_store::Result<Box<dyn MultipartUpload>> {
         self.inner.put_multipart_opts(location, options).await
     }
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+    async fn get_opts(
+        &self,
+        location: &Path,
+        options: GetOptions,
+    ) -> object_store::Result<GetResult> {
         self.inner.get_opts(location, options).await
     }
     fn delete_stream(
@@ -93,7 +101,12 @@ impl ObjectStore for Flaky {
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
         self.inner.list_with_delimiter(prefix).await
     }
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+    async fn copy_opts(
+        &self,
+        from: &Path,
+        to: &Path,
+        options: CopyOptions,
+    ) -> object_store::Result<()> {
         self.inner.copy_opts(from, to, options).await
     }
 }
@@ -163,7 +176,11 @@ impl Sink {
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
-        props.extend(changes.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())));
+        props.extend(
+            changes
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), value.to_owned())),
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -174,29 +191,53 @@ impl Sink {
         let settings = Settings::new(&props).expect("valid options");
         let part_size = settings.store.part_size;
         let parts = Arc::clone(&objects);
-        let store = Store::over(Arc::new(flaky), parts, "bucket b".to_owned(), part_size, runtime.handle());
-        let consumer = Arc::new(Consumer { tolerant, ..Consumer::default() });
+        let store = Store::over(
+            Arc::new(flaky),
+            parts,
+            "bucket b".to_owned(),
+            part_size,
+            runtime.handle(),
+        );
+        let consumer = Arc::new(Consumer {
+            tolerant,
+            ..Consumer::default()
+        });
         let context = SinkTaskContext {
             connector: "s3".to_owned(),
             task: 0,
-            plugin: PluginContext { runtime: runtime.handle().clone() },
+            plugin: PluginContext {
+                runtime: runtime.handle().clone(),
+            },
             stop: StopSignal::new(),
             runtime: Arc::clone(&consumer) as Arc<dyn SinkRuntime>,
         };
         let mut task = S3SinkTask::default();
         task.start_with(context, settings, store);
         task.open(&[partition()]).expect("opened");
-        Self { task, objects, failures, consumer, runtime }
+        Self {
+            task,
+            objects,
+            failures,
+            consumer,
+            runtime,
+        }
     }
     fn put(&mut self, records: &[SinkRecord]) {
         self.task.put(records).expect("written");
     }
     /// The offset that may be committed.
     fn committed(&mut self) -> Option<i64> {
-        self.task.pre_commit(&Offsets::new()).expect("asked").get(&partition()).copied()
+        self.task
+            .pre_commit(&Offsets::new())
+            .expect("asked")
+            .get(&partition())
+            .copied()
     }
     fn keys(&self) -> Vec<String> {
-        let list = self.objects.list(None).map_ok(|object| object.location.to_string());
+        let list = self
+            .objects
+            .list(None)
+            .map_ok(|object| object.location.to_string());
         let mut keys: Vec<String> = self.runtime.block_on(list.try_collect()).expect("listed");
         keys.sort();
         keys
@@ -214,7 +255,10 @@ impl Sink {
 }
 
 fn partition() -> TopicPartition {
-    TopicPartition { topic: ByteString::from_static("t"), partition: 0 }
+    TopicPartition {
+        topic: ByteString::from_static("t"),
+        partition: 0,
+    }
 }
 fn text(offset: i64) -> SinkRecord {
     record(offset, Value::from(format!("v{offset}")), None)
@@ -231,9 +275,15 @@ fn full_files_are_stored_and_only_their_offsets_are_committed() {
     assert_eq!(sink.committed(), None, "an offset is told once");
     assert_eq!(
         sink.keys(),
-        ["topics/t/partition=0/t+0+0000000000.json", "topics/t/partition=0/t+0+0000000002.json"]
+        [
+            "topics/t/partition=0/t+0+0000000000.json",
+            "topics/t/partition=0/t+0+0000000002.json"
+        ]
     );
-    assert_eq!(sink.text("topics/t/partition=0/t+0+0000000002.json"), "\"v2\"\n\"v3\"\n");
+    assert_eq!(
+        sink.text("topics/t/partition=0/t+0+0000000002.json"),
+        "\"v2\"\n\"v3\"\n"
+    );
     sink.put(&texts(5..6));
     assert_eq!(sink.committed(), Some(6));
 }
@@ -256,7 +306,11 @@ fn a_failed_upload_sets_the_consumer_back_to_its_first_record() {
     assert_eq!(sink.committed(), Some(2));
     sink.failures.store(1, Ordering::SeqCst);
     sink.put(&texts(2..4));
-    assert_eq!(sink.committed(), None, "what is not stored is not committed");
+    assert_eq!(
+        sink.committed(),
+        None,
+        "what is not stored is not committed"
+    );
     assert_eq!(sink.asked(), ["seek t-0 2", "pause"]);
     // The rest is over at once; what was fetched before the consumer was set back is passed over.
     sink.put(&texts(4..6));
@@ -268,8 +322,11 @@ fn a_failed_upload_sets_the_consumer_back_to_its_first_record() {
 
 #[test]
 fn large_objects_go_up_in_parts() {
-    let mut sink =
-        Sink::new(&[("format.class", BYTES), ("s3.part.size", "5242880"), ("flush.size", "4")]);
+    let mut sink = Sink::new(&[
+        ("format.class", BYTES),
+        ("s3.part.size", "5242880"),
+        ("flush.size", "4"),
+    ]);
     let megabytes: Vec<SinkRecord> = (0..4u8)
         .map(|index| {
             let bytes = bytes::Bytes::from(vec![b'a' + index; 3 * 1024 * 1024]);
@@ -291,9 +348,17 @@ fn records_without_a_value_are_ignored_or_fail_the_task() {
     let mut sink = Sink::new(&[("behavior.on.null.values", "ignore")]);
     sink.put(&records);
     assert_eq!(sink.committed(), Some(3));
-    assert_eq!(sink.text("topics/t/partition=0/t+0+0000000000.json"), "\"v0\"\n\"v2\"\n");
+    assert_eq!(
+        sink.text("topics/t/partition=0/t+0+0000000000.json"),
+        "\"v0\"\n\"v2\"\n"
+    );
     let error = Sink::new(&[]).task.put(&records).expect_err("refused");
-    assert!(error.message().starts_with("Null valued records are not writeable"), "{error}");
+    assert!(
+        error
+            .message()
+            .starts_with("Null valued records are not writeable"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -322,11 +387,20 @@ fn keys_of_tombstones_go_to_a_folder_of_their_own() {
 
 #[test]
 fn headers_are_stored_beside_the_values() {
-    let mut sink = Sink::with(&[("store.kafka.headers", "true"), ("headers.format.class", JSON)], true);
+    let mut sink = Sink::with(
+        &[
+            ("store.kafka.headers", "true"),
+            ("headers.format.class", JSON),
+        ],
+        true,
+    );
     let mut records = texts(0..3);
     for record in &mut records[..2] {
         let value = SchemaAndValue::new(None, Value::Int32(12));
-        record.record.headers = vec![Header { key: ByteString::from_static("h"), value }];
+        record.record.headers = vec![Header {
+            key: ByteString::from_static("h"),
+            value,
+        }];
     }
     records.swap(1, 2);
     sink.put(&records);
@@ -344,10 +418,15 @@ fn versioned(offset: i64, schema: &SchemaRef) -> SinkRecord {
     record(offset, value, Some(Arc::clone(schema)))
 }
 fn version(number: i32) -> SchemaRef {
-    let builder = Schema::structure().name("ev").version(number).field("a", Schema::int32().build());
+    let builder = Schema::structure()
+        .name("ev")
+        .version(number)
+        .field("a", Schema::int32().build());
     match number {
         1 => builder.build(),
-        _ => builder.field("b", Schema::int32().optional().build()).build(),
+        _ => builder
+            .field("b", Schema::int32().optional().build())
+            .build(),
     }
 }
 
@@ -361,7 +440,10 @@ fn another_schema_starts_another_file_unless_it_can_be_projected() {
     let mut sink = Sink::new(&[("flush.size", "3"), ("schema.compatibility", "BACKWARD")]);
     sink.put(&records);
     assert_eq!((sink.committed(), sink.keys().len()), (Some(3), 1));
-    assert!(sink.text(&sink.keys()[0]).contains("{\"a\":1,\"b\":null}\n"));
+    assert!(
+        sink.text(&sink.keys()[0])
+            .contains("{\"a\":1,\"b\":null}\n")
+    );
 }
 
 #[test]
@@ -377,22 +459,43 @@ fn a_bad_record_leaves_a_parquet_file_as_it_was() {
         let value = Value::Struct(Struct::new(Arc::clone(&schema), values));
         record(offset, value, Some(Arc::clone(&schema)))
     };
-    let records = [row(0, Value::Int32(2)), row(1, Value::text("bad")), row(2, Value::Int32(3))];
+    let records = [
+        row(0, Value::Int32(2)),
+        row(1, Value::text("bad")),
+        row(2, Value::Int32(3)),
+    ];
     let mut sink = Sink::with(&[("format.class", PARQUET)], true);
     sink.put(&records);
     assert_eq!(sink.committed(), Some(3));
-    assert_eq!(sink.asked(), ["report 1: Invalid type for INT32: class java.lang.String"]);
-    let rows = crate::format::parquet_rows(sink.bytes("topics/t/partition=0/t+0+0000000000.snappy.parquet"));
-    assert_eq!(rows, ["{a: \"v0\", b: [[1, 2]]}", "{a: \"v2\", b: [[1, 3]]}"]);
-    let error = Sink::new(&[("format.class", PARQUET)]).task.put(&records).expect_err("refused");
-    assert_eq!(error.message(), "Invalid type for INT32: class java.lang.String");
+    assert_eq!(
+        sink.asked(),
+        ["report 1: Invalid type for INT32: class java.lang.String"]
+    );
+    let rows = crate::format::parquet_rows(
+        sink.bytes("topics/t/partition=0/t+0+0000000000.snappy.parquet"),
+    );
+    assert_eq!(
+        rows,
+        ["{a: \"v0\", b: [[1, 2]]}", "{a: \"v2\", b: [[1, 3]]}"]
+    );
+    let error = Sink::new(&[("format.class", PARQUET)])
+        .task
+        .put(&records)
+        .expect_err("refused");
+    assert_eq!(
+        error.message(),
+        "Invalid type for INT32: class java.lang.String"
+    );
 }
 
 #[test]
 fn a_name_with_the_tombstone_word_is_refused_as_confluents_sink_does() {
     let mut sink = Sink::new(&[("topics.dir", "my-tombstones")]);
     let error = sink.task.put(&texts(0..1)).expect_err("refused");
-    assert!(error.message().starts_with("Value writer not configured"), "{error}");
+    assert!(
+        error.message().starts_with("Value writer not configured"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -400,5 +503,10 @@ fn a_record_of_a_topic_that_is_not_the_tasks_fails_it() {
     let mut other = text(0);
     other.record.topic = ByteString::from_static("other");
     let error = Sink::new(&[]).task.put(&[other]).expect_err("refused");
-    assert!(error.message().starts_with("No writer found for topic partition other-0"), "{error}");
+    assert!(
+        error
+            .message()
+            .starts_with("No writer found for topic partition other-0"),
+        "{error}"
+    );
 }

@@ -82,7 +82,11 @@ impl Format for AvroFormat {
         ".avro".to_owned()
     }
 
-    fn open(&self, first: &SchemaAndValue, mut object: ObjectWriter) -> Result<Box<dyn RecordWriter>> {
+    fn open(
+        &self,
+        first: &SchemaAndValue,
+        mut object: ObjectWriter,
+    ) -> Result<Box<dyn RecordWriter>> {
         let Some(schema) = &first.schema else {
             return Err(Error::fatal(format!(
                 "writing {}: Avro needs records with a schema; use a converter that gives one",
@@ -95,7 +99,10 @@ impl Format for AvroFormat {
         let out = object.buffer();
         out.extend_from_slice(b"Obj\x01");
         write_long(2, out);
-        for (key, value) in [("avro.codec", self.codec.name()), ("avro.schema", text.as_str())] {
+        for (key, value) in [
+            ("avro.codec", self.codec.name()),
+            ("avro.schema", text.as_str()),
+        ] {
             write_bytes(key.as_bytes(), out);
             write_bytes(value.as_bytes(), out);
         }
@@ -130,12 +137,18 @@ impl Codec {
             Self::Null => Ok(None),
             Self::Deflate => {
                 let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
-                encoder.write_all(block).map_err(|error| failed(error.into()))?;
-                encoder.finish().map(Some).map_err(|error| failed(error.into()))
+                encoder
+                    .write_all(block)
+                    .map_err(|error| failed(error.into()))?;
+                encoder
+                    .finish()
+                    .map(Some)
+                    .map_err(|error| failed(error.into()))
             }
             Self::Snappy => {
-                let mut out =
-                    snap::raw::Encoder::new().compress_vec(block).map_err(|error| failed(error.into()))?;
+                let mut out = snap::raw::Encoder::new()
+                    .compress_vec(block)
+                    .map_err(|error| failed(error.into()))?;
                 let mut checksum = flate2::Crc::new();
                 checksum.update(block);
                 out.extend_from_slice(&checksum.sum().to_be_bytes());
@@ -260,7 +273,8 @@ fn encode(avro: &Avro, schema: &Schema, value: &Value, out: &mut Vec<u8>) -> Res
         }
         (Shape::Enum { symbols, .. }, Value::String(text)) => {
             let index = symbols.iter().position(|symbol| *symbol == **text);
-            let index = index.ok_or_else(|| Error::data(format!("not an enum symbol: {}", &**text)))?;
+            let index =
+                index.ok_or_else(|| Error::data(format!("not an enum symbol: {}", &**text)))?;
             write_long(index as i64, out);
         }
         (Shape::Record { fields, .. }, Value::Struct(inside)) => {
@@ -272,7 +286,9 @@ fn encode(avro: &Avro, schema: &Schema, value: &Value, out: &mut Vec<u8>) -> Res
             }
         }
         (Shape::Array(items), Value::Array(values)) => {
-            let item_schema = schema.value_schema().ok_or_else(|| mismatch(schema, value))?;
+            let item_schema = schema
+                .value_schema()
+                .ok_or_else(|| mismatch(schema, value))?;
             if !values.is_empty() {
                 write_long(values.len() as i64, out);
             }
@@ -306,7 +322,10 @@ fn encode_entry(
 ) -> Result<()> {
     match shape {
         Shape::Map(value_avro) => {
-            write_bytes(key.as_str().ok_or_else(|| mismatch(keys, key))?.as_bytes(), out);
+            write_bytes(
+                key.as_str().ok_or_else(|| mismatch(keys, key))?.as_bytes(),
+                out,
+            );
             encode(value_avro, values, item, out)
         }
         Shape::Array(entry) => match &entry.shape {
@@ -320,8 +339,15 @@ fn encode_entry(
     }
 }
 
-fn encode_union(branches: &[AvroRef], schema: &Schema, value: &Value, out: &mut Vec<u8>) -> Result<()> {
-    let null = branches.iter().position(|branch| branch.shape == Shape::Null);
+fn encode_union(
+    branches: &[AvroRef],
+    schema: &Schema,
+    value: &Value,
+    out: &mut Vec<u8>,
+) -> Result<()> {
+    let null = branches
+        .iter()
+        .position(|branch| branch.shape == Shape::Null);
     let index = match value {
         Value::Null => null.ok_or_else(|| mismatch(schema, value))?,
         // A struct stands for a union of several types: its first field with a value is the union's.
@@ -337,7 +363,12 @@ fn encode_union(branches: &[AvroRef], schema: &Schema, value: &Value, out: &mut 
             };
             write_long(index as i64, out);
             let branch = branches.get(index).ok_or_else(|| mismatch(schema, value))?;
-            return encode(branch, &schema.fields()[chosen].schema, &inside.values[chosen], out);
+            return encode(
+                branch,
+                &schema.fields()[chosen].schema,
+                &inside.values[chosen],
+                out,
+            );
         }
         _ => branches
             .iter()
@@ -357,7 +388,16 @@ mod tests {
 
     #[test]
     fn longs_are_zigzag_varints() {
-        for (value, bytes) in [(0, vec![0]), (-1, vec![1]), (1, vec![2]), (64, vec![0x80, 1]), (i64::MIN, vec![255, 255, 255, 255, 255, 255, 255, 255, 255, 1])] {
+        for (value, bytes) in [
+            (0, vec![0]),
+            (-1, vec![1]),
+            (1, vec![2]),
+            (64, vec![0x80, 1]),
+            (
+                i64::MIN,
+                vec![255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
+            ),
+        ] {
             let mut out = Vec::new();
             write_long(value, &mut out);
             assert_eq!(out, bytes, "{value}");
@@ -369,7 +409,13 @@ mod tests {
         let schema = Schema::structure()
             .name("R")
             .field("a", Schema::int32().optional().build())
-            .field("b", Schema::string().optional().default_value(Value::text("x")).build())
+            .field(
+                "b",
+                Schema::string()
+                    .optional()
+                    .default_value(Value::text("x"))
+                    .build(),
+            )
             .field("c", Schema::array(Schema::boolean().build()).build())
             .build();
         let avro = from_connect_schema(&schema, AvroOptions::default()).expect("legal");
@@ -378,12 +424,16 @@ mod tests {
             let mut out = Vec::new();
             encode(&avro, &schema, &value, &mut out).map(|()| out)
         };
-        let list = |flags: &[bool]| Value::Array(flags.iter().map(|&flag| Value::Boolean(flag)).collect());
+        let list =
+            |flags: &[bool]| Value::Array(flags.iter().map(|&flag| Value::Boolean(flag)).collect());
         assert_eq!(
             encoded(vec![Value::Int32(3), Value::Null, list(&[true])]).expect("fits"),
             [2, 6, 0, 2, b'x', 2, 1, 0]
         );
-        assert_eq!(encoded(vec![Value::Null, Value::text("y"), list(&[])]).expect("fits"), [0, 0, 2, b'y', 0]);
+        assert_eq!(
+            encoded(vec![Value::Null, Value::text("y"), list(&[])]).expect("fits"),
+            [0, 0, 2, b'y', 0]
+        );
         encoded(vec![Value::text("no"), Value::Null, list(&[])]).expect_err("not an int");
         encoded(vec![Value::Null, Value::Null, Value::Null]).expect_err("required");
     }

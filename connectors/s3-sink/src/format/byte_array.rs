@@ -33,9 +33,9 @@ impl Output {
     pub(crate) fn finish(self) -> Result<ObjectWriter> {
         match self {
             Self::Plain(object) => Ok(object),
-            Self::Gzip(encoder) => {
-                encoder.finish().map_err(|error| Error::retriable("ending gzip").with_source(error))
-            }
+            Self::Gzip(encoder) => encoder
+                .finish()
+                .map_err(|error| Error::retriable("ending gzip").with_source(error)),
         }
     }
 }
@@ -60,7 +60,11 @@ impl ByteArrayFormat {
 
 impl Format for ByteArrayFormat {
     fn extension(&self) -> String {
-        format!("{}{}", self.extension, if self.gzip.is_some() { ".gz" } else { "" })
+        format!(
+            "{}{}",
+            self.extension,
+            if self.gzip.is_some() { ".gz" } else { "" }
+        )
     }
     fn open(&self, _first: &SchemaAndValue, object: ObjectWriter) -> Result<Box<dyn RecordWriter>> {
         Ok(Box::new(ByteArrayRecordWriter {

@@ -38,11 +38,20 @@ impl JsonFormat {
 
 impl Format for JsonFormat {
     fn extension(&self) -> String {
-        if self.gzip.is_some() { ".json.gz" } else { ".json" }.to_owned()
+        if self.gzip.is_some() {
+            ".json.gz"
+        } else {
+            ".json"
+        }
+        .to_owned()
     }
 
     fn open(&self, _first: &SchemaAndValue, object: ObjectWriter) -> Result<Box<dyn RecordWriter>> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         Ok(Box::new(JsonRecordWriter {
             output: Output::new(object, self.gzip),
             line: Vec::new(),
@@ -81,7 +90,10 @@ impl RecordWriter for JsonRecordWriter {
 
     fn close(mut self: Box<Self>) -> Result<ObjectWriter> {
         if let Some(writer) = self.writer.take() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(writer);
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(writer);
         }
         self.output.finish()
     }

@@ -83,7 +83,10 @@ const FORMATS: &[Entry] = &[
         class: AVRO_CLASS,
         make: |settings| Ok(Arc::new(avro::AvroFormat::new(settings)?)),
     },
-    Entry { class: JSON_CLASS, make: |settings| Ok(Arc::new(json::JsonFormat::new(settings))) },
+    Entry {
+        class: JSON_CLASS,
+        make: |settings| Ok(Arc::new(json::JsonFormat::new(settings))),
+    },
     Entry {
         class: BYTE_ARRAY_CLASS,
         make: |settings| Ok(Arc::new(byte_array::ByteArrayFormat::new(settings))),
@@ -119,10 +122,18 @@ fn find(class: &str) -> Option<&'static Entry> {
 ///
 /// # Errors
 /// Kind Config: there is none, or an option of its own is wrong.
-pub(crate) fn make(option: &str, class: &str, settings: &FormatSettings) -> Result<Arc<dyn Format>> {
+pub(crate) fn make(
+    option: &str,
+    class: &str,
+    settings: &FormatSettings,
+) -> Result<Arc<dyn Format>> {
     match find(class) {
         Some(entry) => (entry.make)(settings),
-        None => Err(Error::config(invalid(option, class, &format!("Class {class} could not be found.")))),
+        None => Err(Error::config(invalid(
+            option,
+            class,
+            &format!("Class {class} could not be found."),
+        ))),
     }
 }
 

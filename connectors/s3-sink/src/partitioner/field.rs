@@ -24,16 +24,29 @@ impl FieldPartitioner {
     pub(crate) fn new(names: &[String], delim: &str) -> Self {
         let fields = names
             .iter()
-            .map(|name| (name.clone(), name.split('.').map(ToOwned::to_owned).collect()))
+            .map(|name| {
+                (
+                    name.clone(),
+                    name.split('.').map(ToOwned::to_owned).collect(),
+                )
+            })
             .collect();
-        Self { fields, delim: delim.to_owned(), buffer: String::new(), last: None }
+        Self {
+            fields,
+            delim: delim.to_owned(),
+            buffer: String::new(),
+            last: None,
+        }
     }
 
     /// The record's folder.
     pub(crate) fn encode(&mut self, record: &SinkRecord) -> Result<EncodedPartition, EncodeError> {
-        let (Value::Struct(_), Some(schema)) = (&record.record.value.value, &record.record.value.schema)
+        let (Value::Struct(_), Some(schema)) =
+            (&record.record.value.value, &record.record.value.schema)
         else {
-            return Err(EncodeError::Partition("Error encoding partition.".to_owned()));
+            return Err(EncodeError::Partition(
+                "Error encoding partition.".to_owned(),
+            ));
         };
         self.buffer.clear();
         for (name, path) in &self.fields {
@@ -66,17 +79,21 @@ fn print_value(
         let Some(field) = schema.field(segment) else {
             let last = depth + 1 == path.len();
             return Err(match last {
-                true => EncodeError::Data(format!("Field '{segment}' is not present in the schema.")),
-                false => EncodeError::Fatal(format!("Field '{segment}' is not present in the schema.")),
+                true => {
+                    EncodeError::Data(format!("Field '{segment}' is not present in the schema."))
+                }
+                false => {
+                    EncodeError::Fatal(format!("Field '{segment}' is not present in the schema."))
+                }
             });
         };
         value = match value {
-            Some(Value::Struct(inside)) => {
-                inside.values.get(field.index).map(|value| match (value, field.schema.default_value()) {
+            Some(Value::Struct(inside)) => inside.values.get(field.index).map(|value| {
+                match (value, field.schema.default_value()) {
                     (Value::Null, Some(default)) => default,
                     _ => value,
-                })
-            }
+                }
+            }),
             _ => None,
         };
         schema = &field.schema;
@@ -93,7 +110,11 @@ fn print_value(
         }
         Some(other) => match other.as_i64() {
             Some(number) => write!(out, "{number}"),
-            None => return Err(EncodeError::Partition("Error encoding partition.".to_owned())),
+            None => {
+                return Err(EncodeError::Partition(
+                    "Error encoding partition.".to_owned(),
+                ));
+            }
         },
     };
     // Writing to a String cannot fail.

@@ -27,11 +27,28 @@ enum Part {
 const LETTERS: &str = "GCxyYMdahHkKmsSeEDwzZ";
 /// Letters that print words rather than numbers when there are three or more of them.
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
-const DAYS: [&str; 7] =
-    ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const DAYS: [&str; 7] = [
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+    "Sunday",
+];
 
 impl Pattern {
     /// Compiles a pattern; `Illegal pattern component: bbb` where a letter means nothing.
@@ -45,7 +62,10 @@ impl Pattern {
         while at < characters.len() {
             let letter = characters[at];
             if letter.is_ascii_alphabetic() {
-                let count = characters[at..].iter().take_while(|&&other| other == letter).count();
+                let count = characters[at..]
+                    .iter()
+                    .take_while(|&&other| other == letter)
+                    .count();
                 if !LETTERS.contains(letter) {
                     let component: String = characters[at..at + count].iter().collect();
                     return Err(format!("Illegal pattern component: {component}"));
@@ -59,14 +79,22 @@ impl Pattern {
             }
         }
         let words = parts.iter().any(|part| {
-            matches!(part, Part::Field('M', 3..) | Part::Field('E', _) | Part::Field('a', _))
+            matches!(
+                part,
+                Part::Field('M', 3..) | Part::Field('E', _) | Part::Field('a', _)
+            )
         });
         let language = locale.to_ascii_lowercase();
         // A language that Java has words for and we do not: refused rather than written wrongly.
         if words && language.len() == 2 && language != "en" {
-            return Err(format!("names of months and days in the locale '{locale}' are not supported"));
+            return Err(format!(
+                "names of months and days in the locale '{locale}' are not supported"
+            ));
         }
-        Ok(Self { parts, english: language == "en" })
+        Ok(Self {
+            parts,
+            english: language == "en",
+        })
     }
 
     /// Prints an instant in a zone.
@@ -98,7 +126,11 @@ impl Pattern {
         let name = |names: &[&'static str], index: u32, out: &mut String| {
             let name = names.get(index as usize).copied().unwrap_or_default();
             let long = self.english && count >= 4;
-            out.push_str(if long { name } else { name.get(..3).unwrap_or(name) });
+            out.push_str(if long {
+                name
+            } else {
+                name.get(..3).unwrap_or(name)
+            });
         };
         let hour = i64::from(local.hour());
         let number = match letter {
@@ -165,7 +197,11 @@ fn literal(characters: &[char], start: usize) -> (String, usize) {
 
 /// Two letters print the last two digits.
 fn year(year: i32, count: usize) -> i64 {
-    i64::from(if count == 2 { year.rem_euclid(100) } else { year })
+    i64::from(if count == 2 {
+        year.rem_euclid(100)
+    } else {
+        year
+    })
 }
 
 /// There is no year 0: 1 BC is.
@@ -183,7 +219,11 @@ mod tests {
     #[test]
     fn letters_print_as_joda_prints_them() {
         for (pattern, locale, expected) in [
-            ("'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH", "en-US", "year=2024/month=01/day=05/hour=15"),
+            (
+                "'year'=YYYY/'month'=MM/'day'=dd/'hour'=HH",
+                "en-US",
+                "year=2024/month=01/day=05/hour=15",
+            ),
             ("'dt'=YYYY-MM-dd", "en-US", "dt=2024-01-05"),
             ("yyyy-MM-dd", "en-US", "2024-01-05"),
             ("yy/M/d", "en", "24/1/5"),

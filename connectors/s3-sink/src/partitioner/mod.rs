@@ -22,7 +22,8 @@ pub(crate) type EncodedPartition = Arc<str>;
 
 const PACKAGE: &str = "io.confluent.connect.storage.partitioner.";
 /// The partitioner unless another is named.
-pub(crate) const DEFAULT_CLASS: &str = "io.confluent.connect.storage.partitioner.DefaultPartitioner";
+pub(crate) const DEFAULT_CLASS: &str =
+    "io.confluent.connect.storage.partitioner.DefaultPartitioner";
 /// The partitioners, by simple name.
 const PARTITIONERS: &[&str] = &[
     "DefaultPartitioner",
@@ -152,7 +153,11 @@ impl Partitioner {
     ///
     /// # Errors
     /// The record's time cannot be read; fails the task.
-    pub(crate) fn timestamp(&self, record: &SinkRecord, now: i64) -> Result<Option<i64>, EncodeError> {
+    pub(crate) fn timestamp(
+        &self,
+        record: &SinkRecord,
+        now: i64,
+    ) -> Result<Option<i64>, EncodeError> {
         match &self.scheme {
             Scheme::TimeBased(time_based) => time_based.timestamp(record, now),
             _ => Ok(None),
@@ -195,7 +200,12 @@ impl Partitioner {
         if self.affix == Affix::None {
             return partition;
         }
-        let name = record.record.value.schema.as_ref().and_then(|schema| schema.name());
+        let name = record
+            .record
+            .value
+            .schema
+            .as_ref()
+            .and_then(|schema| schema.name());
         if let Some((last_name, last, made)) = &self.last_affixed
             && last_name.as_deref() == name
             && *last == partition

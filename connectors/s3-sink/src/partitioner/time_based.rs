@@ -33,9 +33,10 @@ impl TimeBasedPartitioner {
     pub(crate) fn new(class: &str, settings: &PartitionerSettings) -> Result<Self> {
         let delim = &settings.directory_delim;
         let (duration_ms, path_format) = match class {
-            "DailyPartitioner" => {
-                (DAY_MS, format!("'year'=YYYY{delim}'month'=MM{delim}'day'=dd"))
-            }
+            "DailyPartitioner" => (
+                DAY_MS,
+                format!("'year'=YYYY{delim}'month'=MM{delim}'day'=dd"),
+            ),
             "HourlyPartitioner" => (
                 HOUR_MS,
                 format!("'year'=YYYY{delim}'month'=MM{delim}'day'=dd{delim}'hour'=HH"),
@@ -54,15 +55,29 @@ impl TimeBasedPartitioner {
             return Err(Error::fatal("/ by zero: partition.duration.ms is 0"));
         }
         if path_format.trim().is_empty() || path_format == *delim {
-            return Err(config("path.format", &path_format, "Path format cannot be empty."));
+            return Err(config(
+                "path.format",
+                &path_format,
+                "Path format cannot be empty.",
+            ));
         }
         if settings.locale.trim().is_empty() {
-            return Err(config("locale", &settings.locale, "Locale cannot be empty."));
+            return Err(config(
+                "locale",
+                &settings.locale,
+                "Locale cannot be empty.",
+            ));
         }
         if settings.timezone.trim().is_empty() {
-            return Err(config("timezone", &settings.timezone, "Timezone cannot be empty."));
+            return Err(config(
+                "timezone",
+                &settings.timezone,
+                "Timezone cannot be empty.",
+            ));
         }
-        let trimmed = path_format.strip_suffix(delim.as_str()).filter(|_| !delim.is_empty());
+        let trimmed = path_format
+            .strip_suffix(delim.as_str())
+            .filter(|_| !delim.is_empty());
         let pattern = Pattern::parse(trimmed.unwrap_or(&path_format), &settings.locale)
             .map_err(|why| config("path.format", &path_format, &why))?;
         let zone = Zone::parse(&settings.timezone)
@@ -72,14 +87,27 @@ impl TimeBasedPartitioner {
                 config(
                     "timestamp.extractor",
                     &settings.timestamp_extractor,
-                    &format!("Invalid timestamp extractor: {}", settings.timestamp_extractor),
+                    &format!(
+                        "Invalid timestamp extractor: {}",
+                        settings.timestamp_extractor
+                    ),
                 )
             })?;
-        Ok(Self { duration_ms, pattern, zone, extractor, last: None })
+        Ok(Self {
+            duration_ms,
+            pattern,
+            zone,
+            extractor,
+            last: None,
+        })
     }
 
     /// The record's time.
-    pub(crate) fn timestamp(&self, record: &SinkRecord, now: i64) -> Result<Option<i64>, EncodeError> {
+    pub(crate) fn timestamp(
+        &self,
+        record: &SinkRecord,
+        now: i64,
+    ) -> Result<Option<i64>, EncodeError> {
         self.extractor.extract(record, now)
     }
 
@@ -106,7 +134,9 @@ impl TimeBasedPartitioner {
         }
         // Java's division: towards zero.
         let local = self.zone.to_local(timestamp);
-        let bucket = self.zone.to_utc(local / self.duration_ms * self.duration_ms);
+        let bucket = self
+            .zone
+            .to_utc(local / self.duration_ms * self.duration_ms);
         let folder: EncodedPartition = self.pattern.print(bucket, self.zone).into();
         let end = bucket.saturating_add(self.duration_ms);
         // A bucket in which the clock is put forward or back is not remembered.
@@ -139,12 +169,16 @@ mod tests {
 
     fn folder(partitioner: &mut TimeBasedPartitioner, timestamp: i64) -> String {
         let record = crate::tests::record(0, connect_api::data::Value::Null, None);
-        partitioner.encode(&record, Some(timestamp)).expect("a folder").to_string()
+        partitioner
+            .encode(&record, Some(timestamp))
+            .expect("a folder")
+            .to_string()
     }
 
     #[test]
     fn times_fall_into_buckets_of_local_time() {
-        let mut hourly = TimeBasedPartitioner::new("TimeBasedPartitioner", &settings()).expect("valid");
+        let mut hourly =
+            TimeBasedPartitioner::new("TimeBasedPartitioner", &settings()).expect("valid");
         for (timestamp, expected) in [
             (1_705_314_600_000, "d=2024/01/15/05"),
             (1_705_314_600_000 + HOUR_MS, "d=2024/01/15/06"),
@@ -157,7 +191,10 @@ mod tests {
 
     #[test]
     fn rounding_is_towards_zero() {
-        let utc = PartitionerSettings { timezone: "UTC".to_owned(), ..settings() };
+        let utc = PartitionerSettings {
+            timezone: "UTC".to_owned(),
+            ..settings()
+        };
         let mut daily = TimeBasedPartitioner::new("DailyPartitioner", &utc).expect("valid");
         assert_eq!(folder(&mut daily, -1), "year=1970/month=01/day=01");
         assert_eq!(folder(&mut daily, 0), "year=1970/month=01/day=01");
@@ -166,11 +203,30 @@ mod tests {
     #[test]
     fn wrong_options_are_named() {
         for (change, message) in [
-            (PartitionerSettings { duration_ms: -1, ..settings() }, "Invalid value -1 for configuration partition.duration.ms: Partition duration needs to be a positive."),
-            (PartitionerSettings { locale: String::new(), ..settings() }, "Invalid value  for configuration locale: Locale cannot be empty."),
-            (PartitionerSettings { path_format: "bbb".to_owned(), ..settings() }, "Invalid value bbb for configuration path.format: Illegal pattern component: bbb"),
+            (
+                PartitionerSettings {
+                    duration_ms: -1,
+                    ..settings()
+                },
+                "Invalid value -1 for configuration partition.duration.ms: Partition duration needs to be a positive.",
+            ),
+            (
+                PartitionerSettings {
+                    locale: String::new(),
+                    ..settings()
+                },
+                "Invalid value  for configuration locale: Locale cannot be empty.",
+            ),
+            (
+                PartitionerSettings {
+                    path_format: "bbb".to_owned(),
+                    ..settings()
+                },
+                "Invalid value bbb for configuration path.format: Illegal pattern component: bbb",
+            ),
         ] {
-            let error = TimeBasedPartitioner::new("TimeBasedPartitioner", &change).expect_err("refused");
+            let error =
+                TimeBasedPartitioner::new("TimeBasedPartitioner", &change).expect_err("refused");
             assert_eq!(error.message(), message);
         }
     }

@@ -3,7 +3,9 @@
 //! Answers for `TimeBasedPartitioner`'s `WallclockTimestampExtractor`, `RecordTimestampExtractor`
 //! and `RecordFieldTimestampExtractor`.
 
-use chrono::{Datelike, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Weekday};
+use chrono::{
+    Datelike, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Weekday,
+};
 use connect_api::data::{Struct, Value};
 use connect_api::record::SinkRecord;
 
@@ -25,9 +27,9 @@ pub(crate) enum Extractor {
 impl Extractor {
     /// By short name or class; `None` for a class of somebody's own.
     pub(crate) fn parse(name: &str, field: &str) -> Option<Self> {
-        let short = name
-            .strip_prefix(CLASS_PREFIX)
-            .map_or(name, |class| class.strip_suffix("TimestampExtractor").unwrap_or(""));
+        let short = name.strip_prefix(CLASS_PREFIX).map_or(name, |class| {
+            class.strip_suffix("TimestampExtractor").unwrap_or("")
+        });
         match short {
             "Wallclock" => Some(Self::Wallclock),
             "Record" => Some(Self::Record),
@@ -53,13 +55,19 @@ impl Extractor {
     ///
     /// # Errors
     /// The field is missing or is no time.
-    pub(crate) fn extract(&self, record: &SinkRecord, now: i64) -> Result<Option<i64>, EncodeError> {
+    pub(crate) fn extract(
+        &self,
+        record: &SinkRecord,
+        now: i64,
+    ) -> Result<Option<i64>, EncodeError> {
         match self {
             Self::Wallclock => Ok(Some(now)),
             Self::Record => Ok(record.record.timestamp),
             // Where keys of records without a value are written, those records go by their own time.
             Self::RecordField(..) if record.record.value.is_null() => Ok(record.record.timestamp),
-            Self::RecordField(name, path) => from_value(&record.record.value.value, name, path).map(Some),
+            Self::RecordField(name, path) => {
+                from_value(&record.record.value.value, name, path).map(Some)
+            }
         }
     }
 }
@@ -72,7 +80,9 @@ fn from_value(root: &Value, name: &str, path: &[String]) -> Result<i64, EncodeEr
             Value::Struct(inside) => struct_field(inside, segment).ok_or_else(missing)?,
             Value::Map(map) => map.get_str(segment).ok_or_else(missing)?,
             _ if depth == 0 => {
-                return Err(EncodeError::Partition("Error encoding partition.".to_owned()));
+                return Err(EncodeError::Partition(
+                    "Error encoding partition.".to_owned(),
+                ));
             }
             _ => return Err(missing()),
         };
@@ -84,10 +94,15 @@ fn from_value(root: &Value, name: &str, path: &[String]) -> Result<i64, EncodeEr
             "java.util.Date cannot be cast: the logical date or time of field '{name}' is no timestamp"
         ))),
         Value::String(text) => parse_text(text),
-        #[expect(clippy::cast_possible_truncation, reason = "Number.longValue truncates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "Number.longValue truncates"
+        )]
         Value::Float64(number) if matches!(root, Value::Map(_)) => Ok(*number as i64),
         other => other.as_i64().ok_or_else(|| {
-            EncodeError::Partition(format!("Error extracting timestamp from record field: {name}"))
+            EncodeError::Partition(format!(
+                "Error extracting timestamp from record field: {name}"
+            ))
         }),
     }
 }
@@ -99,7 +114,8 @@ fn struct_field<'a>(inside: &'a Struct, name: &str) -> Option<&'a Value> {
 /// Digits are milliseconds; anything else is ISO 8601, in the machine's zone where it names none.
 fn parse_text(text: &str) -> Result<i64, EncodeError> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    if !digits.is_empty() && digits.len() <= 19 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !digits.is_empty() && digits.len() <= 19 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return text.parse().map_err(|_| malformed(text));
     }
     parse_iso(text).ok_or_else(|| malformed(text))
@@ -179,8 +195,10 @@ fn parse_clock(text: &str) -> Option<NaiveTime> {
         Some((whole, fraction)) => (whole, fraction),
         None => (text, "0"),
     };
-    let units: Vec<i64> =
-        whole.split(':').map(|unit| unit.parse().ok()).collect::<Option<_>>()?;
+    let units: Vec<i64> = whole
+        .split(':')
+        .map(|unit| unit.parse().ok())
+        .collect::<Option<_>>()?;
     let unit_ms = match units.len() {
         1 => 3_600_000.0,
         2 => 60_000.0,
@@ -188,15 +206,26 @@ fn parse_clock(text: &str) -> Option<NaiveTime> {
         _ => return None,
     };
     let limits = [23, 59, 59];
-    if units.iter().zip(limits).any(|(&unit, limit)| unit < 0 || unit > limit) {
+    if units
+        .iter()
+        .zip(limits)
+        .any(|(&unit, limit)| unit < 0 || unit > limit)
+    {
         return None;
     }
     if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let fraction: f64 = format!("0.{fraction}").parse().ok()?;
-    let whole_ms: i64 = units.iter().zip([3_600_000, 60_000, 1000]).map(|(unit, ms)| unit * ms).sum();
-    #[expect(clippy::cast_possible_truncation, reason = "below a day, and Joda truncates too")]
+    let whole_ms: i64 = units
+        .iter()
+        .zip([3_600_000, 60_000, 1000])
+        .map(|(unit, ms)| unit * ms)
+        .sum();
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "below a day, and Joda truncates too"
+    )]
     let total = whole_ms + (fraction * unit_ms + 1e-6) as i64;
     Some(NaiveTime::MIN + TimeDelta::milliseconds(total))
 }
@@ -240,7 +269,10 @@ mod tests {
     #[test]
     fn extractors_go_by_short_name_and_by_class() {
         assert_eq!(Extractor::parse("Record", ""), Some(Extractor::Record));
-        assert_eq!(Extractor::parse(&Extractor::Record.class(), ""), Some(Extractor::Record));
+        assert_eq!(
+            Extractor::parse(&Extractor::Record.class(), ""),
+            Some(Extractor::Record)
+        );
         assert_eq!(Extractor::parse("record", ""), None);
         assert_eq!(Extractor::parse("com.acme.Mine", ""), None);
     }

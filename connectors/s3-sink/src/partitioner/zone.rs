@@ -61,7 +61,10 @@ impl Zone {
         match (self, DateTime::<Utc>::from_timestamp_millis(instant)) {
             (Self::Named(zone), Some(utc)) => {
                 let local = utc.with_timezone(&zone);
-                local.offset().abbreviation().map_or_else(|| self.id(), ToOwned::to_owned)
+                local
+                    .offset()
+                    .abbreviation()
+                    .map_or_else(|| self.id(), ToOwned::to_owned)
             }
             _ => self.id(),
         }
@@ -94,8 +97,16 @@ fn parse_offset(text: &str) -> Result<i64, String> {
         && digits.len() != 3
         && digits.bytes().all(|byte| byte.is_ascii_digit())
         && (rest.len() != 5 || rest.as_bytes()[2] == b':');
-    let number: i64 = digits.parse().ok().filter(|_| shape_is_right).ok_or_else(malformed)?;
-    let (hours, minutes) = if digits.len() == 2 { (number, 0) } else { (number / 100, number % 100) };
+    let number: i64 = digits
+        .parse()
+        .ok()
+        .filter(|_| shape_is_right)
+        .ok_or_else(malformed)?;
+    let (hours, minutes) = if digits.len() == 2 {
+        (number, 0)
+    } else {
+        (number / 100, number % 100)
+    };
     if hours > 23 || minutes > 59 {
         return Err(malformed());
     }
@@ -108,7 +119,15 @@ mod tests {
 
     #[test]
     fn ids_are_taken_and_refused_as_joda_does() {
-        for id in ["UTC", "Z", "EST", "Europe/Berlin", "+05:30", "-08:00", "America/New_York"] {
+        for id in [
+            "UTC",
+            "Z",
+            "EST",
+            "Europe/Berlin",
+            "+05:30",
+            "-08:00",
+            "America/New_York",
+        ] {
             Zone::parse(id).expect(id);
         }
         for id in ["PST", "utc", "GMT+5", "+5", "Mars/X", ""] {

@@ -42,9 +42,12 @@ pub(crate) fn from_surroundings() -> AmazonS3Builder {
 }
 
 fn credentials_file() -> Option<PathBuf> {
-    std::env::var_os("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".aws").join("credentials"))
-    })
+    std::env::var_os("AWS_SHARED_CREDENTIALS_FILE")
+        .map(PathBuf::from)
+        .or_else(|| {
+            std::env::var_os("HOME")
+                .map(|home| PathBuf::from(home).join(".aws").join("credentials"))
+        })
 }
 
 fn with_profile(mut builder: AmazonS3Builder, text: &str, profile: &str) -> AmazonS3Builder {
@@ -64,7 +67,10 @@ fn profile_entries<'a>(text: &'a str, profile: &str) -> Vec<(&'a str, &'a str)> 
     let mut inside = false;
     let mut entries = Vec::new();
     for line in text.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
             inside = name.trim() == profile;
         } else if inside
             && !line.starts_with(['#', ';'])
@@ -85,7 +91,10 @@ mod tests {
         let text = "[other]\naws_access_key_id = no\n[default]\n# note\naws_access_key_id=AK\naws_secret_access_key = s=1\n";
         assert_eq!(
             profile_entries(text, "default"),
-            [("aws_access_key_id", "AK"), ("aws_secret_access_key", "s=1")]
+            [
+                ("aws_access_key_id", "AK"),
+                ("aws_secret_access_key", "s=1")
+            ]
         );
         assert_eq!(profile_entries(text, "missing"), []);
     }

@@ -105,11 +105,16 @@ impl Store {
     /// store cannot be reached.
     pub(crate) fn connect(settings: &StoreSettings, runtime: &Handle) -> Result<Self> {
         let place = place(settings);
-        let client = client(settings)
-            .map_err(|error| {
+        let client = client(settings).map_err(|error| {
             Error::config(format!("setting up a client for {place}")).with_source(Cause::of(&error))
         })?;
-        let store = Self::over(Arc::new(client.clone()), Arc::new(client.clone()), place, settings.part_size, runtime);
+        let store = Self::over(
+            Arc::new(client.clone()),
+            Arc::new(client.clone()),
+            place,
+            settings.part_size,
+            runtime,
+        );
         store.check_bucket(&client, &settings.bucket)?;
         Ok(store)
     }
@@ -135,22 +140,32 @@ impl Store {
 
     /// As `HeadBucket` at a task's start: only a missing bucket and a store out of reach count.
     fn check_bucket(&self, client: &AmazonS3, bucket: &str) -> Result<()> {
-        let options = PaginatedListOptions { max_keys: Some(1), ..Default::default() };
+        let options = PaginatedListOptions {
+            max_keys: Some(1),
+            ..Default::default()
+        };
         match self.runtime.block_on(client.list_paginated(None, options)) {
             Ok(_) => Ok(()),
-            Err(object_store::Error::NotFound { .. }) => {
-                Err(Error::config(invalid("s3.bucket.name", bucket, &format!("Non-existent S3 bucket: {bucket}"))))
-            }
+            Err(object_store::Error::NotFound { .. }) => Err(Error::config(invalid(
+                "s3.bucket.name",
+                bucket,
+                &format!("Non-existent S3 bucket: {bucket}"),
+            ))),
             Err(
                 object_store::Error::PermissionDenied { .. }
                 | object_store::Error::Unauthenticated { .. },
             ) => Ok(()),
             Err(error) if matches!(status(&error), Some(301 | 307 | 403)) => Ok(()),
             Err(error) if error.to_string().contains("NoSuchBucket") => {
-                Err(Error::config(invalid("s3.bucket.name", bucket, &format!("Non-existent S3 bucket: {bucket}"))))
+                Err(Error::config(invalid(
+                    "s3.bucket.name",
+                    bucket,
+                    &format!("Non-existent S3 bucket: {bucket}"),
+                )))
             }
             Err(error) => {
-                Err(Error::fatal(format!("looking for {}", self.place)).with_source(Cause::of(&error)))
+                Err(Error::fatal(format!("looking for {}", self.place))
+                    .with_source(Cause::of(&error)))
             }
         }
     }
@@ -242,14 +257,19 @@ fn client(settings: &StoreSettings) -> object_store::Result<AmazonS3> {
         retry_timeout: RETRY_TIMEOUT,
     };
     let mut builder = match &settings.static_credentials {
-        Some((key, secret)) => {
-            AmazonS3Builder::new().with_access_key_id(key).with_secret_access_key(secret)
-        }
+        Some((key, secret)) => AmazonS3Builder::new()
+            .with_access_key_id(key)
+            .with_secret_access_key(secret),
         None => credentials::from_surroundings(),
     };
-    let http = settings.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let options =
-        ClientOptions::new().with_allow_http(http).with_timeout(REQUEST_TIMEOUT).with_http1_only();
+    let http = settings
+        .endpoint
+        .as_deref()
+        .is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let options = ClientOptions::new()
+        .with_allow_http(http)
+        .with_timeout(REQUEST_TIMEOUT)
+        .with_http1_only();
     builder = builder
         .with_client_options(options)
         .with_bucket_name(&settings.bucket)
@@ -294,8 +314,14 @@ mod tests {
     #[test]
     fn a_cause_says_each_part_once() {
         let inner = Error::fatal("tcp connect error").with_source("refused");
-        let error = object_store::Error::Generic { store: "S3", source: Box::new(inner) };
-        assert_eq!(Cause::of(&error).to_string(), "Generic S3 error: tcp connect error: refused");
+        let error = object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(inner),
+        };
+        assert_eq!(
+            Cause::of(&error).to_string(),
+            "Generic S3 error: tcp connect error: refused"
+        );
     }
 
     #[test]
@@ -303,7 +329,13 @@ mod tests {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let memory = Arc::new(object_store::memory::InMemory::new());
         let objects: Arc<dyn ObjectStore> = Arc::<object_store::memory::InMemory>::clone(&memory);
-        let store = Store::over(objects, memory, "bucket b at http://s3:9000".to_owned(), 1, runtime.handle());
+        let store = Store::over(
+            objects,
+            memory,
+            "bucket b at http://s3:9000".to_owned(),
+            1,
+            runtime.handle(),
+        );
         for (status, kind) in [
             ("503 Service Unavailable", ErrorKind::Retriable),
             ("429 Too Many Requests", ErrorKind::Retriable),
@@ -311,7 +343,14 @@ mod tests {
             ("501 Not Implemented", ErrorKind::Fatal),
         ] {
             let source = format!("Server returned non-2xx status code: {status}: ").into();
-            let error = store.failure("uploading", "k", object_store::Error::Generic { store: "S3", source });
+            let error = store.failure(
+                "uploading",
+                "k",
+                object_store::Error::Generic {
+                    store: "S3",
+                    source,
+                },
+            );
             assert_eq!(error.kind(), kind, "{status}");
             assert_eq!(error.message(), "uploading k to bucket b at http://s3:9000");
         }

@@ -118,16 +118,26 @@ impl ObjectWriter {
             }
             // One request does where there is one part: the same object, a third of the requests.
             None => {
-                let (store, key, path) = (Arc::clone(&self.store), self.key.clone(), self.path.clone());
+                let (store, key, path) =
+                    (Arc::clone(&self.store), self.key.clone(), self.path.clone());
                 self.store.runtime.spawn(async move {
                     let _request = store.requests.acquire().await;
-                    let result = store.objects.put(&path, PutPayload::from_bytes(piece.bytes)).await;
+                    let result = store
+                        .objects
+                        .put(&path, PutPayload::from_bytes(piece.bytes))
+                        .await;
                     drop(piece.budget);
-                    result.map(|_| ()).map_err(|error| store.failure("uploading", &key, error))
+                    result
+                        .map(|_| ())
+                        .map_err(|error| store.failure("uploading", &key, error))
                 })
             }
         };
-        Ok(Upload { key: self.key, runtime: self.store.runtime.clone(), handle })
+        Ok(Upload {
+            key: self.key,
+            runtime: self.store.runtime.clone(),
+            handle,
+        })
     }
 
     /// Takes a share of the budget; blocks while there is none.
@@ -146,7 +156,10 @@ impl ObjectWriter {
                 }
             })
         });
-        Ok(Piece { bytes: Bytes::from(bytes), budget: acquired? })
+        Ok(Piece {
+            bytes: Bytes::from(bytes),
+            budget: acquired?,
+        })
     }
 }
 

@@ -20,7 +20,10 @@ pub(super) enum Kind {
     Float,
     Double,
     /// Bytes, text and decimals of this scale; of this length where it is fixed.
-    Bytes { scale: Option<i32>, length: Option<usize> },
+    Bytes {
+        scale: Option<i32>,
+        length: Option<usize>,
+    },
 }
 
 /// A column of the file's schema.
@@ -41,7 +44,12 @@ pub(super) enum Data {
     Int64(Vec<i64>),
     Float(Vec<f32>),
     Double(Vec<f64>),
-    Bytes { bytes: Vec<u8>, ends: Vec<usize>, scale: Option<i32>, length: Option<usize> },
+    Bytes {
+        bytes: Vec<u8>,
+        ends: Vec<usize>,
+        scale: Option<i32>,
+        length: Option<usize>,
+    },
 }
 
 /// One column.
@@ -62,9 +70,12 @@ impl Column {
             Kind::Int64 => Data::Int64(Vec::new()),
             Kind::Float => Data::Float(Vec::new()),
             Kind::Double => Data::Double(Vec::new()),
-            Kind::Bytes { scale, length } => {
-                Data::Bytes { bytes: Vec::new(), ends: Vec::new(), scale, length }
-            }
+            Kind::Bytes { scale, length } => Data::Bytes {
+                bytes: Vec::new(),
+                ends: Vec::new(),
+                scale,
+                length,
+            },
         };
         Self {
             data,
@@ -107,7 +118,9 @@ impl Column {
             Data::Boolean(_) => false,
             Data::Int32(data) => is_repetitive(data.iter().map(|value| (4, *value as u64))),
             Data::Int64(data) => is_repetitive(data.iter().map(|value| (8, value.cast_unsigned()))),
-            Data::Float(data) => is_repetitive(data.iter().map(|value| (4, value.to_bits().into()))),
+            Data::Float(data) => {
+                is_repetitive(data.iter().map(|value| (4, value.to_bits().into())))
+            }
             Data::Double(data) => is_repetitive(data.iter().map(|value| (8, value.to_bits()))),
             Data::Bytes { bytes, ends, .. } => {
                 let mut start = 0;
@@ -127,8 +140,15 @@ impl Column {
         let levels = match self.max_repetition {
             0 => rows,
             _ => {
-                let starts = self.repetitions.iter().enumerate().filter(|(_, level)| **level == 0);
-                starts.map(|(at, _)| at).nth(rows).unwrap_or(self.repetitions.len())
+                let starts = self
+                    .repetitions
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, level)| **level == 0);
+                starts
+                    .map(|(at, _)| at)
+                    .nth(rows)
+                    .unwrap_or(self.repetitions.len())
             }
         };
         self.repetitions.truncate(levels);
@@ -136,7 +156,10 @@ impl Column {
             0 => levels,
             max => {
                 self.definitions.truncate(levels);
-                self.definitions.iter().filter(|&&level| level == max).count()
+                self.definitions
+                    .iter()
+                    .filter(|&&level| level == max)
+                    .count()
             }
         };
         match &mut self.data {
@@ -181,7 +204,11 @@ pub(super) struct Columns {
 
 impl Columns {
     pub(super) fn new(shapes: &[Shape]) -> Self {
-        Self { list: shapes.iter().map(|&shape| Column::new(shape)).collect(), rows: 0, bytes: 0 }
+        Self {
+            list: shapes.iter().map(|&shape| Column::new(shape)).collect(),
+            rows: 0,
+            bytes: 0,
+        }
     }
     pub(super) fn column(&self, index: usize) -> &Column {
         &self.list[index]
@@ -224,7 +251,12 @@ impl Columns {
     }
 
     /// A level without a value, in each of these columns.
-    pub(super) fn push_null(&mut self, columns: std::ops::Range<usize>, definition: i16, repetition: i16) {
+    pub(super) fn push_null(
+        &mut self,
+        columns: std::ops::Range<usize>,
+        definition: i16,
+        repetition: i16,
+    ) {
         for column in &mut self.list[columns] {
             column.definitions.push(definition);
             if column.max_repetition > 0 {
@@ -252,12 +284,28 @@ impl Columns {
             (Data::Int64(data), Value::Int64(value) | Value::Timestamp(value)) => data.push(*value),
             (Data::Float(data), Value::Float32(value)) => data.push(*value),
             (Data::Double(data), Value::Float64(value)) => data.push(*value),
-            (Data::Bytes { bytes, ends, scale: None, .. }, Value::String(text)) => {
+            (
+                Data::Bytes {
+                    bytes,
+                    ends,
+                    scale: None,
+                    ..
+                },
+                Value::String(text),
+            ) => {
                 bytes.extend_from_slice(text.as_bytes());
                 ends.push(bytes.len());
                 self.bytes += text.len();
             }
-            (Data::Bytes { bytes, ends, scale: None, length }, Value::Bytes(value)) => {
+            (
+                Data::Bytes {
+                    bytes,
+                    ends,
+                    scale: None,
+                    length,
+                },
+                Value::Bytes(value),
+            ) => {
                 if length.is_some_and(|length| length != value.len()) {
                     return Err(Error::data(format!(
                         "Fixed size mismatch: {} bytes where {} are declared",
@@ -269,7 +317,15 @@ impl Columns {
                 ends.push(bytes.len());
                 self.bytes += value.len();
             }
-            (Data::Bytes { bytes, ends, scale: Some(scale), length }, Value::Decimal(decimal)) => {
+            (
+                Data::Bytes {
+                    bytes,
+                    ends,
+                    scale: Some(scale),
+                    length,
+                },
+                Value::Decimal(decimal),
+            ) => {
                 if decimal.scale() != *scale {
                     return Err(Error::data(
                         "Decimal value has mismatching scale for given Decimal schema",
@@ -279,7 +335,10 @@ impl Columns {
                 let fits = decimal.with_signed_bytes_be(|unscaled| {
                     let is_negative = unscaled.first().is_some_and(|first| first & 0x80 != 0);
                     let padding = length.map_or(0, |length| length.saturating_sub(unscaled.len()));
-                    bytes.extend(std::iter::repeat_n(if is_negative { 0xff } else { 0 }, padding));
+                    bytes.extend(std::iter::repeat_n(
+                        if is_negative { 0xff } else { 0 },
+                        padding,
+                    ));
                     bytes.extend_from_slice(unscaled);
                     length.is_none_or(|length| unscaled.len() <= length)
                 });

@@ -22,7 +22,10 @@ struct Pages(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Pages {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -98,11 +101,16 @@ impl Encoder {
                 ColumnWriter::FixedLenByteArrayColumnWriter(writer),
                 Data::Bytes { bytes, ends, .. },
             ) => {
-                let values: Vec<FixedLenByteArray> =
-                    slices(bytes, ends).map(|slice| ByteArray::from(slice).into()).collect();
+                let values: Vec<FixedLenByteArray> = slices(bytes, ends)
+                    .map(|slice| ByteArray::from(slice).into())
+                    .collect();
                 writer.write_batch(&values, definitions, repetitions)
             }
-            _ => return Err(ParquetError::General("a column and its values differ".to_owned())),
+            _ => {
+                return Err(ParquetError::General(
+                    "a column and its values differ".to_owned(),
+                ));
+            }
         }
         .map(|_| ())
     }
@@ -110,7 +118,8 @@ impl Encoder {
     /// The column chunk's bytes, and what the row group has to know of it.
     pub(super) fn finish(self) -> Result<(Bytes, ColumnCloseResult)> {
         let closed = self.writer.close()?;
-        let pages = std::mem::take(&mut *self.pages.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let pages =
+            std::mem::take(&mut *self.pages.0.lock().unwrap_or_else(PoisonError::into_inner));
         Ok((Bytes::from(pages), closed))
     }
 }
@@ -119,5 +128,6 @@ impl Encoder {
 fn slices<'a>(bytes: &[u8], ends: &'a [usize]) -> impl Iterator<Item = Bytes> + 'a {
     let shared = Bytes::copy_from_slice(bytes);
     let mut start = 0;
-    ends.iter().map(move |&end| shared.slice(std::mem::replace(&mut start, end)..end))
+    ends.iter()
+        .map(move |&end| shared.slice(std::mem::replace(&mut start, end)..end))
 }

@@ -10,6 +10,7 @@
 
 mod column;
 mod encoder;
+mod node;
 mod plan;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -69,7 +70,10 @@ impl ParquetFormat {
         };
         Ok(Self {
             extension,
-            options: FileOptions { compression, avro: settings.avro },
+            options: FileOptions {
+                compression,
+                avro: settings.avro,
+            },
             plans: Mutex::default(),
             max_plans: settings.schema_cache_size.max(1),
         })
@@ -180,7 +184,8 @@ impl RecordWriter for ParquetRecordWriter {
         let File::Open(file) = std::mem::replace(&mut self.file, File::Gone) else {
             return Err(Error::fatal("closing a Parquet file without rows"));
         };
-        file.into_inner().map_err(|error| failure("writing a Parquet footer", error))
+        file.into_inner()
+            .map_err(|error| failure("writing a Parquet footer", error))
     }
 }
 
@@ -234,8 +239,9 @@ impl ParquetRecordWriter {
         let mut group = file.next_row_group()?;
         for (index, slot) in self.encoders.iter_mut().enumerate() {
             let column = self.columns.column(index);
-            let mut encoder =
-                slot.take().unwrap_or_else(|| Encoder::new(&self.plan, index, column));
+            let mut encoder = slot
+                .take()
+                .unwrap_or_else(|| Encoder::new(&self.plan, index, column));
             encoder.write(column)?;
             let (pages, closed) = encoder.finish()?;
             group.append_column(&pages, closed)?;

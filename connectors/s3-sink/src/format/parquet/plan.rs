@@ -1,10 +1,9 @@
-//! From a Connect schema to a Parquet file's: its types, its metadata, and how a row falls apart
-//! into columns. Made once per schema.
+//! From a Connect schema to a Parquet file's: its types, its metadata, its columns. Made once per
+//! schema.
 //!
 //! Answers for `org.apache.parquet.avro.AvroSchemaConverter` and the schema half of
 //! `AvroWriteSupport`.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use avro_data::{Avro, AvroRef, Options as AvroOptions, Shape as AvroShape, from_connect_schema};
@@ -18,6 +17,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 
 use super::column::{Columns, Kind, Shape};
+use super::node::{Node, NodeKind, same_fields};
 
 /// As Confluent's sink sets it.
 pub(super) const PAGE_BYTES: usize = 64 * 1024;
@@ -44,31 +44,6 @@ pub(super) struct Plan {
     fields: Vec<Node>,
 }
 
-/// One value of a row, and the columns below it.
-#[derive(Debug)]
-struct Node {
-    /// The definition level where it is null; `None` where it must not be.
-    null: Option<i16>,
-    /// What stands in for null.
-    default: Option<Value>,
-    columns: Range<usize>,
-    name: String,
-    schema_type: SchemaType,
-    kind: NodeKind,
-}
-
-#[derive(Debug)]
-enum NodeKind {
-    Leaf(usize),
-    Struct { schema: SchemaRef, fields: Vec<Node> },
-    /// One of the fields is the value; a union in Avro.
-    Union(Vec<Node>),
-    /// Items repeat at this repetition level; an empty list has this definition level.
-    List { empty: i16, repetition: i16, item: Box<Node> },
-    /// The same for entries.
-    Map { empty: i16, repetition: i16, key: Box<Node>, value: Box<Node> },
-}
-
 impl Plan {
     /// # Errors
     /// Kind Data: Parquet or Avro cannot hold the schema. Kind Fatal: it is no record.
@@ -83,7 +58,10 @@ impl Plan {
         let AvroShape::Record { name, fields, .. } = &avro.shape else {
             return Err(Error::fatal("Avro schema must be a record."));
         };
-        let mut builder = Builder { three_levels: has_optional_items(&avro), shapes: Vec::new() };
+        let mut builder = Builder {
+            three_levels: has_optional_items(&avro),
+            shapes: Vec::new(),
+        };
         let mut types = Vec::with_capacity(fields.len());
         let mut nodes = Vec::with_capacity(fields.len());
         for (avro_field, field) in fields.iter().zip(schema.fields()) {
@@ -93,7 +71,10 @@ impl Plan {
             nodes.push(node);
         }
         if types.is_empty() {
-            return Err(Error::data(format!("Cannot write a schema with an empty group: {}", name.full())));
+            return Err(Error::data(format!(
+                "Cannot write a schema with an empty group: {}",
+                name.full()
+            )));
         }
         let parquet_schema: TypePtr = Type::group_type_builder(&name.full())
             .with_fields(types)
@@ -138,92 +119,6 @@ impl Plan {
     }
 }
 
-/// Equal but for what a field or a wrapper may say differently: being optional, its default.
-fn same_fields(one: &SchemaRef, other: &SchemaRef) -> bool {
-    Arc::ptr_eq(one, other)
-        || (one.kind() == other.kind()
-            && one.fields().len() == other.fields().len()
-            && one.fields().iter().zip(other.fields()).all(|(a, b)| {
-                a.name == b.name && (Arc::ptr_eq(&a.schema, &b.schema) || a.schema == b.schema)
-            }))
-}
-
-impl Node {
-    fn write(&self, value: &Value, repetition: i16, columns: &mut Columns) -> Result<()> {
-        match (&self.kind, value) {
-            (_, Value::Null) => self.write_null(repetition, columns),
-            (NodeKind::Leaf(column), value) => {
-                columns.push(*column, value, repetition, self.schema_type.name())
-            }
-            (NodeKind::Struct { schema, fields }, Value::Struct(given)) => {
-                if !Arc::ptr_eq(schema, &given.schema) && !same_fields(schema, &given.schema) {
-                    return Err(Error::data("Mismatching struct schema"));
-                }
-                for (field, value) in fields.iter().zip(&given.values) {
-                    field.write(value, repetition, columns)?;
-                }
-                Ok(())
-            }
-            (NodeKind::Union(members), Value::Struct(given)) => {
-                // The first member with a value is the union's.
-                let chosen = given.values.iter().position(|value| !value.is_null());
-                for (index, member) in members.iter().enumerate() {
-                    match given.values.get(index).filter(|_| Some(index) == chosen) {
-                        Some(value) => member.write(value, repetition, columns)?,
-                        None => member.write(&Value::Null, repetition, columns)?,
-                    }
-                }
-                Ok(())
-            }
-            (NodeKind::List { empty, repetition: again, item }, Value::Array(items)) => {
-                if items.is_empty() {
-                    columns.push_null(self.columns.clone(), *empty, repetition);
-                }
-                for (index, value) in items.iter().enumerate() {
-                    item.write(value, if index == 0 { repetition } else { *again }, columns)?;
-                }
-                Ok(())
-            }
-            (NodeKind::Map { empty, repetition: again, key, value }, Value::Map(map)) => {
-                if map.is_empty() {
-                    columns.push_null(self.columns.clone(), *empty, repetition);
-                }
-                for (index, (entry_key, entry_value)) in map.iter().enumerate() {
-                    let level = if index == 0 { repetition } else { *again };
-                    key.write(entry_key, level, columns)?;
-                    value.write(entry_value, level, columns)?;
-                }
-                Ok(())
-            }
-            (_, other) => Err(Error::data(format!(
-                "Invalid type for {}: class {}",
-                self.schema_type.name(),
-                other.java_class().unwrap_or("null")
-            ))),
-        }
-    }
-
-    #[cold]
-    fn write_default(&self, default: &Value, repetition: i16, columns: &mut Columns) -> Result<()> {
-        self.write(default, repetition, columns)
-    }
-
-    fn write_null(&self, repetition: i16, columns: &mut Columns) -> Result<()> {
-        match (&self.default, self.null) {
-            (Some(default), _) => self.write_default(default, repetition, columns),
-            (None, Some(level)) => {
-                columns.push_null(self.columns.clone(), level, repetition);
-                Ok(())
-            }
-            (None, None) => Err(Error::data(format!(
-                "Invalid value: null used for required field: \"{}\", schema type: {}",
-                self.name,
-                self.schema_type.name()
-            ))),
-        }
-    }
-}
-
 /// Levels of a place in the schema.
 #[derive(Clone, Copy)]
 struct Levels {
@@ -232,12 +127,21 @@ struct Levels {
 }
 
 impl Levels {
-    const ROOT: Self = Self { definition: 0, repetition: 0 };
+    const ROOT: Self = Self {
+        definition: 0,
+        repetition: 0,
+    };
     fn optional(self) -> Self {
-        Self { definition: self.definition + 1, ..self }
+        Self {
+            definition: self.definition + 1,
+            ..self
+        }
     }
     fn repeated(self) -> Self {
-        Self { definition: self.definition + 1, repetition: self.repetition + 1 }
+        Self {
+            definition: self.definition + 1,
+            repetition: self.repetition + 1,
+        }
     }
 }
 
@@ -249,7 +153,13 @@ struct Builder {
 
 impl Builder {
     /// A field that is optional or required, whichever the schema says.
-    fn field(&mut self, avro: &AvroRef, schema: &SchemaRef, name: &str, at: Levels) -> Result<(TypePtr, Node)> {
+    fn field(
+        &mut self,
+        avro: &AvroRef,
+        schema: &SchemaRef,
+        name: &str,
+        at: Levels,
+    ) -> Result<(TypePtr, Node)> {
         match without_null(avro) {
             Some(inner) => {
                 let (of, mut node) =
@@ -274,11 +184,19 @@ impl Builder {
         let (of, kind) = match &avro.shape {
             AvroShape::Record { fields, .. } => {
                 let (types, fields) = self.record(fields, schema, at)?;
-                (group(name, repetition, types)?, NodeKind::Struct { schema: Arc::clone(schema), fields })
+                (
+                    group(name, repetition, types)?,
+                    NodeKind::Struct {
+                        schema: Arc::clone(schema),
+                        fields,
+                    },
+                )
             }
             AvroShape::Union(branches) => {
                 let (mut types, mut members) = (Vec::new(), Vec::new());
-                let values = branches.iter().filter(|branch| branch.shape != AvroShape::Null);
+                let values = branches
+                    .iter()
+                    .filter(|branch| branch.shape != AvroShape::Null);
                 for (index, (branch, field)) in values.zip(schema.fields()).enumerate() {
                     let member = format!("member{index}");
                     let (of, mut node) = self.value(
@@ -312,7 +230,10 @@ impl Builder {
         };
         let node = Node {
             null: None,
-            default: schema.default_value().filter(|default| !default.is_null()).cloned(),
+            default: schema
+                .default_value()
+                .filter(|default| !default.is_null())
+                .cloned(),
             columns: first..self.shapes.len(),
             name: name.to_owned(),
             schema_type: schema.kind(),
@@ -372,9 +293,15 @@ impl Builder {
     ) -> Result<(TypePtr, NodeKind)> {
         let inside = at.repeated();
         let key_avro = Avro::plain(AvroShape::String);
-        let (key_type, key) =
-            self.value(&key_avro, part(schema.key_schema())?, "key", Repetition::REQUIRED, inside)?;
-        let (value_type, value) = self.field(values, part(schema.value_schema())?, "value", inside)?;
+        let (key_type, key) = self.value(
+            &key_avro,
+            part(schema.key_schema())?,
+            "key",
+            Repetition::REQUIRED,
+            inside,
+        )?;
+        let (value_type, value) =
+            self.field(values, part(schema.value_schema())?, "value", inside)?;
         let entries = Type::group_type_builder("key_value")
             .with_repetition(Repetition::REPEATED)
             .with_converted_type(ConvertedType::MAP_KEY_VALUE)
@@ -417,8 +344,12 @@ impl Builder {
         let inside = at.repeated();
         let (key_type, key) =
             self.field(&key_field.schema, part(schema.key_schema())?, "key", inside)?;
-        let (value_type, value) =
-            self.field(&value_field.schema, part(schema.value_schema())?, "value", inside)?;
+        let (value_type, value) = self.field(
+            &value_field.schema,
+            part(schema.value_schema())?,
+            "value",
+            inside,
+        )?;
         let pair = vec![key_type, value_type];
         let repeated = if self.three_levels {
             let element = group("element", Repetition::REQUIRED, pair)?;
@@ -446,7 +377,9 @@ fn illegal(error: parquet::errors::ParquetError) -> Error {
 
 fn group(name: &str, repetition: Repetition, fields: Vec<TypePtr>) -> Result<TypePtr> {
     if fields.is_empty() {
-        return Err(Error::data(format!("Cannot write a schema with an empty group: {name}")));
+        return Err(Error::data(format!(
+            "Cannot write a schema with an empty group: {name}"
+        )));
     }
     Type::group_type_builder(name)
         .with_repetition(repetition)
@@ -469,12 +402,17 @@ fn list_group(name: &str, repetition: Repetition, repeated: TypePtr) -> Result<T
 
 /// The value of a nullable union: its one other branch, or the union of the others.
 fn without_null(avro: &AvroRef) -> Option<AvroRef> {
-    let AvroShape::Union(branches) = &avro.shape else { return None };
+    let AvroShape::Union(branches) = &avro.shape else {
+        return None;
+    };
     if !avro.is_nullable() {
         return None;
     }
-    let values: Vec<AvroRef> =
-        branches.iter().filter(|branch| branch.shape != AvroShape::Null).map(Arc::clone).collect();
+    let values: Vec<AvroRef> = branches
+        .iter()
+        .filter(|branch| branch.shape != AvroShape::Null)
+        .map(Arc::clone)
+        .collect();
     match values.as_slice() {
         [one] => Some(Arc::clone(one)),
         _ => Some(Avro::plain(AvroShape::Union(values))),
@@ -494,9 +432,17 @@ fn has_optional_items(avro: &Avro) -> bool {
     }
 }
 
-fn leaf(avro: &Avro, schema: &Schema, name: &str, repetition: Repetition) -> Result<(TypePtr, Kind)> {
+fn leaf(
+    avro: &Avro,
+    schema: &Schema,
+    name: &str,
+    repetition: Repetition,
+) -> Result<(TypePtr, Kind)> {
     let number = |key: &str| {
-        avro.props.get(key).and_then(serde_json::Value::as_i64).and_then(|n| i32::try_from(n).ok())
+        avro.props
+            .get(key)
+            .and_then(serde_json::Value::as_i64)
+            .and_then(|n| i32::try_from(n).ok())
     };
     let is_decimal = avro.logical_type() == Some("decimal");
     // The values' scale counts even where the scale is one that Parquet has no type for.
@@ -507,38 +453,62 @@ fn leaf(avro: &Avro, schema: &Schema, name: &str, repetition: Repetition) -> Res
     let decimal = (number("precision"), number("scale"));
     let (physical, logical, kind, length) = match (&avro.shape, avro.logical_type()) {
         (AvroShape::Boolean, _) => (PhysicalType::BOOLEAN, None, Kind::Boolean, None),
-        (AvroShape::Int, Some("date")) => {
-            (PhysicalType::INT32, Some(LogicalType::Date), Kind::Int32, None)
-        }
-        (AvroShape::Int, Some("time-millis")) => {
-            (PhysicalType::INT32, Some(LogicalType::time(true, TimeUnit::MILLIS)), Kind::Int32, None)
-        }
+        (AvroShape::Int, Some("date")) => (
+            PhysicalType::INT32,
+            Some(LogicalType::Date),
+            Kind::Int32,
+            None,
+        ),
+        (AvroShape::Int, Some("time-millis")) => (
+            PhysicalType::INT32,
+            Some(LogicalType::time(true, TimeUnit::MILLIS)),
+            Kind::Int32,
+            None,
+        ),
         (AvroShape::Int, _) => (PhysicalType::INT32, None, Kind::Int32, None),
-        (AvroShape::Long, Some("timestamp-millis")) => {
-            (PhysicalType::INT64, Some(LogicalType::timestamp(true, TimeUnit::MILLIS)), Kind::Int64, None)
-        }
+        (AvroShape::Long, Some("timestamp-millis")) => (
+            PhysicalType::INT64,
+            Some(LogicalType::timestamp(true, TimeUnit::MILLIS)),
+            Kind::Int64,
+            None,
+        ),
         (AvroShape::Long, _) => (PhysicalType::INT64, None, Kind::Int64, None),
         (AvroShape::Float, _) => (PhysicalType::FLOAT, None, Kind::Float, None),
         (AvroShape::Double, _) => (PhysicalType::DOUBLE, None, Kind::Double, None),
         (AvroShape::String, _) => (
             PhysicalType::BYTE_ARRAY,
             Some(LogicalType::String),
-            Kind::Bytes { scale: None, length: None },
+            Kind::Bytes {
+                scale: None,
+                length: None,
+            },
             None,
         ),
         (AvroShape::Enum { .. }, _) => (
             PhysicalType::BYTE_ARRAY,
             Some(LogicalType::Enum),
-            Kind::Bytes { scale: None, length: None },
+            Kind::Bytes {
+                scale: None,
+                length: None,
+            },
             None,
         ),
-        (AvroShape::Bytes, _) => {
-            (PhysicalType::BYTE_ARRAY, None, Kind::Bytes { scale, length: None }, None)
-        }
+        (AvroShape::Bytes, _) => (
+            PhysicalType::BYTE_ARRAY,
+            None,
+            Kind::Bytes {
+                scale,
+                length: None,
+            },
+            None,
+        ),
         (AvroShape::Fixed { size, .. }, _) => (
             PhysicalType::FIXED_LEN_BYTE_ARRAY,
             None,
-            Kind::Bytes { scale, length: Some(*size) },
+            Kind::Bytes {
+                scale,
+                length: Some(*size),
+            },
             Some(*size),
         ),
         _ => return Err(Error::fatal(format!("field {name} has no Parquet type"))),

@@ -25,7 +25,10 @@ pub(crate) fn rows(file: Bytes) -> Vec<String> {
 fn plan(schema: &SchemaRef) -> Plan {
     let options = FileOptions {
         compression: Compression::SNAPPY,
-        avro: AvroOptions { enhanced_schema_support: true, ..AvroOptions::default() },
+        avro: AvroOptions {
+            enhanced_schema_support: true,
+            ..AvroOptions::default()
+        },
     };
     Plan::new(schema, &options).expect("a schema that Parquet can hold")
 }
@@ -65,7 +68,10 @@ fn written(schema: &SchemaRef, rows_of_values: Vec<Vec<Value>>) -> Vec<String> {
 #[test]
 fn lists_are_two_level_until_one_of_them_has_optional_items() {
     let list = |items: SchemaRef| Schema::array(items).optional().build();
-    let required = Schema::structure().name("a.R").field("l", list(Schema::int32().build())).build();
+    let required = Schema::structure()
+        .name("a.R")
+        .field("l", list(Schema::int32().build()))
+        .build();
     assert_eq!(
         printed(&required),
         "message a.R {\n  OPTIONAL group l (LIST) {\n    REPEATED INT32 array;\n  }\n}\n"
@@ -89,8 +95,14 @@ fn types_are_those_of_parquet_avro() {
         .field("da", logical::date().optional().build())
         .field("ti", logical::time().build())
         .field("ts", logical::timestamp().build())
-        .field("m", Schema::map(Schema::string().build(), Schema::int64().optional().build()).build())
-        .field("e", Schema::map(Schema::int32().build(), Schema::int64().build()).build())
+        .field(
+            "m",
+            Schema::map(Schema::string().build(), Schema::int64().optional().build()).build(),
+        )
+        .field(
+            "e",
+            Schema::map(Schema::int32().build(), Schema::int64().build()).build(),
+        )
         .build();
     assert_eq!(
         printed(&schema),
@@ -105,19 +117,36 @@ fn types_are_those_of_parquet_avro() {
 
 #[test]
 fn nested_values_come_back_as_they_were() {
-    let inner = Schema::structure().name("I").field("x", Schema::int32().optional().build()).build();
+    let inner = Schema::structure()
+        .name("I")
+        .field("x", Schema::int32().optional().build())
+        .build();
     let schema = Schema::structure()
         .name("R")
         .field("s", inner.to_builder().optional().build())
         .field("l", Schema::array(Arc::clone(&inner)).optional().build())
-        .field("ll", Schema::array(Schema::array(Schema::string().build()).build()).build())
-        .field("m", Schema::map(Schema::string().build(), Schema::int32().optional().build()).build())
-        .field("d", Schema::string().optional().default_value(Value::text("dflt")).build())
+        .field(
+            "ll",
+            Schema::array(Schema::array(Schema::string().build()).build()).build(),
+        )
+        .field(
+            "m",
+            Schema::map(Schema::string().build(), Schema::int32().optional().build()).build(),
+        )
+        .field(
+            "d",
+            Schema::string()
+                .optional()
+                .default_value(Value::text("dflt"))
+                .build(),
+        )
         .field("n", logical::decimal(1).build())
         .build();
     let item = |value| Value::Struct(Struct::new(Arc::clone(&inner), vec![value]));
     let map: ConnectMap = [(Value::text("k"), Value::Null)].into_iter().collect();
-    let texts = |texts: &[&'static str]| Value::Array(texts.iter().map(|&text| Value::text(text)).collect());
+    let texts = |texts: &[&'static str]| {
+        Value::Array(texts.iter().map(|&text| Value::text(text)).collect())
+    };
     let rows = written(
         &schema,
         vec![
@@ -150,15 +179,25 @@ fn nested_values_come_back_as_they_were() {
 
 #[test]
 fn the_footer_carries_the_avro_schema() {
-    let schema = Schema::structure().name("a.R").field("x", Schema::int32().build()).build();
+    let schema = Schema::structure()
+        .name("a.R")
+        .field("x", Schema::int32().build())
+        .build();
     let plan = plan(&schema);
     let metadata = plan.properties.key_value_metadata().expect("metadata");
-    let values: Vec<(&str, Option<&str>)> =
-        metadata.iter().map(|entry| (entry.key.as_str(), entry.value.as_deref())).collect();
+    let values: Vec<(&str, Option<&str>)> = metadata
+        .iter()
+        .map(|entry| (entry.key.as_str(), entry.value.as_deref()))
+        .collect();
     assert_eq!(
         values,
         [
-            ("parquet.avro.schema", Some(r#"{"type":"record","name":"R","namespace":"a","fields":[{"name":"x","type":"int"}],"connect.name":"a.R"}"#)),
+            (
+                "parquet.avro.schema",
+                Some(
+                    r#"{"type":"record","name":"R","namespace":"a","fields":[{"name":"x","type":"int"}],"connect.name":"a.R"}"#
+                )
+            ),
             ("writer.model.name", Some("avro")),
         ]
     );
@@ -167,9 +206,15 @@ fn the_footer_carries_the_avro_schema() {
 #[test]
 fn a_schema_without_fields_is_refused() {
     let schema = Schema::structure().name("R").build();
-    let options = FileOptions { compression: Compression::SNAPPY, avro: AvroOptions::default() };
+    let options = FileOptions {
+        compression: Compression::SNAPPY,
+        avro: AvroOptions::default(),
+    };
     let error = Plan::new(&schema, &options).expect_err("refused");
-    assert_eq!(error.message(), "Cannot write a schema with an empty group: R");
+    assert_eq!(
+        error.message(),
+        "Cannot write a schema with an empty group: R"
+    );
 }
 
 #[test]
@@ -185,8 +230,10 @@ fn a_dictionary_is_for_values_that_repeat() {
         let mut columns = Columns::new(&plan.shapes);
         for row in 0..rows {
             let texts = Value::from(format!("{row:030}"));
-            let few = Value::text(["new", "paid", "sent"][usize::try_from(row % 3).expect("small")]);
-            plan.write_row(&[Value::Int64(row), few, texts], &mut columns).expect("a row");
+            let few =
+                Value::text(["new", "paid", "sent"][usize::try_from(row % 3).expect("small")]);
+            plan.write_row(&[Value::Int64(row), few, texts], &mut columns)
+                .expect("a row");
             columns.row_finished();
         }
         [0, 1, 2].map(|index| columns.column(index).is_worth_a_dictionary())

@@ -3,31 +3,26 @@
 //! Answers for `S3SinkConnectorConfig`, `StorageSinkConnectorConfig`, `StorageCommonConfig` and
 //! `PartitionerConfig`. The texts that explain the options are our own.
 
-use std::sync::Arc;
-
 use connect_api::config::{
-    ConfigDef, ConfigKey, Importance, Parsed, Recommendation, Type, Validator, Width,
-    any_of, any_of_ignoring_case, at_least, check_text,
+    ConfigDef, ConfigKey, Importance, Recommendation, Type, Width, any_of, any_of_ignoring_case,
+    at_least, check_text,
 };
 
-use crate::partitioner::{self, zone::Zone};
+mod checks;
+
+pub(crate) use checks::invalid;
+
+use self::checks::{
+    acl, credentials_provider, field_names, known_class, one_of_any_case, part_size, value_of,
+};
 use crate::format;
+use crate::partitioner::{self, zone::Zone};
 
 /// The only storage there is.
 pub(crate) const STORAGE_CLASS: &str = "io.confluent.connect.s3.storage.S3Storage";
-/// Smallest part that S3 takes, but for the last.
-const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
 /// `parquet.codec` values in the order in which errors list them.
-const PARQUET_CODECS: &[&str] =
-    &["none", "gzip", "snappy", "lz4", "brotli", "lz4_raw", "zstd", "lzo"];
-const CANNED_ACLS: &[&str] = &[
-    "private",
-    "public-read",
-    "public-read-write",
-    "authenticated-read",
-    "aws-exec-read",
-    "bucket-owner-read",
-    "bucket-owner-full-control",
+const PARQUET_CODECS: &[&str] = &[
+    "none", "gzip", "snappy", "lz4", "brotli", "lz4_raw", "zstd", "lzo",
 ];
 
 /// Declares options under one heading after the other.
@@ -44,13 +39,18 @@ impl Sections {
     }
     fn key(&mut self, key: ConfigKey, width: Width, label: &str, doc: &str) {
         self.order += 1;
-        self.definition.add(key.group(self.group, self.order, width, label).doc(doc));
+        self.definition
+            .add(key.group(self.group, self.order, width, label).doc(doc));
     }
 }
 
 /// All options of the connector.
 pub(crate) fn definition() -> ConfigDef {
-    let mut sections = Sections { definition: ConfigDef::new(), group: "", order: 0 };
+    let mut sections = Sections {
+        definition: ConfigDef::new(),
+        group: "",
+        order: 0,
+    };
     connector(&mut sections);
     schema(&mut sections);
     s3_bucket(&mut sections);
@@ -141,7 +141,9 @@ fn connector(to: &mut Sections) {
         "To how many digits the start offset in an object's name is padded with zeros.",
     );
     to.key(
-        string("avro.codec", Low).default("null").validator(any_of(&["null", "deflate", "snappy", "bzip2"])),
+        string("avro.codec", Low)
+            .default("null")
+            .validator(any_of(&["null", "deflate", "snappy", "bzip2"])),
         Width::Long,
         "Avro Compression Codec",
         "The compression of Avro files.",
@@ -166,7 +168,9 @@ fn schema(to: &mut Sections) {
          the file's schema: NONE, BACKWARD, FORWARD or FULL.",
     );
     to.key(
-        string("parquet.codec", Importance::Low).default("snappy").validator(value_of(PARQUET_CODECS)),
+        string("parquet.codec", Importance::Low)
+            .default("snappy")
+            .validator(value_of(PARQUET_CODECS)),
         Width::Long,
         "Parquet Compression Codec",
         "The compression of Parquet files.",
@@ -176,14 +180,19 @@ fn schema(to: &mut Sections) {
 fn s3_bucket(to: &mut Sections) {
     use Importance::{High, Low, Medium};
     to.group("S3");
-    to.key(string("s3.bucket.name", High), Width::Long, "S3 Bucket", "The bucket that is written to.");
     to.key(
-        string("s3.region", Medium).default("us-west-2").validator(check_text(|region| {
-            match region.is_empty() {
+        string("s3.bucket.name", High),
+        Width::Long,
+        "S3 Bucket",
+        "The bucket that is written to.",
+    );
+    to.key(
+        string("s3.region", Medium)
+            .default("us-west-2")
+            .validator(check_text(|region| match region.is_empty() {
                 true => Err("region must not be blank or empty.".to_owned()),
                 false => Ok(()),
-            }
-        })),
+            })),
         Width::Long,
         "AWS region",
         "The region of the bucket.",
@@ -240,9 +249,12 @@ fn s3_access(to: &mut Sections) {
         "The secret of the access key.",
     );
     to.key(
-        string("s3.ssea.name", Low)
-            .default("")
-            .validator(any_of(&["", "AES256", "aws:kms", "aws:kms:dsse"])),
+        string("s3.ssea.name", Low).default("").validator(any_of(&[
+            "",
+            "AES256",
+            "aws:kms",
+            "aws:kms:dsse",
+        ])),
         Width::Long,
         "S3 Server Side Encryption Algorithm",
         "How the store encrypts objects.",
@@ -272,7 +284,9 @@ fn s3_access(to: &mut Sections) {
         "Whether S3's transfer acceleration is used.",
     );
     to.key(
-        string("s3.compression.type", Low).default("none").validator(value_of(&["none", "gzip"])),
+        string("s3.compression.type", Low)
+            .default("none")
+            .validator(value_of(&["none", "gzip"])),
         Width::Long,
         "Compression type",
         "Compression of JSON and byte array objects: none or gzip.",
@@ -325,7 +339,12 @@ fn s3_output(to: &mut Sections) {
         "S3 Proxy Settings",
         "A proxy between the worker and the store.",
     );
-    to.key(string("s3.proxy.user", Low).default_null(), Width::Long, "S3 Proxy User", "The proxy's user.");
+    to.key(
+        string("s3.proxy.user", Low).default_null(),
+        Width::Long,
+        "S3 Proxy User",
+        "The proxy's user.",
+    );
     to.key(
         ConfigKey::new("s3.proxy.password", Type::Password, Low).default_null(),
         Width::Long,
@@ -401,7 +420,10 @@ fn s3_output(to: &mut Sections) {
 
 fn keys_and_headers(to: &mut Sections) {
     to.group("Keys and Headers");
-    for (what, classes) in [("keys", format::CLASSES), ("headers", format::HEADER_CLASSES)] {
+    for (what, classes) in [
+        ("keys", format::CLASSES),
+        ("headers", format::HEADER_CLASSES),
+    ] {
         to.key(
             boolean(&format!("store.kafka.{what}"), false),
             Width::Short,
@@ -499,7 +521,9 @@ fn partitioner(to: &mut Sections) {
         "How records are divided among folders.",
     );
     to.key(
-        ConfigKey::new("partition.field.name", Type::List, Medium).default("").validator(field_names()),
+        ConfigKey::new("partition.field.name", Type::List, Medium)
+            .default("")
+            .validator(field_names()),
         Width::None,
         "Partition Field Name",
         "The fields whose values name the folders of the FieldPartitioner.",
@@ -525,7 +549,11 @@ fn partitioner(to: &mut Sections) {
     to.key(
         string("timezone", Medium)
             .default("")
-            .validator(check_text(|id| Zone::parse(id).map(|_| ()).or_else(|why| if id.is_empty() { Ok(()) } else { Err(why) }))),
+            .validator(check_text(|id| {
+                Zone::parse(id)
+                    .map(|_| ())
+                    .or_else(|why| if id.is_empty() { Ok(()) } else { Err(why) })
+            })),
         Width::Medium,
         "Timezone",
         "The time zone of time-based folders and of the rotation schedule.",
@@ -553,86 +581,6 @@ fn choices(
     }
 }
 
-/// `Invalid value V for configuration K: WHY`.
-pub(crate) fn invalid(name: &str, value: &str, why: &str) -> String {
-    format!("Invalid value {value} for configuration {name}: {why}")
-}
-
-fn known_class(is_known: fn(&str) -> bool) -> Validator {
-    check_text(move |class| match is_known(class) {
-        true => Ok(()),
-        false => Err(format!("Class {class} could not be found.")),
-    })
-}
-
-/// `Value must be one of: [a, b]`.
-fn value_of(allowed: &'static [&'static str]) -> Validator {
-    check_text(move |text| match allowed.contains(&text) {
-        true => Ok(()),
-        false => Err(format!("Value must be one of: [{}]", allowed.join(", "))),
-    })
-}
-
-fn one_of_any_case(allowed: &'static [&'static str]) -> Validator {
-    check_text(move |text| match allowed.iter().any(|known| known.eq_ignore_ascii_case(text)) {
-        true => Ok(()),
-        false => Err(format!("String must be one of: {}", allowed.join(", "))),
-    })
-}
-
-fn acl() -> Validator {
-    value_of(CANNED_ACLS)
-}
-
-fn part_size() -> Validator {
-    Arc::new(|name, value| match value {
-        Some(Parsed::Int(size)) if *size < MIN_PART_BYTES => Err(invalid(
-            name,
-            &size.to_string(),
-            "Part size must be at least: 5242880 bytes (5MB)",
-        )),
-        Some(_) => Ok(()),
-        None => Err(invalid(name, "null", "Part size must be non-null")),
-    })
-}
-
-/// The providers of which the environment, files and metadata services do the same here; others
-/// are code that only a JVM can run.
-fn credentials_provider() -> Validator {
-    check_text(|class| {
-        let known = class.starts_with("software.amazon.awssdk.auth.credentials.")
-            || class.starts_with("com.amazonaws.auth.")
-            || class == "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider";
-        match known {
-            true => Ok(()),
-            false => Err(
-                "Class must extend: interface software.amazon.awssdk.auth.credentials.AwsCredentialsProvider"
-                    .to_owned(),
-            ),
-        }
-    })
-}
-
-fn field_names() -> Validator {
-    Arc::new(|name, value| {
-        let Some(Parsed::List(items)) = value else { return Ok(()) };
-        let shown = || format!("[{}]", items.join(", "));
-        for item in items {
-            if item.trim().is_empty() {
-                return Err(invalid(name, &shown(), "Field name cannot be null or empty"));
-            }
-            if item.split('.').any(|segment| segment.trim().is_empty()) {
-                return Err(invalid(
-                    name,
-                    &shown(),
-                    "Field name cannot contain an empty or whitespace-only path segment",
-                ));
-            }
-        }
-        Ok(())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -658,28 +606,83 @@ mod tests {
             .filter(|value| !value.errors.is_empty())
             .map(|value| value.name)
             .collect();
-        assert_eq!(required, ["format.class", "flush.size", "s3.bucket.name", "storage.class"]);
+        assert_eq!(
+            required,
+            [
+                "format.class",
+                "flush.size",
+                "s3.bucket.name",
+                "storage.class"
+            ]
+        );
     }
 
     #[test]
     fn wrong_values_are_refused_in_kafka_connects_words() {
         for (key, value, message) in [
-            ("s3.part.size", "5", "Invalid value 5 for configuration s3.part.size: Part size must be at least: 5242880 bytes (5MB)"),
-            ("s3.compression.type", "GZIP", "Invalid value GZIP for configuration s3.compression.type: Value must be one of: [none, gzip]"),
-            ("s3.compression.level", "10", "Invalid value 10 for configuration s3.compression.level: Value must be no more than 9"),
-            ("parquet.codec", "uncompressed", "Invalid value uncompressed for configuration parquet.codec: Value must be one of: [none, gzip, snappy, lz4, brotli, lz4_raw, zstd, lzo]"),
-            ("s3.ssea.name", "aes256", "Invalid value aes256 for configuration s3.ssea.name: String must be one of: , AES256, aws:kms, aws:kms:dsse"),
-            ("behavior.on.null.values", "skip", "Invalid value skip for configuration behavior.on.null.values: String must be one of: ignore, fail, write"),
-            ("json.decimal.format", "x", "Invalid value x for configuration json.decimal.format: String must be one of (case insensitive): NUMERIC, BASE64"),
-            ("format.class", "com.foo.Bar", "Invalid value com.foo.Bar for configuration format.class: Class com.foo.Bar could not be found."),
-            ("timezone", "Mars/X", "Invalid value Mars/X for configuration timezone: The datetime zone id 'Mars/X' is not recognised"),
-            ("timezone", "+5", "Invalid value +5 for configuration timezone: Invalid format: \"+5\" is malformed at \"5\""),
-            ("partition.field.name", "a,,b", "Invalid value [a, , b] for configuration partition.field.name: Field name cannot be null or empty"),
+            (
+                "s3.part.size",
+                "5",
+                "Invalid value 5 for configuration s3.part.size: Part size must be at least: 5242880 bytes (5MB)",
+            ),
+            (
+                "s3.compression.type",
+                "GZIP",
+                "Invalid value GZIP for configuration s3.compression.type: Value must be one of: [none, gzip]",
+            ),
+            (
+                "s3.compression.level",
+                "10",
+                "Invalid value 10 for configuration s3.compression.level: Value must be no more than 9",
+            ),
+            (
+                "parquet.codec",
+                "uncompressed",
+                "Invalid value uncompressed for configuration parquet.codec: Value must be one of: [none, gzip, snappy, lz4, brotli, lz4_raw, zstd, lzo]",
+            ),
+            (
+                "s3.ssea.name",
+                "aes256",
+                "Invalid value aes256 for configuration s3.ssea.name: String must be one of: , AES256, aws:kms, aws:kms:dsse",
+            ),
+            (
+                "behavior.on.null.values",
+                "skip",
+                "Invalid value skip for configuration behavior.on.null.values: String must be one of: ignore, fail, write",
+            ),
+            (
+                "json.decimal.format",
+                "x",
+                "Invalid value x for configuration json.decimal.format: String must be one of (case insensitive): NUMERIC, BASE64",
+            ),
+            (
+                "format.class",
+                "com.foo.Bar",
+                "Invalid value com.foo.Bar for configuration format.class: Class com.foo.Bar could not be found.",
+            ),
+            (
+                "timezone",
+                "Mars/X",
+                "Invalid value Mars/X for configuration timezone: The datetime zone id 'Mars/X' is not recognised",
+            ),
+            (
+                "timezone",
+                "+5",
+                "Invalid value +5 for configuration timezone: Invalid format: \"+5\" is malformed at \"5\"",
+            ),
+            (
+                "partition.field.name",
+                "a,,b",
+                "Invalid value [a, , b] for configuration partition.field.name: Field name cannot be null or empty",
+            ),
         ] {
             let mut props = minimal();
             props.insert(key.to_owned(), value.to_owned());
-            let found: Vec<String> =
-                definition().validate(&props).into_iter().flat_map(|value| value.errors).collect();
+            let found: Vec<String> = definition()
+                .validate(&props)
+                .into_iter()
+                .flat_map(|value| value.errors)
+                .collect();
             assert_eq!(found, [message]);
         }
     }
