@@ -186,4 +186,24 @@ mod tests {
             1
         );
     }
+
+    #[test]
+    fn a_configuration_without_a_storage_class_is_valid() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let context = PluginContext {
+            runtime: runtime.handle().clone(),
+        };
+        let props: Props = [
+            ("format.class", format::PARQUET_CLASS),
+            ("flush.size", "1000"),
+            ("s3.bucket.name", "b"),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+        let values = S3SinkConnector::default()
+            .validate(&context, &definition(), &props)
+            .expect("checked");
+        assert!(values.iter().all(|value| value.errors.is_empty()));
+    }
 }

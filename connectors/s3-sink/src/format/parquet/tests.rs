@@ -241,3 +241,14 @@ fn a_dictionary_is_for_values_that_repeat() {
     assert_eq!(filled(5000), [false, true, false]);
     assert_eq!(filled(10), [true, true, true], "too few to tell");
 }
+
+#[test]
+fn an_optional_root_is_written_as_the_record_that_it_is() {
+    let schema = Schema::structure()
+        .name("R")
+        .field("x", Schema::int32().build())
+        .optional()
+        .build();
+    assert_eq!(printed(&schema), "message R {\n  REQUIRED INT32 x;\n}\n");
+    assert_eq!(written(&schema, vec![vec![Value::Int32(1)]]), ["{x: 1}"]);
+}
