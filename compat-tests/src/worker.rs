@@ -125,7 +125,7 @@ impl Worker {
             if std::net::TcpStream::connect(&url).is_ok()
                 && self
                     .rest
-                    .get("/connectors")
+                    .get("/health")
                     .is_ok_and(|answer| answer.status == 200)
             {
                 return Ok(start.elapsed());
