@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use connect_api::data::{Header, Headers, SchemaAndValue, Value};
+use connect_api::data::{Header, Headers, SchemaAndValue, Struct, Value};
 use connect_api::record::{Record, SourceOffset, SourcePartition, SourceRecord};
 
 use crate::change::{
@@ -19,11 +19,17 @@ use crate::config::PostgresConfig;
 use crate::envelope::EnvelopeFactory;
 use crate::error::PgError;
 use crate::table::TablePlan;
+use crate::transaction::TransactionMonitor;
 
 /// Header on the first half of a changed key: the key that replaces it.
 const NEW_KEY_HEADER: &str = "__debezium.newkey";
 /// Header on the second half of a changed key: the key that it replaces.
 const OLD_KEY_HEADER: &str = "__debezium.oldkey";
+
+/// As what transaction metadata counts logical decoding messages: the name of a Java object whose
+/// hash differs from run to run.
+const MESSAGE_COLLECTION: &str =
+    "io.debezium.connector.postgresql.LogicalDecodingMessageMonitor$LogicalDecodingMessageId@0";
 
 /// A captured table: what it looks like and how its rows become values.
 #[derive(Debug)]
@@ -99,6 +105,8 @@ pub struct Place<'a> {
     pub before: &'a Arc<dyn SourceOffset>,
     /// The offset after the change.
     pub after: &'a Arc<dyn SourceOffset>,
+    /// Counts the transaction's events, where `provide.transaction.metadata` asks for it.
+    pub transaction: Option<&'a TransactionMonitor>,
 }
 
 /// Makes records of changes.
@@ -306,8 +314,12 @@ impl Emitter {
         content: Bytes,
         position: &Position,
         offset: Arc<dyn SourceOffset>,
+        transaction: Option<&TransactionMonitor>,
     ) -> SourceRecord {
-        let (topic, key, value) = self.envelopes.message(prefix, content, position, now_ns());
+        let (topic, key, mut value) = self.envelopes.message(prefix, content, position, now_ns());
+        if let (Some(transaction), Value::Struct(envelope)) = (transaction, &mut value.value) {
+            fill_transaction(envelope, transaction, MESSAGE_COLLECTION, position);
+        }
         SourceRecord {
             record: Record {
                 topic,
@@ -328,7 +340,7 @@ impl Emitter {
         after: Option<Value>,
         place: Place<'_>,
     ) -> SchemaAndValue {
-        let value = self.envelopes.envelope(
+        let mut value = self.envelopes.envelope(
             &table.plan,
             operation,
             before,
@@ -337,6 +349,10 @@ impl Emitter {
             place.marker,
             now_ns(),
         );
+        if let Some(transaction) = place.transaction {
+            let collection = table.info.id.to_string();
+            fill_transaction(&mut value, transaction, &collection, place.position);
+        }
         SchemaAndValue::new(Arc::clone(&table.plan.envelope_schema), value)
     }
 
@@ -380,6 +396,21 @@ impl Emitter {
             source_partition: Arc::clone(&self.partition),
             source_offset: Arc::clone(offset),
         }
+    }
+}
+
+fn fill_transaction(
+    envelope: &mut Struct,
+    transaction: &TransactionMonitor,
+    collection: &str,
+    position: &Position,
+) {
+    let Some(field) = envelope.schema.field("transaction") else {
+        return;
+    };
+    let (index, block) = (field.index, Arc::clone(&field.schema));
+    if let Some(value) = envelope.values.get_mut(index) {
+        *value = transaction.event(&block, collection, position);
     }
 }
 

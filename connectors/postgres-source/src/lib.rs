@@ -29,6 +29,7 @@
 //! | [`resume`] | what a restart repeats and is dropped |
 //! | [`replica_identity`] | identities set before the stream |
 //! | [`emitter`] | a change becomes its records |
+//! | [`transaction`] | where transactions begin and end |
 //! | [`heartbeat`] | records of idle times |
 //! | [`change`] | rows, tables, positions: what the two producers share |
 //! | [`config`], [`filter`], [`naming`] | options, include lists, topic and schema names |
@@ -57,6 +58,7 @@ pub mod startup;
 pub mod stream;
 pub mod table;
 pub mod task;
+pub mod transaction;
 
 use connect_api::plugin::{Make, Plugin};
 

@@ -360,6 +360,7 @@ impl Snapshot {
             marker,
             before: &self.shared,
             after: &self.shared,
+            transaction: None,
         };
         self.emitter
             .row(&held.table, change, place, out)

@@ -28,6 +28,7 @@ use crate::protocol::slot;
 use crate::resume::Resume;
 use crate::session::Session;
 use crate::startup::PLUGIN_NAME;
+use crate::transaction::TransactionMonitor;
 
 /// A batch ends when its rows had this many bytes, however few they are: what is handed to the
 /// worker is memory until it is delivered.
@@ -75,6 +76,8 @@ pub struct Streaming {
     in_transaction: bool,
     /// What the server said last of how far it has come.
     sent_up_to: Option<Lsn>,
+    /// `provide.transaction.metadata`.
+    transactions: Option<TransactionMonitor>,
     /// When a record or a progress was given out last.
     last_given: Instant,
 }
@@ -97,6 +100,10 @@ impl Streaming {
             ..Position::default()
         };
         let reached: Arc<dyn SourceOffset> = Arc::new(offset.clone());
+        let config = &context.config;
+        let transactions = config.provide_transaction_metadata.then(|| {
+            TransactionMonitor::new(config.naming.transaction_topic(), offset.extra.as_deref())
+        });
         Self {
             context,
             stream,
@@ -115,6 +122,7 @@ impl Streaming {
             failure: None,
             in_transaction: false,
             sent_up_to: None,
+            transactions,
             last_given: Instant::now(),
         }
     }
@@ -319,6 +327,7 @@ impl Streaming {
                     self.offset.lsn_events_processed = 0;
                     self.refresh_xmin()?;
                     self.advance(lsn, MessageType::Begin);
+                    self.begin_transaction(lsn, out);
                 } else {
                     // What is kept of a half done transaction needs these as well.
                     self.position.tx_id = Some(i64::from(xid));
@@ -338,6 +347,7 @@ impl Streaming {
                     self.offset.lsn_commit = Some(end_lsn);
                     self.offset.lsn_events_processed = 0;
                     self.advance(lsn, MessageType::Commit);
+                    self.end_transaction(lsn, out);
                     self.reached_is_stale = true;
                     self.beat(out)?;
                 }
@@ -424,6 +434,7 @@ impl Streaming {
             marker: SnapshotMarker::False,
             before: &self.reached,
             after: &after,
+            transaction: self.transactions.as_ref(),
         };
         let length = out.len();
         if let Err(error) = self.context.emitter.row(&table, change, place, out) {
@@ -431,7 +442,45 @@ impl Streaming {
             self.failed(error)?;
         }
         self.reached = after;
+        self.count_transaction(length, out);
         Ok(())
+    }
+
+    /// Has the offset of the records from `first` on say how many events their transaction had.
+    fn count_transaction(&mut self, first: usize, out: &mut [SourceRecord]) {
+        let Some(transactions) = &self.transactions else {
+            return;
+        };
+        self.offset.extra = transactions.offset();
+        if let [.., last] = out.get_mut(first..).unwrap_or_default() {
+            self.reached = Arc::new(self.offset.clone());
+            last.source_offset = Arc::clone(&self.reached);
+        }
+    }
+
+    /// A record of where a transaction begins.
+    fn begin_transaction(&mut self, lsn: Lsn, out: &mut Vec<SourceRecord>) {
+        let Some(transactions) = &self.transactions else {
+            return;
+        };
+        transactions.begin(&self.position);
+        self.offset.extra = transactions.offset();
+        let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+        let partition = self.context.emitter.partition();
+        out.push(transactions.begin_record(lsn.0, self.position.ts_us, partition, offset));
+    }
+
+    /// A record of where it ends.
+    fn end_transaction(&mut self, lsn: Lsn, out: &mut Vec<SourceRecord>) {
+        let Some(transactions) = &self.transactions else {
+            return;
+        };
+        transactions.ensure_open(&self.position);
+        self.offset.extra = transactions.offset();
+        let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+        let partition = self.context.emitter.partition();
+        out.push(transactions.end_record(lsn.0, self.position.ts_us, partition, offset));
+        self.offset.extra = None;
     }
 
     /// `event.processing.failure.handling.mode`.
@@ -461,6 +510,7 @@ impl Streaming {
         }
         self.settle();
         self.advance_change(lsn, MessageType::Truncate);
+        let length = out.len();
         let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
         if !self.context.config.skips(Operation::Truncate) {
             let captured: Vec<Arc<Table>> = relation_ids
@@ -474,11 +524,13 @@ impl Streaming {
                     marker: SnapshotMarker::False,
                     before: &self.reached,
                     after: if last { &after } else { &self.reached },
+                    transaction: self.transactions.as_ref(),
                 };
                 self.context.emitter.truncate(table, place, out);
             }
         }
         self.reached = after;
+        self.count_transaction(length, out);
         Ok(())
     }
 
@@ -514,11 +566,14 @@ impl Streaming {
             && !self.context.config.skips(Operation::Message)
         {
             let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
-            out.push(
-                self.context
-                    .emitter
-                    .message(prefix, content, &self.position, offset),
-            );
+            out.push(self.context.emitter.message(
+                prefix,
+                content,
+                &self.position,
+                offset,
+                self.transactions.as_ref(),
+            ));
+            self.count_transaction(out.len() - 1, out);
         }
         self.position.tx_id = transaction;
         self.reached_is_stale = true;
