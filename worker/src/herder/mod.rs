@@ -98,8 +98,14 @@ pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
         .spawn(move || {
             let outcome = lifecycle::supervise(|| run(&thread, &receiver));
             if let Err(trace) = outcome {
-                tracing::error!("Uncaught exception in herder work thread, exiting: {}", trace.trim_end());
-                let mut failure = thread.failure.lock().unwrap_or_else(PoisonError::into_inner);
+                tracing::error!(
+                    "Uncaught exception in herder work thread, exiting: {}",
+                    trace.trim_end()
+                );
+                let mut failure = thread
+                    .failure
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert_with(|| Error::fatal(trace));
             }
             thread.ended.send_replace(true);
@@ -111,8 +117,14 @@ pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
 
 /// The herder's thread.
 fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
-    let Some(stores) = load(shared)? else { return Ok(()) };
-    let graceful = shared.parts.config.options.int("task.shutdown.graceful.timeout.ms");
+    let Some(stores) = load(shared)? else {
+        return Ok(());
+    };
+    let graceful = shared
+        .parts
+        .config
+        .options
+        .int("task.shutdown.graceful.timeout.ms");
     let mut herder = Loop {
         shared: Arc::clone(shared),
         stores: Arc::clone(&stores),
@@ -129,7 +141,9 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
     tracing::info!("Finished starting connectors and tasks");
     while !done {
         let event = match herder.state.next_deadline() {
-            None => events.recv().map_err(|_gone| mpsc::RecvTimeoutError::Disconnected),
+            None => events
+                .recv()
+                .map_err(|_gone| mpsc::RecvTimeoutError::Disconnected),
             Some(deadline) => {
                 events.recv_timeout(deadline.saturating_duration_since(Instant::now()))
             }
@@ -200,12 +214,19 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
         topic.ensure(&admin)?;
     }
     drop(admin);
-    let producer =
-        Arc::new(StoreProducer::new(&clients::of_worker(worker, Client::Producer, "stores")?)?);
+    let producer = Arc::new(StoreProducer::new(&clients::of_worker(
+        worker,
+        Client::Producer,
+        "stores",
+    )?)?);
     let consumer = |role: &str| clients::of_worker(worker, Client::Consumer, role);
     let [offsets, status, config] = &topics;
     let stores = Arc::new(Stores {
-        offsets: Arc::new(OffsetStore::start(&offsets.name, consumer("offsets")?, Arc::clone(&producer))?),
+        offsets: Arc::new(OffsetStore::start(
+            &offsets.name,
+            consumer("offsets")?,
+            Arc::clone(&producer),
+        )?),
         status: StatusStore::start(
             &status.name,
             consumer("statuses")?,
@@ -225,11 +246,17 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     stores.config.wait_until_read(&config.name, LOAD_LIMIT)?;
     loaded.store(true, Ordering::Release);
     // Without a group there is no generation; statuses must not look older than those before.
-    shared.generation.store(stores.status.highest_generation() + 1, Ordering::Release);
+    shared
+        .generation
+        .store(stores.status.highest_generation() + 1, Ordering::Release);
     Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores))
 }
 
-fn topic(worker: &crate::config::WorkerConfig, prefix: &'static str, holds: &'static str) -> StoreTopic {
+fn topic(
+    worker: &crate::config::WorkerConfig,
+    prefix: &'static str,
+    holds: &'static str,
+) -> StoreTopic {
     let options = &worker.options;
     let property = match prefix {
         "offset.storage" => "offset.storage.topic",
@@ -287,7 +314,12 @@ impl Loop {
     fn act(&mut self, action: Action) -> bool {
         let events = &self.shared.events;
         match action {
-            Action::StartConnector { name, epoch, config, target } => {
+            Action::StartConnector {
+                name,
+                epoch,
+                config,
+                target,
+            } => {
                 tracing::info!(connector = &*name, "Creating connector");
                 let started = connector::start(
                     Arc::clone(&name),
@@ -300,7 +332,11 @@ impl Loop {
                 self.connectors.insert(name, started);
             }
             Action::SetConnectorTarget(name, epoch, target) => {
-                tracing::info!(connector = &*name, target = target.name(), "Setting target state");
+                tracing::info!(
+                    connector = &*name,
+                    target = target.name(),
+                    "Setting target state"
+                );
                 self.with_connector(&name, epoch, |connector| connector.set_target(target));
             }
             Action::MakeTasks(name, epoch) => {
@@ -310,9 +346,21 @@ impl Loop {
                 tracing::info!(connector = &*name, "Stopping connector");
                 self.with_connector(&name, epoch, RunningConnector::stop);
             }
-            Action::StartTask { id, epoch, connector, config, paused } => {
+            Action::StartTask {
+                id,
+                epoch,
+                connector,
+                config,
+                paused,
+            } => {
                 tracing::info!(task = %id, "Creating task");
-                let plan = TaskPlan { id: id.clone(), epoch, connector, config, paused };
+                let plan = TaskPlan {
+                    id: id.clone(),
+                    epoch,
+                    connector,
+                    config,
+                    paused,
+                };
                 let running = lifecycle::start(plan, &self.shared.parts, &self.stores, events);
                 self.tasks.insert(id, running);
             }
@@ -336,10 +384,14 @@ impl Loop {
             Action::PutStatus(of, state, trace) => {
                 let version = match state {
                     State::Unassigned | State::Restarting => None,
-                    _ => self.shared.version(of.connector(), &self.stores.config.state()),
+                    _ => self
+                        .shared
+                        .version(of.connector(), &self.stores.config.state()),
                 };
                 let generation = self.shared.generation.load(Ordering::Acquire);
-                self.stores.status.put(&of, state, generation, version, trace);
+                self.stores
+                    .status
+                    .put(&of, state, generation, version, trace);
             }
             Action::RemoveStatus(of) => {
                 match &of {
@@ -359,7 +411,11 @@ impl Loop {
     }
 
     fn with_connector(&self, name: &str, epoch: u64, tell: impl FnOnce(&RunningConnector)) {
-        if let Some(connector) = self.connectors.get(name).filter(|known| known.epoch == epoch) {
+        if let Some(connector) = self
+            .connectors
+            .get(name)
+            .filter(|known| known.epoch == epoch)
+        {
             tell(connector);
         }
     }
@@ -374,11 +430,21 @@ impl Loop {
         match reply {
             Reply::Nobody => {}
             Reply::Done(answer) => drop(answer.send(result.map_err(RequestError::from))),
-            Reply::Put { created, name, config, answer } => {
+            Reply::Put {
+                created,
+                name,
+                config,
+                answer,
+            } => {
                 let state = self.stores.config.state();
                 let tasks = state.tasks(&name).iter().map(|id| id.task).collect();
                 let kind = self.shared.kind(&config);
-                let info = ConnectorInfo { name, config, tasks, kind };
+                let info = ConnectorInfo {
+                    name,
+                    config,
+                    tasks,
+                    kind,
+                };
                 drop(answer.send(result.map(|()| (created, info)).map_err(RequestError::from)));
             }
         }
@@ -391,7 +457,9 @@ impl Shared {
         let mut stores = self.stores.subscribe();
         let waited = tokio::time::timeout(REQUEST_LIMIT, stores.wait_for(Option::is_some)).await;
         match waited {
-            Ok(Ok(stores)) => stores.clone().ok_or_else(|| RequestError::failure("no stores")),
+            Ok(Ok(stores)) => stores
+                .clone()
+                .ok_or_else(|| RequestError::failure("no stores")),
             Ok(Err(_)) => Err(RequestError::failure("Worker is shutting down")),
             Err(_) => Err(RequestError::failure("Request timed out")),
         }
@@ -426,7 +494,11 @@ impl Shared {
     }
     fn version(&self, name: &str, state: &ClusterConfigState) -> Option<&'static str> {
         let class = Self::class(state.config(name)?)?;
-        self.parts.plugins.connector(class).ok().map(|plugin| plugin.version)
+        self.parts
+            .plugins
+            .connector(class)
+            .ok()
+            .map(|plugin| plugin.version)
     }
     fn status_now(&self, name: &str) -> Option<ConnectorStatus> {
         let stores = self.loaded_now()?;
@@ -464,7 +536,9 @@ impl Herder for Shared {
         self.ask(Request::Ping).await
     }
     fn connectors(&self) -> Vec<String> {
-        let Some(stores) = self.loaded_now() else { return Vec::new() };
+        let Some(stores) = self.loaded_now() else {
+            return Vec::new();
+        };
         let mut names = JavaHashMap::new();
         for name in stores.config.state().connectors() {
             names.insert(name.to_string(), ());
@@ -476,7 +550,12 @@ impl Herder for Shared {
         let config = RawConfig::clone(state.config(name).ok_or_else(|| unknown(name))?);
         let kind = self.kind(&config);
         let tasks = state.tasks(name).iter().map(|id| id.task).collect();
-        Ok(ConnectorInfo { name: name.to_owned(), config, tasks, kind })
+        Ok(ConnectorInfo {
+            name: name.to_owned(),
+            config,
+            tasks,
+            kind,
+        })
     }
     async fn put_connector(
         &self,
@@ -487,26 +566,35 @@ impl Herder for Shared {
     ) -> Answer<(bool, ConnectorInfo)> {
         self.loaded().await?;
         let name = name.to_owned();
-        self.ask(|answer| Request::PutConnector { name, config, target, allow_replace, answer })
-            .await
+        self.ask(|answer| Request::PutConnector {
+            name,
+            config,
+            target,
+            allow_replace,
+            answer,
+        })
+        .await
     }
     async fn delete_connector(&self, name: &str) -> Answer<()> {
         self.loaded().await?;
-        self.ask(|answer| Request::DeleteConnector(name.to_owned(), answer)).await
+        self.ask(|answer| Request::DeleteConnector(name.to_owned(), answer))
+            .await
     }
     async fn set_target_state(&self, name: &str, target: TargetState) -> Answer<()> {
         self.loaded().await?;
-        self.ask(|answer| Request::SetTarget(name.to_owned(), target, answer)).await
+        self.ask(|answer| Request::SetTarget(name.to_owned(), target, answer))
+            .await
     }
     fn status(&self, name: &str) -> Answer<ConnectorStatus> {
-        self.status_now(name).ok_or_else(|| {
-            RequestError::not_found(format!("No status found for connector {name}"))
-        })
+        self.status_now(name)
+            .ok_or_else(|| RequestError::not_found(format!("No status found for connector {name}")))
     }
     fn task_status(&self, name: &str, task: u32) -> Answer<StateInfo> {
-        self.loaded_now().and_then(|stores| stores.status.task(name, task)).ok_or_else(|| {
-            RequestError::not_found(format!("No status found for task {name}-{task}"))
-        })
+        self.loaded_now()
+            .and_then(|stores| stores.status.task(name, task))
+            .ok_or_else(|| {
+                RequestError::not_found(format!("No status found for task {name}-{task}"))
+            })
     }
     async fn task_configs(&self, name: &str) -> Answer<Vec<RawConfig>> {
         let state = self.loaded().await?.config.state();
@@ -522,7 +610,8 @@ impl Herder for Shared {
     }
     async fn restart_connector(&self, name: &str) -> Answer<()> {
         self.loaded().await?;
-        self.ask(|answer| Request::RestartConnector(name.to_owned(), answer)).await
+        self.ask(|answer| Request::RestartConnector(name.to_owned(), answer))
+            .await
     }
     async fn restart(
         &self,
@@ -532,22 +621,34 @@ impl Herder for Shared {
     ) -> Answer<ConnectorStatus> {
         let state = self.loaded().await?.config.state();
         if !state.contains(name) {
-            return Err(RequestError::not_found(format!("Unknown connector: {name}")));
+            return Err(RequestError::not_found(format!(
+                "Unknown connector: {name}"
+            )));
         }
         let status = self.status_now(name).ok_or_else(|| {
             RequestError::not_found(format!("Status for connector {name} not found"))
         })?;
         let name = name.to_owned();
-        self.ask(|answer| Request::RestartPlan { name, only_failed, include_tasks, status, answer })
-            .await
+        self.ask(|answer| Request::RestartPlan {
+            name,
+            only_failed,
+            include_tasks,
+            status,
+            answer,
+        })
+        .await
     }
     async fn restart_task(&self, name: &str, task: u32) -> Answer<()> {
         self.loaded().await?;
-        let id = TaskId { connector: name.into(), task };
+        let id = TaskId {
+            connector: name.into(),
+            task,
+        };
         self.ask(|answer| Request::RestartTask(id, answer)).await
     }
     fn active_topics(&self, name: &str) -> Vec<String> {
-        self.loaded_now().map_or_else(Vec::new, |stores| stores.status.topics(name))
+        self.loaded_now()
+            .map_or_else(Vec::new, |stores| stores.status.topics(name))
     }
     async fn reset_active_topics(&self, name: &str) -> Answer<()> {
         self.loaded().await?.status.reset_topics(name);
@@ -559,25 +660,34 @@ impl Herder for Shared {
         let config = Arc::clone(state.config(name).ok_or_else(|| unknown(name))?);
         offsets::read(&self.parts, stores, self.kind(&config), name, config).await
     }
-    async fn alter_offsets(
-        &self,
-        name: &str,
-        changes: Option<Vec<OffsetEntry>>,
-    ) -> Answer<String> {
+    async fn alter_offsets(&self, name: &str, changes: Option<Vec<OffsetEntry>>) -> Answer<String> {
         let stores = self.loaded().await?;
-        self.ask(|answer| Request::CheckStopped(name.to_owned(), answer)).await?;
+        self.ask(|answer| Request::CheckStopped(name.to_owned(), answer))
+            .await?;
         let state = stores.config.state();
         let config = Arc::clone(state.config(name).ok_or_else(|| unknown(name))?);
-        offsets::change(&self.parts, stores, self.kind(&config), name, config, changes).await
+        offsets::change(
+            &self.parts,
+            stores,
+            self.kind(&config),
+            name,
+            config,
+            changes,
+        )
+        .await
     }
     fn stop(&self) {
         tracing::info!("Herder stopping");
         self.stopping.store(true, Ordering::Release);
         // A herder that is gone has stopped.
         self.events.send(Event::Stop).ok();
-        let graceful = self.parts.config.options.int("task.shutdown.graceful.timeout.ms");
-        let limit = Duration::from_millis(u64::try_from(graceful).unwrap_or(0))
-            + Duration::from_secs(10);
+        let graceful = self
+            .parts
+            .config
+            .options
+            .int("task.shutdown.graceful.timeout.ms");
+        let limit =
+            Duration::from_millis(u64::try_from(graceful).unwrap_or(0)) + Duration::from_secs(10);
         let deadline = Instant::now() + limit;
         while !*self.ended.borrow() {
             if Instant::now() > deadline {
@@ -591,7 +701,11 @@ impl Herder for Shared {
         let mut ended = self.ended.subscribe();
         // The sender lives as long as we do.
         drop(ended.wait_for(|ended| *ended).await);
-        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = self
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         match failure {
             Some(error) => error,
             // Stopped on request: whoever asked waits for that, not for this.

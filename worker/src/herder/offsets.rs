@@ -61,7 +61,11 @@ pub(super) async fn change(
     let (parts, name) = (parts.clone(), name.to_owned());
     let runtime = parts.runtime.clone();
     let work = move || {
-        let done = if changes.is_some() { "altered" } else { "reset" };
+        let done = if changes.is_some() {
+            "altered"
+        } else {
+            "reset"
+        };
         let handled = match kind {
             ConnectorKind::Sink => change_group(&parts, &name, &config, changes)?,
             ConnectorKind::Source | ConnectorKind::Unknown => {
@@ -137,14 +141,19 @@ fn change_source(
             .collect(),
     };
     let handled = ask_connector(parts, name, &props, &changes)?;
-    let entries: Vec<(&OffsetMap, Option<OffsetMap>)> =
-        changes.iter().map(|(partition, offset)| (partition, offset.clone())).collect();
+    let entries: Vec<(&OffsetMap, Option<OffsetMap>)> = changes
+        .iter()
+        .map(|(partition, offset)| (partition, offset.clone()))
+        .collect();
     stores.offsets.write(name, &entries, LIMIT)?;
     Ok(handled)
 }
 
 fn group_consumer(parts: &Parts, name: &str, props: &Props) -> Answer<(GroupConsumer, String)> {
-    let id = TaskId { connector: name.into(), task: 0 };
+    let id = TaskId {
+        connector: name.into(),
+        task: 0,
+    };
     let (mut config, _) = clients::consumer(&parts.config, &id, props)?;
     config.set("client.id", format!("connector-consumer-{name}"));
     let group = config.get("group.id").unwrap_or_default().to_owned();
@@ -168,9 +177,16 @@ fn group_offsets(parts: &Parts, name: &str, config: &RawConfig) -> Answer<Vec<Of
 }
 
 fn committed(consumer: &GroupConsumer, props: &Props) -> Answer<Offsets> {
-    let named: Vec<&str> =
-        props.get("topics").map_or("", String::as_str).split(',').map(str::trim).collect();
-    let pattern = match props.get("topics.regex").filter(|pattern| !pattern.is_empty()) {
+    let named: Vec<&str> = props
+        .get("topics")
+        .map_or("", String::as_str)
+        .split(',')
+        .map(str::trim)
+        .collect();
+    let pattern = match props
+        .get("topics.regex")
+        .filter(|pattern| !pattern.is_empty())
+    {
         Some(pattern) => Some(Regex::new(pattern).map_err(|error| {
             RequestError::failure(format!("the pattern of topics.regex is wrong: {error}"))
         })?),
@@ -179,11 +195,16 @@ fn committed(consumer: &GroupConsumer, props: &Props) -> Answer<Offsets> {
     let mut partitions = Vec::new();
     for (topic, count) in consumer.partition_counts(LIMIT)? {
         let ours = named.contains(&topic.as_str())
-            || pattern.as_ref().is_some_and(|pattern| pattern.matches(&topic));
+            || pattern
+                .as_ref()
+                .is_some_and(|pattern| pattern.matches(&topic));
         if ours {
             let topic = Topic::from(topic);
             partitions.extend((0..count).filter_map(|partition| {
-                Some(TopicPartition { topic: topic.clone(), partition: i32::try_from(partition).ok()? })
+                Some(TopicPartition {
+                    topic: topic.clone(),
+                    partition: i32::try_from(partition).ok()?,
+                })
             }));
         }
     }
@@ -202,15 +223,21 @@ fn change_group(
     let props = parts.resolver.resolve(config)?.props;
     let failed = |what: &str, error: &Error| {
         tracing::error!(connector = name, error = %Chain(error), "changing consumer group offsets");
-        RequestError::failure(format!("Failed to {what} consumer group offsets for connector {name}"))
+        RequestError::failure(format!(
+            "Failed to {what} consumer group offsets for connector {name}"
+        ))
     };
     let Some(changes) = changes else {
         let (consumer, group) = group_consumer(parts, name, &props)?;
-        let all: Vec<OffsetChange> =
-            committed(&consumer, &props)?.keys().map(|partition| (as_map(partition), None)).collect();
+        let all: Vec<OffsetChange> = committed(&consumer, &props)?
+            .keys()
+            .map(|partition| (as_map(partition), None))
+            .collect();
         drop(consumer);
         let handled = ask_connector(parts, name, &props, &all)?;
-        admin(parts, name, &props)?.delete_group(&group).map_err(|error| failed("reset", &error))?;
+        admin(parts, name, &props)?
+            .delete_group(&group)
+            .map_err(|error| failed("reset", &error))?;
         return Ok(handled);
     };
     let mut offsets = Offsets::new();
@@ -238,16 +265,24 @@ fn change_group(
         kept.retain(|partition, _| !forgotten.contains(partition));
         kept.extend(offsets);
         offsets = kept;
-        admin(parts, name, &props)?.delete_group(&group).map_err(|error| failed("alter", &error))?;
+        admin(parts, name, &props)?
+            .delete_group(&group)
+            .map_err(|error| failed("alter", &error))?;
     }
     if !offsets.is_empty() {
-        consumer.commit(&offsets, true).map_err(|error| failed("alter", &error))?;
+        consumer
+            .commit(&offsets, true)
+            .map_err(|error| failed("alter", &error))?;
     }
     Ok(handled)
 }
 
 fn admin(parts: &Parts, name: &str, props: &Props) -> Answer<Admin> {
-    let config = clients::admin(&parts.config, &format!("connector-worker-adminclient-{name}"), props)?;
+    let config = clients::admin(
+        &parts.config,
+        &format!("connector-worker-adminclient-{name}"),
+        props,
+    )?;
     Ok(Admin::new(&config, parts.runtime.clone())?)
 }
 
@@ -276,11 +311,16 @@ fn partition(value: &Json) -> Answer<TopicPartition> {
              '{number}'. Partition values for sink connectors need to be integers."
         ))
     })?;
-    Ok(TopicPartition { topic: Topic::from(text(topic)), partition })
+    Ok(TopicPartition {
+        topic: Topic::from(text(topic)),
+        partition,
+    })
 }
 
 fn offset(value: &Json) -> Answer<Option<i64>> {
-    let Some(members) = object(value) else { return Ok(None) };
+    let Some(members) = object(value) else {
+        return Ok(None);
+    };
     let Some(offset) = members.get("kafka_offset") else {
         return Err(RequestError::bad_request(
             "The offset for a sink connector should either be null or contain the key 'kafka_offset'",
@@ -296,7 +336,9 @@ fn offset(value: &Json) -> Answer<Option<i64>> {
 }
 
 fn text(value: &Json) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]
@@ -307,10 +349,16 @@ mod tests {
     fn partitions_and_offsets_of_sinks_are_checked_with_javas_texts() {
         let good = json!({"kafka_topic": "t", "kafka_partition": "3"});
         assert_eq!(partition(&good).expect("good").to_string(), "t-3");
-        assert_eq!(offset(&json!({"kafka_offset": "7"})).expect("good"), Some(7));
+        assert_eq!(
+            offset(&json!({"kafka_offset": "7"})).expect("good"),
+            Some(7)
+        );
         assert_eq!(offset(&Json::Null).expect("good"), None);
         for (given, message) in [
-            (Json::Null, "The partition for a sink connector offset cannot be null or missing"),
+            (
+                Json::Null,
+                "The partition for a sink connector offset cannot be null or missing",
+            ),
             (
                 json!({"kafka_topic": "t"}),
                 "The partition for a sink connector offset must contain the keys 'kafka_topic' and 'kafka_partition'",

@@ -49,7 +49,10 @@ pub struct RequestError {
 impl RequestError {
     /// A refusal with its message.
     pub fn new(refusal: Refusal, message: impl Into<String>) -> Self {
-        Self { refusal, message: message.into() }
+        Self {
+            refusal,
+            message: message.into(),
+        }
     }
     /// 400.
     pub fn bad_request(message: impl Into<String>) -> Self {
@@ -65,7 +68,10 @@ impl RequestError {
     }
     /// 500.
     pub fn failure(message: impl Into<String>) -> Self {
-        Self::new(Refusal::Failure("org.apache.kafka.connect.errors.ConnectException"), message)
+        Self::new(
+            Refusal::Failure("org.apache.kafka.connect.errors.ConnectException"),
+            message,
+        )
     }
 }
 
@@ -140,7 +146,9 @@ impl TargetState {
     }
     /// The state of such a name, in upper case.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Started, Self::Paused, Self::Stopped].into_iter().find(|state| state.name() == name)
+        [Self::Started, Self::Paused, Self::Stopped]
+            .into_iter()
+            .find(|state| state.name() == name)
     }
 }
 
@@ -275,11 +283,7 @@ pub trait Herder: Send + Sync + 'static {
     async fn offsets(&self, name: &str) -> Answer<Vec<OffsetEntry>>;
     /// Changes the offsets of a stopped connector, or forgets them all (`None`); answers the
     /// message for the user.
-    async fn alter_offsets(
-        &self,
-        name: &str,
-        changes: Option<Vec<OffsetEntry>>,
-    ) -> Answer<String>;
+    async fn alter_offsets(&self, name: &str, changes: Option<Vec<OffsetEntry>>) -> Answer<String>;
     /// Stops all connectors and tasks, offsets flushed, and the herder itself. Blocks.
     fn stop(&self);
     /// Completes with the reason when the herder cannot go on: the worker then ends with code 1.

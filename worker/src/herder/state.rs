@@ -223,7 +223,10 @@ impl HerderState {
                 self.config = config;
                 self.loaded = true;
                 actions.extend(
-                    statuses.into_iter().filter(|of| !self.is_configured(of)).map(Action::RemoveStatus),
+                    statuses
+                        .into_iter()
+                        .filter(|of| !self.is_configured(of))
+                        .map(Action::RemoveStatus),
                 );
             }
             Event::Config(config, change) => {
@@ -286,7 +289,11 @@ impl HerderState {
             };
             if !self.connectors.contains_key(name) {
                 self.epoch += 1;
-                let local = Local { epoch: self.epoch, phase: Phase::Alive, retry: None };
+                let local = Local {
+                    epoch: self.epoch,
+                    phase: Phase::Alive,
+                    retry: None,
+                };
                 self.connectors.insert(Arc::clone(name), local);
                 actions.push(Action::StartConnector {
                     name: Arc::clone(name),
@@ -302,12 +309,18 @@ impl HerderState {
                 continue;
             }
             for id in config.tasks(name) {
-                let Some(task) = config.task_config(&id).filter(|_| !self.tasks.contains_key(&id))
+                let Some(task) = config
+                    .task_config(&id)
+                    .filter(|_| !self.tasks.contains_key(&id))
                 else {
                     continue;
                 };
                 self.epoch += 1;
-                let local = Local { epoch: self.epoch, phase: Phase::Alive, retry: None };
+                let local = Local {
+                    epoch: self.epoch,
+                    phase: Phase::Alive,
+                    retry: None,
+                };
                 self.tasks.insert(id.clone(), local);
                 actions.push(Action::StartTask {
                     id,
@@ -321,7 +334,9 @@ impl HerderState {
     }
 
     fn stop_connector(&mut self, now: Instant, name: &Arc<str>, actions: &mut Vec<Action>) {
-        let Some(local) = self.connectors.get_mut(name) else { return };
+        let Some(local) = self.connectors.get_mut(name) else {
+            return;
+        };
         if !matches!(local.phase, Phase::Stopping(_)) {
             local.phase = Phase::Stopping(now + CONNECTOR_STOP_LIMIT);
             local.retry = None;
@@ -330,7 +345,9 @@ impl HerderState {
     }
 
     fn stop_task(&mut self, now: Instant, id: &TaskId, actions: &mut Vec<Action>) {
-        let Some(local) = self.tasks.get_mut(id) else { return };
+        let Some(local) = self.tasks.get_mut(id) else {
+            return;
+        };
         match local.phase {
             Phase::Stopping(_) => {}
             Phase::Alive => {
@@ -379,7 +396,11 @@ impl HerderState {
             ConfigChange::TargetState(name) => {
                 let target = self.config.target(&name).unwrap_or_default();
                 if let Some(local) = self.connectors.get(&name) {
-                    actions.push(Action::SetConnectorTarget(Arc::clone(&name), local.epoch, target));
+                    actions.push(Action::SetConnectorTarget(
+                        Arc::clone(&name),
+                        local.epoch,
+                        target,
+                    ));
                 }
                 for id in self.tasks_of(&name) {
                     let local = &self.tasks[&id];
@@ -389,14 +410,22 @@ impl HerderState {
                     }
                 }
             }
-            ConfigChange::Restart { connector, only_failed, include_tasks } => {
+            ConfigChange::Restart {
+                connector,
+                only_failed,
+                include_tasks,
+            } => {
                 self.restart(now, &connector, only_failed, include_tasks, actions);
             }
         }
     }
 
     fn tasks_of(&self, name: &str) -> Vec<TaskId> {
-        self.tasks.keys().filter(|id| &*id.connector == name).cloned().collect()
+        self.tasks
+            .keys()
+            .filter(|id| &*id.connector == name)
+            .cloned()
+            .collect()
     }
 
     fn restart(
@@ -416,7 +445,11 @@ impl HerderState {
         for id in self.tasks_of(name) {
             if include_tasks && covered(&self.tasks[&id]) {
                 self.stop_task(now, &id, actions);
-                actions.push(Action::PutStatus(StatusOf::Task(id), State::Restarting, None));
+                actions.push(Action::PutStatus(
+                    StatusOf::Task(id),
+                    State::Restarting,
+                    None,
+                ));
             }
         }
     }
@@ -430,7 +463,11 @@ impl HerderState {
         actions: &mut Vec<Action>,
     ) {
         let target = self.config.target(name);
-        let Some(local) = self.connectors.get_mut(name).filter(|local| local.epoch == epoch) else {
+        let Some(local) = self
+            .connectors
+            .get_mut(name)
+            .filter(|local| local.epoch == epoch)
+        else {
             return;
         };
         let stopping = matches!(local.phase, Phase::Stopping(_));
@@ -438,8 +475,16 @@ impl HerderState {
             ConnectorEvent::State(..) | ConnectorEvent::NeedsTasks | ConnectorEvent::Tasks(_)
                 if stopping => {}
             ConnectorEvent::State(state, trace) => {
-                local.phase = if state == State::Failed { Phase::Failed } else { Phase::Alive };
-                actions.push(Action::PutStatus(StatusOf::Connector(Arc::clone(name)), state, trace));
+                local.phase = if state == State::Failed {
+                    Phase::Failed
+                } else {
+                    Phase::Alive
+                };
+                actions.push(Action::PutStatus(
+                    StatusOf::Connector(Arc::clone(name)),
+                    state,
+                    trace,
+                ));
                 if state == State::Running {
                     actions.push(Action::MakeTasks(Arc::clone(name), epoch));
                 }
@@ -459,9 +504,9 @@ impl HerderState {
                 }
             }
             ConnectorEvent::Tasks(Err(error)) => {
-                let pause = local.retry.map_or(RETRY_PAUSES.0, |(_, pause)| {
-                    (pause * 2).min(RETRY_PAUSES.1)
-                });
+                let pause = local
+                    .retry
+                    .map_or(RETRY_PAUSES.0, |(_, pause)| (pause * 2).min(RETRY_PAUSES.1));
                 local.retry = Some((now + pause, pause));
                 tracing::error!(
                     connector = &**name,
@@ -507,8 +552,12 @@ impl HerderState {
 
     fn tick(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let late = |local: &Local| matches!(local.phase, Phase::Stopping(at) if at <= now);
-        let tasks: Vec<TaskId> =
-            self.tasks.iter().filter(|(_, local)| late(local)).map(|(id, _)| id.clone()).collect();
+        let tasks: Vec<TaskId> = self
+            .tasks
+            .iter()
+            .filter(|(_, local)| late(local))
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in tasks {
             tracing::error!(task = %id, "Graceful stop of task failed.");
             actions.push(Action::AbandonTask(id.clone(), self.tasks[&id].epoch));
@@ -539,7 +588,13 @@ impl HerderState {
             return;
         }
         match request {
-            Request::PutConnector { name, config, target, allow_replace, answer } => {
+            Request::PutConnector {
+                name,
+                config,
+                target,
+                allow_replace,
+                answer,
+            } => {
                 let exists = self.config.contains(&name);
                 if exists && !allow_replace {
                     let error = RequestError::conflict(format!("Connector {name} already exists"));
@@ -548,9 +603,15 @@ impl HerderState {
                 }
                 let shared: Arc<str> = name.as_str().into();
                 let mut writes = Vec::with_capacity(2);
-                writes.extend(target.map(|target| ConfigWrite::Target(Arc::clone(&shared), target)));
+                writes
+                    .extend(target.map(|target| ConfigWrite::Target(Arc::clone(&shared), target)));
                 writes.push(ConfigWrite::Connector(shared, config.clone()));
-                let reply = Reply::Put { created: !exists, name, config, answer };
+                let reply = Reply::Put {
+                    created: !exists,
+                    name,
+                    config,
+                    answer,
+                };
                 actions.push(Action::Write(writes, reply));
             }
             Request::DeleteConnector(name, answer) => {
@@ -585,7 +646,13 @@ impl HerderState {
                     actions.push(Action::Answer(answer, Err(error)));
                 }
             }
-            Request::RestartPlan { name, only_failed, include_tasks, mut status, answer } => {
+            Request::RestartPlan {
+                name,
+                only_failed,
+                include_tasks,
+                mut status,
+                answer,
+            } => {
                 let tasks = status.tasks.iter_mut().map(|(_, info)| info);
                 for info in
                     std::iter::once(&mut status.connector).chain(tasks.filter(|_| include_tasks))
@@ -596,13 +663,20 @@ impl HerderState {
                     }
                 }
                 let connector = name.as_str().into();
-                let write = ConfigWrite::Restart { connector, only_failed, include_tasks };
+                let write = ConfigWrite::Restart {
+                    connector,
+                    only_failed,
+                    include_tasks,
+                };
                 actions.push(Action::Write(vec![write], Reply::Nobody));
                 actions.push(Action::AnswerRestart(answer, status));
             }
             Request::RestartTask(id, answer) => {
                 let result = if !self.config.contains(&id.connector) {
-                    Err(RequestError::not_found(format!("Unknown connector: {}", id.connector)))
+                    Err(RequestError::not_found(format!(
+                        "Unknown connector: {}",
+                        id.connector
+                    )))
                 } else if !self.config.tasks(&id.connector).contains(&id) {
                     Err(RequestError::not_found(format!("Unknown task: {id}")))
                 } else {
@@ -614,12 +688,17 @@ impl HerderState {
             Request::Ping(answer) => actions.push(Action::Answer(answer, Ok(()))),
             Request::CheckStopped(name, answer) => {
                 let result = match self.config.target(&name) {
-                    None => Err(RequestError::not_found(format!("Connector {name} not found"))),
+                    None => Err(RequestError::not_found(format!(
+                        "Connector {name} not found"
+                    ))),
                     Some(TargetState::Stopped) if self.tasks_of(&name).is_empty() => Ok(()),
                     Some(_) => Err(RequestError::bad_request(
                         "Connectors must be in the STOPPED state before their offsets can be \
                          modified. This can be done for the specified connector by issuing a 'PUT' \
-                         request to the '/connectors/".to_owned() + &name + "/stop' endpoint",
+                         request to the '/connectors/"
+                            .to_owned()
+                            + &name
+                            + "/stop' endpoint",
                     )),
                 };
                 actions.push(Action::Answer(answer, result));
@@ -664,11 +743,18 @@ mod tests {
             world
         }
         fn step(&mut self, event: Event) -> Vec<String> {
-            self.herder.step(self.now, event).iter().map(shown).collect()
+            self.herder
+                .step(self.now, event)
+                .iter()
+                .map(shown)
+                .collect()
         }
         fn record(&mut self, key: &str, value: &str) -> Vec<String> {
             let value = (value != "null").then_some(value.as_bytes());
-            match self.topic.apply(self.topic.offset() + 1, key.as_bytes(), value) {
+            match self
+                .topic
+                .apply(self.topic.offset() + 1, key.as_bytes(), value)
+            {
                 Some(change) => self.step(Event::Config(Arc::new(self.topic.clone()), change)),
                 None => Vec::new(),
             }
@@ -677,7 +763,14 @@ mod tests {
             self.step(Event::Connector("a".into(), epoch, event))
         }
         fn task(&mut self, epoch: u64, event: TaskEvent) -> Vec<String> {
-            self.step(Event::Task(TaskId { connector: "a".into(), task: 0 }, epoch, event))
+            self.step(Event::Task(
+                TaskId {
+                    connector: "a".into(),
+                    task: 0,
+                },
+                epoch,
+                event,
+            ))
         }
         /// A connector with one running task.
         fn running() -> Self {
@@ -701,7 +794,9 @@ mod tests {
     const TASK: &str = r#"{"properties":{"task.class":"T"}}"#;
 
     fn task_config() -> RawConfig {
-        [("task.class".to_owned(), Some("T".to_owned()))].into_iter().collect()
+        [("task.class".to_owned(), Some("T".to_owned()))]
+            .into_iter()
+            .collect()
     }
 
     fn shown(action: &Action) -> String {
@@ -710,13 +805,20 @@ mod tests {
             StatusOf::Task(id) => id.to_string(),
         };
         match action {
-            Action::StartConnector { name, epoch, target, .. } => {
+            Action::StartConnector {
+                name,
+                epoch,
+                target,
+                ..
+            } => {
                 format!("start {name}@{epoch} {}", target.name())
             }
             Action::SetConnectorTarget(name, _, target) => format!("set {name} {}", target.name()),
             Action::MakeTasks(name, _) => format!("make tasks {name}"),
             Action::StopConnector(name, epoch) => format!("stop {name}@{epoch}"),
-            Action::StartTask { id, epoch, paused, .. } => {
+            Action::StartTask {
+                id, epoch, paused, ..
+            } => {
                 format!("start {id}@{epoch}{}", if *paused { " paused" } else { "" })
             }
             Action::PauseTask(id, _, paused) => format!("pause {id} {paused}"),
@@ -743,8 +845,15 @@ mod tests {
         );
         world.record("task-a-0", TASK);
         assert_eq!(world.record("commit-a", r#"{"tasks":1}"#), ["stop a-0@2"]);
-        assert_eq!(world.task(2, TaskEvent::Gone), ["status a-0 UNASSIGNED", "start a-0@4"]);
-        assert_eq!(world.task(2, TaskEvent::Gone), [""; 0], "an old incarnation is not heard");
+        assert_eq!(
+            world.task(2, TaskEvent::Gone),
+            ["status a-0 UNASSIGNED", "start a-0@4"]
+        );
+        assert_eq!(
+            world.task(2, TaskEvent::Gone),
+            [""; 0],
+            "an old incarnation is not heard"
+        );
     }
 
     #[test]
@@ -754,19 +863,32 @@ mod tests {
         assert_eq!(world.connector(1, same), [""; 0]);
         let more = ConnectorEvent::Tasks(Ok(vec![task_config(), task_config()]));
         assert_eq!(world.connector(1, more), ["write 1"]);
-        world.record("connector-a", r#"{"properties":{"connector.class":"X","new":"1"}}"#);
+        world.record(
+            "connector-a",
+            r#"{"properties":{"connector.class":"X","new":"1"}}"#,
+        );
         world.connector(1, ConnectorEvent::Gone);
         let same = ConnectorEvent::Tasks(Ok(vec![task_config()]));
-        assert_eq!(world.connector(3, same), ["write 1"], "the connector's own config differs");
+        assert_eq!(
+            world.connector(3, same),
+            ["write 1"],
+            "the connector's own config differs"
+        );
     }
 
     #[test]
     fn a_failed_task_stays_failed_until_it_is_restarted() {
         let mut world = World::running();
-        assert_eq!(world.task(2, TaskEvent::State(State::Failed, None)), ["status a-0 FAILED"]);
+        assert_eq!(
+            world.task(2, TaskEvent::State(State::Failed, None)),
+            ["status a-0 FAILED"]
+        );
         assert_eq!(world.step(Event::Tick), [""; 0]);
         assert_eq!(
-            world.record("restart-connector-a", r#"{"include-tasks":true,"only-failed":true}"#),
+            world.record(
+                "restart-connector-a",
+                r#"{"include-tasks":true,"only-failed":true}"#
+            ),
             ["status a-0 RESTARTING", "start a-0@3"]
         );
     }
@@ -776,12 +898,21 @@ mod tests {
         let mut world = World::running();
         assert_eq!(world.record("commit-a", r#"{"tasks":0}"#), ["stop a-0@2"]);
         assert_eq!(
-            world.record("target-state-a", r#"{"state":"PAUSED","state.v2":"STOPPED"}"#),
+            world.record(
+                "target-state-a",
+                r#"{"state":"PAUSED","state.v2":"STOPPED"}"#
+            ),
             ["set a STOPPED"]
         );
-        assert_eq!(world.task(2, TaskEvent::Gone), ["status a-0 UNASSIGNED", "forget a-0"]);
         assert_eq!(
-            world.record("target-state-a", r#"{"state":"STARTED","state.v2":"STARTED"}"#),
+            world.task(2, TaskEvent::Gone),
+            ["status a-0 UNASSIGNED", "forget a-0"]
+        );
+        assert_eq!(
+            world.record(
+                "target-state-a",
+                r#"{"state":"STARTED","state.v2":"STARTED"}"#
+            ),
             ["set a STARTED"]
         );
     }
@@ -790,7 +921,10 @@ mod tests {
     fn a_paused_connector_pauses_its_tasks() {
         let mut world = World::running();
         assert_eq!(
-            world.record("target-state-a", r#"{"state":"PAUSED","state.v2":"PAUSED"}"#),
+            world.record(
+                "target-state-a",
+                r#"{"state":"PAUSED","state.v2":"PAUSED"}"#
+            ),
             ["set a PAUSED", "pause a-0 true"]
         );
     }
@@ -798,8 +932,14 @@ mod tests {
     #[test]
     fn a_deleted_connector_leaves_nothing_behind() {
         let mut world = World::running();
-        assert_eq!(world.record("connector-a", "null"), ["stop a-0@2", "stop a@1"]);
-        assert_eq!(world.task(2, TaskEvent::Gone), ["status a-0 UNASSIGNED", "forget a-0"]);
+        assert_eq!(
+            world.record("connector-a", "null"),
+            ["stop a-0@2", "stop a@1"]
+        );
+        assert_eq!(
+            world.task(2, TaskEvent::Gone),
+            ["status a-0 UNASSIGNED", "forget a-0"]
+        );
         assert_eq!(
             world.connector(1, ConnectorEvent::Gone),
             ["status a UNASSIGNED", "forget a", "reset topics a"]
@@ -810,12 +950,23 @@ mod tests {
     fn a_task_that_does_not_stop_in_time_is_given_up() {
         let mut world = World::running();
         world.step(Event::Request(Request::RestartTask(
-            TaskId { connector: "a".into(), task: 0 },
+            TaskId {
+                connector: "a".into(),
+                task: 0,
+            },
             tokio::sync::oneshot::channel().0,
         )));
         world.now += Duration::from_secs(6);
-        assert!(world.herder.next_deadline().is_some_and(|at| at < world.now));
-        assert_eq!(world.step(Event::Tick), ["abandon a-0@2", "status a-0 UNASSIGNED", "start a-0@3"]);
+        assert!(
+            world
+                .herder
+                .next_deadline()
+                .is_some_and(|at| at < world.now)
+        );
+        assert_eq!(
+            world.step(Event::Tick),
+            ["abandon a-0@2", "status a-0 UNASSIGNED", "start a-0@3"]
+        );
     }
 
     #[test]
@@ -823,7 +974,10 @@ mod tests {
         let mut world = World::running();
         assert_eq!(world.step(Event::Stop), ["stop a-0@2", "stop a@1"]);
         assert_eq!(world.task(2, TaskEvent::Gone), ["status a-0 UNASSIGNED"]);
-        assert_eq!(world.connector(1, ConnectorEvent::Gone), ["status a UNASSIGNED", "exit"]);
+        assert_eq!(
+            world.connector(1, ConnectorEvent::Gone),
+            ["status a UNASSIGNED", "exit"]
+        );
     }
 
     #[test]
@@ -833,7 +987,10 @@ mod tests {
             Instant::now(),
             Event::Loaded(Arc::default(), vec![StatusOf::Connector("gone".into())]),
         );
-        assert_eq!(actions.iter().map(shown).collect::<Vec<_>>(), ["forget gone"]);
+        assert_eq!(
+            actions.iter().map(shown).collect::<Vec<_>>(),
+            ["forget gone"]
+        );
     }
 
     #[test]
@@ -844,6 +1001,9 @@ mod tests {
         world.now += Duration::from_millis(250);
         assert_eq!(world.step(Event::Tick), ["make tasks a"]);
         world.connector(1, failure());
-        assert_eq!(world.herder.next_deadline(), Some(world.now + Duration::from_millis(500)));
+        assert_eq!(
+            world.herder.next_deadline(),
+            Some(world.now + Duration::from_millis(500))
+        );
     }
 }

@@ -24,7 +24,9 @@ pub struct Admin {
 
 impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Admin").field("servers", &self.servers).finish_non_exhaustive()
+        f.debug_struct("Admin")
+            .field("servers", &self.servers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,8 +86,15 @@ impl Admin {
         let client = config
             .create_with_context(LogContext(log))
             .map_err(|error| failed("creating a Kafka admin client", &error, None))?;
-        let servers = config.get("bootstrap.servers").unwrap_or_default().to_owned();
-        Ok(Self { client, runtime, servers })
+        let servers = config
+            .get("bootstrap.servers")
+            .unwrap_or_default()
+            .to_owned();
+        Ok(Self {
+            client,
+            runtime,
+            servers,
+        })
     }
 
     fn failed(&self, doing: String, error: &KafkaError) -> Error {
@@ -97,8 +106,11 @@ impl Admin {
     /// # Errors
     /// The cluster refuses, or does not answer.
     pub fn create_topic(&self, plan: &TopicPlan) -> Result<bool> {
-        let mut topic =
-            NewTopic::new(&plan.name, plan.partitions, TopicReplication::Fixed(plan.replication_factor));
+        let mut topic = NewTopic::new(
+            &plan.name,
+            plan.partitions,
+            TopicReplication::Fixed(plan.replication_factor),
+        );
         for (key, value) in &plan.config {
             topic = topic.set(key, value);
         }

@@ -31,7 +31,9 @@ pub struct LogConsumer {
 
 impl std::fmt::Debug for LogConsumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LogConsumer").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("LogConsumer")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,8 +100,14 @@ impl LogConsumer {
                 .add_partition_offset(topic, partition_number(partition), Offset::Beginning)
                 .map_err(|error| failed(doing(), &error, None))?;
         }
-        consumer.assign(&assignment).map_err(|error| failed(doing(), &error, None))?;
-        Ok(Self { consumer, topic: topic.to_owned(), partitions })
+        consumer
+            .assign(&assignment)
+            .map_err(|error| failed(doing(), &error, None))?;
+        Ok(Self {
+            consumer,
+            topic: topic.to_owned(),
+            partitions,
+        })
     }
 
     /// How many partitions the topic has.
@@ -136,18 +144,18 @@ impl LogConsumer {
     }
 
     fn failed(&self, error: &KafkaError) -> Error {
-        failed(format!("reading topic {}", self.topic), error, Some(&self.consumer.context().0))
+        failed(
+            format!("reading topic {}", self.topic),
+            error,
+            Some(&self.consumer.context().0),
+        )
     }
 
     /// The next record or end, if there is one in time.
     ///
     /// # Errors
     /// A problem that librdkafka does not get over by itself.
-    pub fn poll(
-        &self,
-        timeout: Duration,
-        mut each: impl FnMut(LogEvent<'_>),
-    ) -> Result<bool> {
+    pub fn poll(&self, timeout: Duration, mut each: impl FnMut(LogEvent<'_>)) -> Result<bool> {
         match self.consumer.poll(timeout) {
             None => Ok(false),
             Some(Ok(message)) => {
@@ -208,7 +216,10 @@ impl Message<'_> {
     /// Each header in turn.
     pub fn headers<T>(&self, mut each: impl FnMut(&str, Option<&[u8]>) -> T) -> Vec<T> {
         self.0.headers().map_or_else(Vec::new, |headers| {
-            headers.iter().map(|header| each(header.key, header.value)).collect()
+            headers
+                .iter()
+                .map(|header| each(header.key, header.value))
+                .collect()
         })
     }
 }
@@ -261,13 +272,19 @@ impl ConsumerContext for GroupContext {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => Rebalance::Assigned(partitions),
             _ => Rebalance::Revoked(partitions),
         };
-        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner).push(rebalance);
+        self.rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(rebalance);
     }
     fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
         match result {
             Ok(()) | Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::NoOffset)) => {}
             Err(error) => {
-                self.commit_failures.lock().unwrap_or_else(PoisonError::into_inner).push(error);
+                self.commit_failures
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(error);
             }
         }
     }
@@ -294,7 +311,11 @@ fn to_list(partitions: &[TopicPartition]) -> TopicPartitionList {
 fn to_offset_list(offsets: &Offsets) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(offsets.len());
     for (partition, offset) in offsets {
-        list.add_partition_offset(&partition.topic, partition.partition, Offset::Offset(*offset))?;
+        list.add_partition_offset(
+            &partition.topic,
+            partition.partition,
+            Offset::Offset(*offset),
+        )?;
     }
     Ok(list)
 }
@@ -307,7 +328,9 @@ pub struct GroupConsumer {
 
 impl std::fmt::Debug for GroupConsumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GroupConsumer").field("group", &self.group).finish_non_exhaustive()
+        f.debug_struct("GroupConsumer")
+            .field("group", &self.group)
+            .finish_non_exhaustive()
     }
 }
 
@@ -332,7 +355,11 @@ impl GroupConsumer {
 
     fn failed(&self, doing: &str, error: &KafkaError) -> Error {
         let log = &self.consumer.context().log;
-        failed(format!("{doing} of consumer group {}", self.group), error, Some(log))
+        failed(
+            format!("{doing} of consumer group {}", self.group),
+            error,
+            Some(log),
+        )
     }
 
     /// Reads these topics from the next rebalance on.
@@ -340,7 +367,9 @@ impl GroupConsumer {
     /// # Errors
     /// A name is impossible.
     pub fn subscribe(&self, topics: &[&str]) -> Result<()> {
-        self.consumer.subscribe(topics).map_err(|error| self.failed("subscribing", &error))
+        self.consumer
+            .subscribe(topics)
+            .map_err(|error| self.failed("subscribing", &error))
     }
 
     /// All topics of the cluster.
@@ -352,7 +381,11 @@ impl GroupConsumer {
             .consumer
             .fetch_metadata(None, timeout)
             .map_err(|error| self.failed("listing topics", &error))?;
-        Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect())
+        Ok(metadata
+            .topics()
+            .iter()
+            .map(|topic| topic.name().to_owned())
+            .collect())
     }
 
     /// How many partitions a topic has; 0 where it does not exist.
@@ -403,8 +436,12 @@ impl GroupConsumer {
     /// Changes of the assignment since the last call, in order. Each has to be answered by
     /// [`Self::accept`].
     pub fn take_rebalances(&self) -> Vec<Rebalance> {
-        let mut noted =
-            self.consumer.context().rebalances.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self
+            .consumer
+            .context()
+            .rebalances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *noted)
     }
 
@@ -413,7 +450,10 @@ impl GroupConsumer {
     /// # Errors
     /// librdkafka refuses.
     pub fn accept(&self, rebalance: &Rebalance) -> Result<()> {
-        let cooperative = matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+        let cooperative = matches!(
+            self.consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        );
         match (rebalance, cooperative) {
             (Rebalance::Assigned(partitions), false) => self.consumer.assign(&to_list(partitions)),
             (Rebalance::Assigned(partitions), true) => {
@@ -438,7 +478,12 @@ impl GroupConsumer {
     /// The partition is not ours.
     pub fn seek(&self, partition: &TopicPartition, offset: i64) -> Result<()> {
         self.consumer
-            .seek(&partition.topic, partition.partition, Offset::Offset(offset), API_TIMEOUT)
+            .seek(
+                &partition.topic,
+                partition.partition,
+                Offset::Offset(offset),
+                API_TIMEOUT,
+            )
             .map_err(|error| self.failed("seeking", &error))
     }
 
@@ -447,7 +492,9 @@ impl GroupConsumer {
     /// # Errors
     /// A partition is not ours.
     pub fn pause(&self, partitions: &[TopicPartition]) -> Result<()> {
-        self.consumer.pause(&to_list(partitions)).map_err(|error| self.failed("pausing", &error))
+        self.consumer
+            .pause(&to_list(partitions))
+            .map_err(|error| self.failed("pausing", &error))
     }
 
     /// Resumes the delivery of these partitions.
@@ -455,7 +502,9 @@ impl GroupConsumer {
     /// # Errors
     /// A partition is not ours.
     pub fn resume(&self, partitions: &[TopicPartition]) -> Result<()> {
-        self.consumer.resume(&to_list(partitions)).map_err(|error| self.failed("resuming", &error))
+        self.consumer
+            .resume(&to_list(partitions))
+            .map_err(|error| self.failed("resuming", &error))
     }
 
     /// Commits offsets; `wait` until the group's coordinator has them.
@@ -463,7 +512,11 @@ impl GroupConsumer {
     /// # Errors
     /// They are not committed.
     pub fn commit(&self, offsets: &Offsets, wait: bool) -> Result<()> {
-        let mode = if wait { CommitMode::Sync } else { CommitMode::Async };
+        let mode = if wait {
+            CommitMode::Sync
+        } else {
+            CommitMode::Async
+        };
         to_offset_list(offsets)
             .and_then(|list| self.consumer.commit(&list, mode))
             .map_err(|error| self.failed("committing offsets", &error))
@@ -479,7 +532,10 @@ impl GroupConsumer {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
         );
-        failures.iter().map(|error| self.failed("committing offsets", error)).collect()
+        failures
+            .iter()
+            .map(|error| self.failed("committing offsets", error))
+            .collect()
     }
 
     /// The group's committed offsets of these partitions; those without are left out.
@@ -510,7 +566,10 @@ impl GroupConsumer {
 
 impl Drop for GroupConsumer {
     fn drop(&mut self) {
-        self.consumer.context().closing.store(true, Ordering::Release);
+        self.consumer
+            .context()
+            .closing
+            .store(true, Ordering::Release);
         // A rebalance that came in and was not answered would hold up the closing.
         if !self.take_rebalances().is_empty() {
             self.consumer.unassign().ok();

@@ -15,7 +15,9 @@ pub struct LoginModule {
 
 impl std::fmt::Debug for LoginModule {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoginModule").field("class", &self.class).finish_non_exhaustive()
+        f.debug_struct("LoginModule")
+            .field("class", &self.class)
+            .finish_non_exhaustive()
     }
 }
 
@@ -25,8 +27,14 @@ impl std::fmt::Debug for LoginModule {
 /// What is missing.
 pub fn parse(text: &str) -> Result<LoginModule, &'static str> {
     let mut tokens = tokens(text)?.into_iter();
-    let class = tokens.next().filter(|token| token != ";").ok_or("it names no login module")?;
-    tokens.next().filter(|flag| flag != ";").ok_or("it has no control flag (`required`)")?;
+    let class = tokens
+        .next()
+        .filter(|token| token != ";")
+        .ok_or("it names no login module")?;
+    tokens
+        .next()
+        .filter(|flag| flag != ";")
+        .ok_or("it has no control flag (`required`)")?;
     let mut options = IndexMap::new();
     loop {
         match tokens.next() {
@@ -53,12 +61,14 @@ fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
                 let mut token = String::new();
                 loop {
                     match characters.next().ok_or("a quote is not closed")? {
-                        '\\' => token.push(match characters.next().ok_or("a quote is not closed")? {
-                            'n' => '\n',
-                            't' => '\t',
-                            'r' => '\r',
-                            other => other,
-                        }),
+                        '\\' => {
+                            token.push(match characters.next().ok_or("a quote is not closed")? {
+                                'n' => '\n',
+                                't' => '\t',
+                                'r' => '\r',
+                                other => other,
+                            })
+                        }
                         end if end == character => break,
                         other => token.push(other),
                     }
@@ -67,9 +77,9 @@ fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
             }
             first => {
                 let mut token = String::from(first);
-                while let Some(next) = characters
-                    .next_if(|next| !next.is_whitespace() && !matches!(next, ';' | '=' | '"' | '\''))
-                {
+                while let Some(next) = characters.next_if(|next| {
+                    !next.is_whitespace() && !matches!(next, ';' | '=' | '"' | '\'')
+                }) {
                     token.push(next);
                 }
                 tokens.push(token);
@@ -90,7 +100,10 @@ mod tests {
              username=\"a;b\" password='s\\'x' flag=true;",
         )
         .expect("well formed");
-        assert_eq!(module.class, "org.apache.kafka.common.security.plain.PlainLoginModule");
+        assert_eq!(
+            module.class,
+            "org.apache.kafka.common.security.plain.PlainLoginModule"
+        );
         assert_eq!(module.options["username"], "a;b");
         assert_eq!(module.options["password"], "s'x");
         assert_eq!(module.options["flag"], "true");
@@ -98,7 +111,10 @@ mod tests {
 
     #[test]
     fn a_missing_end_is_an_error() {
-        assert_eq!(parse("A required x=1"), Err("it does not end with a semicolon"));
+        assert_eq!(
+            parse("A required x=1"),
+            Err("it does not end with a semicolon")
+        );
         assert_eq!(parse("A required x=\"1"), Err("a quote is not closed"));
         assert_eq!(parse(""), Err("it names no login module"));
     }

@@ -35,14 +35,23 @@ pub struct ClientLog {
 impl ClientLog {
     /// For the client of this id.
     pub fn new(client_id: impl Into<String>) -> Self {
-        Self { client_id: client_id.into(), last_problem: Mutex::new(None) }
+        Self {
+            client_id: client_id.into(),
+            last_problem: Mutex::new(None),
+        }
     }
     /// What went wrong last, e.g. `10.0.0.1:9092: Connection refused`.
     pub fn last_problem(&self) -> Option<String> {
-        self.last_problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
     fn note(&self, problem: &str) {
-        *self.last_problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem.to_owned());
+        *self
+            .last_problem
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(problem.to_owned());
     }
     pub(crate) fn on_log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client_id = self.client_id.as_str();
@@ -131,7 +140,11 @@ pub fn is_retriable(error: &KafkaError) -> bool {
 
 /// The error with what was being done, and the client's last problem as its cause.
 pub fn failed(doing: impl fmt::Display, error: &KafkaError, log: Option<&ClientLog>) -> Error {
-    let kind = if is_retriable(error) { ErrorKind::Retriable } else { ErrorKind::Fatal };
+    let kind = if is_retriable(error) {
+        ErrorKind::Retriable
+    } else {
+        ErrorKind::Fatal
+    };
     let mut cause = error.to_string();
     if let Some(source) = error.source() {
         let source = source.to_string();

@@ -12,9 +12,7 @@ use connect_api::{Error, Result};
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
-use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext,
-};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::{ClientLog, failed};
@@ -42,7 +40,8 @@ impl<D: Deliveries> ClientContext for TokenContext<D> {
 impl<D: Deliveries> ProducerContext for TokenContext<D> {
     type DeliveryOpaque = usize;
     fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
-        self.deliveries.delivered(token, result.as_ref().err().map(|(error, _)| error));
+        self.deliveries
+            .delivered(token, result.as_ref().err().map(|(error, _)| error));
     }
 }
 
@@ -248,9 +247,10 @@ impl StoreProducer {
     /// librdkafka refuses the configuration.
     pub fn new(config: &ClientConfig) -> Result<Self> {
         let log = ClientLog::new(config.get("client.id").unwrap_or("producer"));
-        let producer: BaseProducer<WaitContext> = config
-            .create_with_context(WaitContext { log })
-            .map_err(|error| failed("creating a Kafka producer", &error, None))?;
+        let producer: BaseProducer<WaitContext> =
+            config
+                .create_with_context(WaitContext { log })
+                .map_err(|error| failed("creating a Kafka producer", &error, None))?;
         let (producer, stop) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
         let (polled, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
         std::thread::Builder::new()
@@ -332,8 +332,8 @@ impl StoreProducer {
                     timeout.as_millis()
                 ))
             })?;
-            places[index] =
-                outcome.map_err(|error| failed(format!("writing to topic {topic}"), &error, log))?;
+            places[index] = outcome
+                .map_err(|error| failed(format!("writing to topic {topic}"), &error, log))?;
         }
         Ok(places)
     }
@@ -345,5 +345,12 @@ impl StoreProducer {
 }
 
 fn plain<'a>(topic: &'a str, key: &'a [u8], value: Option<&'a [u8]>) -> Outgoing<'a> {
-    Outgoing { topic, partition: None, key: Some(key), value, timestamp: None, headers: None }
+    Outgoing {
+        topic,
+        partition: None,
+        key: Some(key),
+        value,
+        timestamp: None,
+        headers: None,
+    }
 }

@@ -53,20 +53,52 @@ const KEYS: &[(&str, u8, Rule)] = &[
     ("client.dns.lookup", ALL, Is("client.dns.lookup")),
     ("client.rack", C, Is("client.rack")),
     // Connections.
-    ("send.buffer.bytes", ALL, Number(&["socket.send.buffer.bytes"], 0, 100_000_000)),
-    ("receive.buffer.bytes", ALL, Number(&["socket.receive.buffer.bytes"], 0, 100_000_000)),
-    ("connections.max.idle.ms", ALL, Number(&["connections.max.idle.ms"], 0, INT)),
-    ("reconnect.backoff.ms", ALL, Number(&["reconnect.backoff.ms"], 0, 3_600_000)),
-    ("reconnect.backoff.max.ms", ALL, Number(&["reconnect.backoff.max.ms"], 0, 3_600_000)),
-    ("retry.backoff.ms", ALL, Number(&["retry.backoff.ms"], 1, 300_000)),
-    ("retry.backoff.max.ms", ALL, Number(&["retry.backoff.max.ms"], 1, 300_000)),
+    (
+        "send.buffer.bytes",
+        ALL,
+        Number(&["socket.send.buffer.bytes"], 0, 100_000_000),
+    ),
+    (
+        "receive.buffer.bytes",
+        ALL,
+        Number(&["socket.receive.buffer.bytes"], 0, 100_000_000),
+    ),
+    (
+        "connections.max.idle.ms",
+        ALL,
+        Number(&["connections.max.idle.ms"], 0, INT),
+    ),
+    (
+        "reconnect.backoff.ms",
+        ALL,
+        Number(&["reconnect.backoff.ms"], 0, 3_600_000),
+    ),
+    (
+        "reconnect.backoff.max.ms",
+        ALL,
+        Number(&["reconnect.backoff.max.ms"], 0, 3_600_000),
+    ),
+    (
+        "retry.backoff.ms",
+        ALL,
+        Number(&["retry.backoff.ms"], 1, 300_000),
+    ),
+    (
+        "retry.backoff.max.ms",
+        ALL,
+        Number(&["retry.backoff.max.ms"], 1, 300_000),
+    ),
     (
         "socket.connection.setup.timeout.ms",
         ALL,
         Number(&["socket.connection.setup.timeout.ms"], 1000, INT),
     ),
     ("socket.connection.setup.timeout.max.ms", ALL, NoEffect),
-    ("metadata.recovery.strategy", ALL, Names("metadata.recovery.strategy", RECOVERY)),
+    (
+        "metadata.recovery.strategy",
+        ALL,
+        Names("metadata.recovery.strategy", RECOVERY),
+    ),
     (
         "metadata.recovery.rebootstrap.trigger.ms",
         ALL,
@@ -75,28 +107,63 @@ const KEYS: &[(&str, u8, Rule)] = &[
     (
         "metadata.max.age.ms",
         ALL,
-        Number(&["topic.metadata.refresh.interval.ms", "metadata.max.age.ms"], 10, 3_600_000),
+        Number(
+            &["topic.metadata.refresh.interval.ms", "metadata.max.age.ms"],
+            10,
+            3_600_000,
+        ),
     ),
     ("metadata.max.idle.ms", P, NoEffect),
-    ("request.timeout.ms", P, Number(&["request.timeout.ms", "socket.timeout.ms"], 10, 300_000)),
-    ("request.timeout.ms", C | A, Number(&["socket.timeout.ms"], 1010, 300_000)),
+    (
+        "request.timeout.ms",
+        P,
+        Number(&["request.timeout.ms", "socket.timeout.ms"], 10, 300_000),
+    ),
+    (
+        "request.timeout.ms",
+        C | A,
+        Number(&["socket.timeout.ms"], 1010, 300_000),
+    ),
     ("default.api.timeout.ms", C | A, NoEffect),
     ("retries", A, NoEffect),
     // Producer.
-    ("acks", P, Names("acks", &[("all", "all"), ("-1", "all"), ("0", "0"), ("1", "1")])),
-    ("enable.idempotence", P, Names("enable.idempotence", BOOLEAN)),
+    (
+        "acks",
+        P,
+        Names(
+            "acks",
+            &[("all", "all"), ("-1", "all"), ("0", "0"), ("1", "1")],
+        ),
+    ),
+    (
+        "enable.idempotence",
+        P,
+        Names("enable.idempotence", BOOLEAN),
+    ),
     (
         "max.in.flight.requests.per.connection",
         P,
         Number(&["max.in.flight.requests.per.connection"], 1, 1_000_000),
     ),
     ("retries", P, Number(&["retries"], 0, INT)),
-    ("delivery.timeout.ms", P, Number(&["delivery.timeout.ms"], 0, INT)),
+    (
+        "delivery.timeout.ms",
+        P,
+        Number(&["delivery.timeout.ms"], 0, INT),
+    ),
     ("linger.ms", P, Number(&["linger.ms"], 0, 900_000)),
     ("batch.size", P, Number(&["batch.size"], 1, INT)),
     ("buffer.memory", P, Kilobytes("queue.buffering.max.kbytes")),
-    ("max.request.size", P, Number(&["message.max.bytes"], 1000, 1_000_000_000)),
-    ("compression.type", P, Names("compression.type", COMPRESSION)),
+    (
+        "max.request.size",
+        P,
+        Number(&["message.max.bytes"], 1000, 1_000_000_000),
+    ),
+    (
+        "compression.type",
+        P,
+        Names("compression.type", COMPRESSION),
+    ),
     ("compression.gzip.level", P, Unsupported),
     ("compression.lz4.level", P, Unsupported),
     ("compression.zstd.level", P, Unsupported),
@@ -106,33 +173,73 @@ const KEYS: &[(&str, u8, Rule)] = &[
     ("partitioner.availability.timeout.ms", P, NoEffect),
     ("partitioner.ignore.keys", P, Unsupported),
     ("transactional.id", P, Is("transactional.id")),
-    ("transaction.timeout.ms", P, Number(&["transaction.timeout.ms"], 1000, INT)),
+    (
+        "transaction.timeout.ms",
+        P,
+        Number(&["transaction.timeout.ms"], 1000, INT),
+    ),
     ("key.serializer", P, NoEffect),
     ("value.serializer", P, NoEffect),
     // Consumer.
     ("group.id", C, Is("group.id")),
     ("group.instance.id", C, Is("group.instance.id")),
-    ("group.protocol", C, Names("group.protocol", &[("classic", "classic")])),
+    (
+        "group.protocol",
+        C,
+        Names("group.protocol", &[("classic", "classic")]),
+    ),
     ("group.remote.assignor", C, NoEffect),
-    ("session.timeout.ms", C, Number(&["session.timeout.ms"], 1, 3_600_000)),
-    ("heartbeat.interval.ms", C, Number(&["heartbeat.interval.ms"], 1, 3_600_000)),
-    ("max.poll.interval.ms", C, Number(&["max.poll.interval.ms"], 1, 86_400_000)),
+    (
+        "session.timeout.ms",
+        C,
+        Number(&["session.timeout.ms"], 1, 3_600_000),
+    ),
+    (
+        "heartbeat.interval.ms",
+        C,
+        Number(&["heartbeat.interval.ms"], 1, 3_600_000),
+    ),
+    (
+        "max.poll.interval.ms",
+        C,
+        Number(&["max.poll.interval.ms"], 1, 86_400_000),
+    ),
     ("max.poll.records", C, Ours),
-    ("partition.assignment.strategy", C, Names("partition.assignment.strategy", ASSIGNOR)),
+    (
+        "partition.assignment.strategy",
+        C,
+        Names("partition.assignment.strategy", ASSIGNOR),
+    ),
     ("auto.offset.reset", C, Names("auto.offset.reset", RESET)),
     ("enable.auto.commit", C, NoEffect),
     ("auto.commit.interval.ms", C, NoEffect),
     ("isolation.level", C, Names("isolation.level", ISOLATION)),
-    ("fetch.min.bytes", C, Number(&["fetch.min.bytes"], 1, 100_000_000)),
-    ("fetch.max.bytes", C, Number(&["fetch.max.bytes"], 0, 2_147_483_135)),
-    ("fetch.max.wait.ms", C, Number(&["fetch.wait.max.ms"], 0, 300_000)),
+    (
+        "fetch.min.bytes",
+        C,
+        Number(&["fetch.min.bytes"], 1, 100_000_000),
+    ),
+    (
+        "fetch.max.bytes",
+        C,
+        Number(&["fetch.max.bytes"], 0, 2_147_483_135),
+    ),
+    (
+        "fetch.max.wait.ms",
+        C,
+        Number(&["fetch.wait.max.ms"], 0, 300_000),
+    ),
     (
         "max.partition.fetch.bytes",
         C,
         Number(&["max.partition.fetch.bytes"], 1, 1_000_000_000),
     ),
     ("check.crcs", C, Names("check.crcs", BOOLEAN)),
-    ("allow.auto.create.topics", C, Names("allow.auto.create.topics", BOOLEAN)),
+    (
+        "allow.auto.create.topics",
+        C,
+        Names("allow.auto.create.topics", BOOLEAN),
+    ),
     ("exclude.internal.topics", C, NoEffect),
     ("share.acknowledgement.mode", C, NoEffect),
     ("key.deserializer", C, NoEffect),
@@ -143,28 +250,54 @@ const KEYS: &[(&str, u8, Rule)] = &[
     ("metrics.num.samples", ALL, NoEffect),
     ("metrics.recording.level", ALL, NoEffect),
     ("metrics.sample.window.ms", ALL, NoEffect),
-    ("enable.metrics.push", ALL, Names("enable.metrics.push", BOOLEAN)),
+    (
+        "enable.metrics.push",
+        ALL,
+        Names("enable.metrics.push", BOOLEAN),
+    ),
     ("auto.include.jmx.reporter", ALL, NoEffect),
     ("config.providers", ALL, NoEffect),
     ("security.providers", ALL, Security),
 ];
 
 const BOOLEAN: &[(&str, &str)] = &[("true", "true"), ("false", "false")];
-const COMPRESSION: &[(&str, &str)] =
-    &[("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")];
-const RESET: &[(&str, &str)] =
-    &[("earliest", "earliest"), ("latest", "latest"), ("none", "error")];
-const ISOLATION: &[(&str, &str)] =
-    &[("read_uncommitted", "read_uncommitted"), ("read_committed", "read_committed")];
+const COMPRESSION: &[(&str, &str)] = &[
+    ("none", "none"),
+    ("gzip", "gzip"),
+    ("snappy", "snappy"),
+    ("lz4", "lz4"),
+    ("zstd", "zstd"),
+];
+const RESET: &[(&str, &str)] = &[
+    ("earliest", "earliest"),
+    ("latest", "latest"),
+    ("none", "error"),
+];
+const ISOLATION: &[(&str, &str)] = &[
+    ("read_uncommitted", "read_uncommitted"),
+    ("read_committed", "read_committed"),
+];
 const RECOVERY: &[(&str, &str)] = &[("none", "none"), ("rebootstrap", "rebootstrap")];
 const PARTITIONER: &[(&str, &str)] = &[
-    ("org.apache.kafka.clients.producer.internals.DefaultPartitioner", "murmur2_random"),
-    ("org.apache.kafka.clients.producer.RoundRobinPartitioner", "random"),
+    (
+        "org.apache.kafka.clients.producer.internals.DefaultPartitioner",
+        "murmur2_random",
+    ),
+    (
+        "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+        "random",
+    ),
 ];
 const ASSIGNOR: &[(&str, &str)] = &[
     ("org.apache.kafka.clients.consumer.RangeAssignor", "range"),
-    ("org.apache.kafka.clients.consumer.RoundRobinAssignor", "roundrobin"),
-    ("org.apache.kafka.clients.consumer.CooperativeStickyAssignor", "cooperative-sticky"),
+    (
+        "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+        "roundrobin",
+    ),
+    (
+        "org.apache.kafka.clients.consumer.CooperativeStickyAssignor",
+        "cooperative-sticky",
+    ),
 ];
 
 /// Whether the key is one that a client of this kind knows, or a security setting.
@@ -202,7 +335,10 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
         let value = value.trim();
         let Some(rule) = rule(client, key) else {
             if !is_security(key) {
-                tracing::warn!(key, "the configuration was supplied but is not a known config");
+                tracing::warn!(
+                    key,
+                    "the configuration was supplied but is not a known config"
+                );
             }
             continue;
         };
@@ -235,7 +371,9 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
                     .split(',')
                     .filter(|item| !item.trim().is_empty())
                     .find_map(|item| {
-                        texts.iter().find(|(java, _)| java.eq_ignore_ascii_case(item.trim()))
+                        texts
+                            .iter()
+                            .find(|(java, _)| java.eq_ignore_ascii_case(item.trim()))
                     })
                     .map(|(_, text)| *text);
                 match text {
@@ -246,13 +384,20 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
                     None => {
                         return Err(Error::config(format!(
                             "Invalid value {value} for configuration {key}: supported are {}",
-                            texts.iter().map(|(java, _)| *java).collect::<Vec<_>>().join(", ")
+                            texts
+                                .iter()
+                                .map(|(java, _)| *java)
+                                .collect::<Vec<_>>()
+                                .join(", ")
                         )));
                     }
                 }
             }
             Unsupported if !value.is_empty() => {
-                tracing::warn!(key, "the setting has no counterpart in this worker's Kafka client");
+                tracing::warn!(
+                    key,
+                    "the setting has no counterpart in this worker's Kafka client"
+                );
             }
             Unsupported | Security | Ours | NoEffect => {}
         }
@@ -295,14 +440,24 @@ fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             ("fetch.queue.backoff.ms", "20"),
             ("metadata.recovery.strategy", "rebootstrap"),
         ],
-        Client::Admin => &[("socket.timeout.ms", "30000"), ("metadata.recovery.strategy", "rebootstrap")],
+        Client::Admin => &[
+            ("socket.timeout.ms", "30000"),
+            ("metadata.recovery.strategy", "rebootstrap"),
+        ],
     }
 }
 
 /// Security settings: translated completely or refused, never weakened silently.
 fn security(props: &Props, config: &mut ClientConfig) -> Result<()> {
-    let get = |key: &str| props.get(key).map(|value| value.trim()).filter(|value| !value.is_empty());
-    let protocol = get("security.protocol").unwrap_or("PLAINTEXT").to_ascii_uppercase();
+    let get = |key: &str| {
+        props
+            .get(key)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    };
+    let protocol = get("security.protocol")
+        .unwrap_or("PLAINTEXT")
+        .to_ascii_uppercase();
     let (tls, sasl) = match protocol.as_str() {
         "PLAINTEXT" => (false, false),
         "SSL" => (true, false),
@@ -327,7 +482,9 @@ fn security(props: &Props, config: &mut ClientConfig) -> Result<()> {
 }
 
 fn refuse(key: &str, value: &str, hint: &str) -> Error {
-    Error::config(format!("the setting {key}={value} cannot be honoured: {hint}"))
+    Error::config(format!(
+        "the setting {key}={value} cannot be honoured: {hint}"
+    ))
 }
 
 fn tls_settings<'a>(
@@ -354,9 +511,15 @@ fn tls_settings<'a>(
             config.set("ssl.certificate.pem", chain);
         }
     } else if let Some(file) = get("ssl.keystore.location") {
-        match get("ssl.keystore.type").unwrap_or("JKS").to_ascii_uppercase().as_str() {
+        match get("ssl.keystore.type")
+            .unwrap_or("JKS")
+            .to_ascii_uppercase()
+            .as_str()
+        {
             "PEM" => {
-                config.set("ssl.certificate.location", file).set("ssl.key.location", file);
+                config
+                    .set("ssl.certificate.location", file)
+                    .set("ssl.key.location", file);
             }
             "PKCS12" => {
                 config.set("ssl.keystore.location", file);
@@ -378,11 +541,23 @@ fn tls_settings<'a>(
         config.set("ssl.key.password", password);
     }
     if let Some(suites) = get("ssl.cipher.suites") {
-        return Err(refuse("ssl.cipher.suites", suites, "Java's names of suites are not OpenSSL's"));
+        return Err(refuse(
+            "ssl.cipher.suites",
+            suites,
+            "Java's names of suites are not OpenSSL's",
+        ));
     }
-    for key in ["ssl.engine.factory.class", "security.providers", "ssl.provider"] {
+    for key in [
+        "ssl.engine.factory.class",
+        "security.providers",
+        "ssl.provider",
+    ] {
         if let Some(value) = get(key) {
-            return Err(refuse(key, value, "this worker has no Java classes to load"));
+            return Err(refuse(
+                key,
+                value,
+                "this worker has no Java classes to load",
+            ));
         }
     }
     Ok(())
@@ -392,27 +567,44 @@ fn sasl_settings<'a>(
     get: &impl Fn(&str) -> Option<&'a str>,
     config: &mut ClientConfig,
 ) -> Result<()> {
-    let mechanism = get("sasl.mechanism").unwrap_or("GSSAPI").to_ascii_uppercase();
-    if !matches!(mechanism.as_str(), "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512") {
+    let mechanism = get("sasl.mechanism")
+        .unwrap_or("GSSAPI")
+        .to_ascii_uppercase();
+    if !matches!(
+        mechanism.as_str(),
+        "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
+    ) {
         return Err(refuse(
             "sasl.mechanism",
             &mechanism,
             "this build has PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512",
         ));
     }
-    for key in ["sasl.client.callback.handler.class", "sasl.login.callback.handler.class", "sasl.login.class"] {
+    for key in [
+        "sasl.client.callback.handler.class",
+        "sasl.login.callback.handler.class",
+        "sasl.login.class",
+    ] {
         if let Some(value) = get(key) {
-            return Err(refuse(key, value, "this worker has no Java classes to load"));
+            return Err(refuse(
+                key,
+                value,
+                "this worker has no Java classes to load",
+            ));
         }
     }
-    let text = get("sasl.jaas.config")
-        .ok_or_else(|| Error::config("sasl.jaas.config is missing: it holds the user and password"))?;
+    let text = get("sasl.jaas.config").ok_or_else(|| {
+        Error::config("sasl.jaas.config is missing: it holds the user and password")
+    })?;
     // The text itself holds the password, so the message does not repeat it.
     let module = jaas::parse(text)
         .map_err(|why| Error::config(format!("sasl.jaas.config cannot be read: {why}")))?;
     let option = |name: &str| {
         module.options.get(name).cloned().ok_or_else(|| {
-            Error::config(format!("sasl.jaas.config has no option {name} for {}", module.class))
+            Error::config(format!(
+                "sasl.jaas.config has no option {name} for {}",
+                module.class
+            ))
         })
     };
     config
@@ -424,7 +616,9 @@ fn sasl_settings<'a>(
 
 /// The SSL endpoint check is Java's unless it is switched off with an empty text.
 fn set_endpoint_check(props: &Props, config: &mut ClientConfig) {
-    if props.get("ssl.endpoint.identification.algorithm").is_some_and(|text| text.trim().is_empty())
+    if props
+        .get("ssl.endpoint.identification.algorithm")
+        .is_some_and(|text| text.trim().is_empty())
     {
         config.set("ssl.endpoint.identification.algorithm", "none");
     }
@@ -435,7 +629,10 @@ mod tests {
     use super::*;
 
     fn props(entries: &[(&str, &str)]) -> Props {
-        entries.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+        entries
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 
     #[test]
@@ -486,7 +683,10 @@ mod tests {
         let scram = [
             ("security.protocol", "SASL_SSL"),
             ("sasl.mechanism", "SCRAM-SHA-512"),
-            ("sasl.jaas.config", "x.ScramLoginModule required username=\"u\" password=\"p\";"),
+            (
+                "sasl.jaas.config",
+                "x.ScramLoginModule required username=\"u\" password=\"p\";",
+            ),
         ];
         let config = translate(Client::Admin, &props(&scram)).expect("valid");
         assert_eq!(config.get("sasl.username"), Some("u"));
@@ -517,7 +717,9 @@ mod tests {
                     _ => continue,
                 };
                 let config = translate(client, &props(&[(key, text)])).expect("valid");
-                config.create_native_config().unwrap_or_else(|error| panic!("{key}: {error}"));
+                config
+                    .create_native_config()
+                    .unwrap_or_else(|error| panic!("{key}: {error}"));
             }
         }
     }

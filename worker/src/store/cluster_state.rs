@@ -60,7 +60,10 @@ pub struct ClusterConfigState {
 
 impl Default for ClusterConfigState {
     fn default() -> Self {
-        Self { offset: -1, connectors: BTreeMap::new() }
+        Self {
+            offset: -1,
+            connectors: BTreeMap::new(),
+        }
     }
 }
 
@@ -71,10 +74,15 @@ impl ClusterConfigState {
     }
     /// The names of all connectors that have a configuration, sorted.
     pub fn connectors(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.connectors.iter().filter(|(_, entry)| entry.config.is_some()).map(|(name, _)| name)
+        self.connectors
+            .iter()
+            .filter(|(_, entry)| entry.config.is_some())
+            .map(|(name, _)| name)
     }
     fn entry(&self, name: &str) -> Option<&ConnectorEntry> {
-        self.connectors.get(name).filter(|entry| entry.config.is_some())
+        self.connectors
+            .get(name)
+            .filter(|entry| entry.config.is_some())
     }
     /// Whether there is such a connector.
     pub fn contains(&self, name: &str) -> bool {
@@ -94,7 +102,9 @@ impl ClusterConfigState {
     }
     /// How many tasks the last commit announced.
     pub fn task_count(&self, name: &str) -> u32 {
-        self.entry(name).and_then(|entry| entry.task_count).unwrap_or(0)
+        self.entry(name)
+            .and_then(|entry| entry.task_count)
+            .unwrap_or(0)
     }
     /// A connector's tasks; none where its set is incomplete.
     pub fn tasks(&self, name: &str) -> Vec<TaskId> {
@@ -105,7 +115,10 @@ impl ClusterConfigState {
             return Vec::new();
         }
         (0..entry.task_count.unwrap_or(0))
-            .map(|task| TaskId { connector: Arc::clone(connector), task })
+            .map(|task| TaskId {
+                connector: Arc::clone(connector),
+                task,
+            })
             .collect()
     }
     /// A task's configuration.
@@ -171,7 +184,10 @@ impl ClusterConfigState {
         let target = match value {
             None => TargetState::Started,
             Some(value) => {
-                let text = value.get("state.v2").or_else(|| value.get("state"))?.as_str()?;
+                let text = value
+                    .get("state.v2")
+                    .or_else(|| value.get("state"))?
+                    .as_str()?;
                 let Some(target) = TargetState::parse(text) else {
                     tracing::error!(connector = name, state = text, "Invalid target state");
                     return None;
@@ -209,10 +225,15 @@ impl ClusterConfigState {
             .rsplit_once('-')
             .and_then(|(name, task)| Some((name, task.parse::<u32>().ok()?)));
         let Some((name, task)) = parsed else {
-            tracing::error!(id, "Ignoring task configuration because its key has no task number");
+            tracing::error!(
+                id,
+                "Ignoring task configuration because its key has no task number"
+            );
             return;
         };
-        let Some(config) = value.and_then(|value| properties(name, value)) else { return };
+        let Some(config) = value.and_then(|value| properties(name, value)) else {
+            return;
+        };
         let entry = self.connectors.entry(name.into()).or_default();
         entry.deferred.insert(task, Arc::new(config));
     }
@@ -222,7 +243,10 @@ impl ClusterConfigState {
         if entry.config.is_none() {
             // Left over from before a deletion; compaction keeps the newest of each key.
             let target = entry.target;
-            *entry = ConnectorEntry { target, ..ConnectorEntry::default() };
+            *entry = ConnectorEntry {
+                target,
+                ..ConnectorEntry::default()
+            };
             return None;
         }
         let count = u32::try_from(value?.get("tasks")?.as_u64()?).ok()?;
@@ -230,7 +254,10 @@ impl ClusterConfigState {
         let deferred: BTreeSet<u32> = entry.deferred.keys().copied().collect();
         entry.inconsistent = !expected.is_subset(&deferred);
         if entry.inconsistent {
-            tracing::debug!(connector = name, "the set of task configurations is incomplete");
+            tracing::debug!(
+                connector = name,
+                "the set of task configurations is incomplete"
+            );
         } else {
             let bumps = count > 0 || entry.task_generation.is_some() || !deferred.is_empty();
             entry.tasks.append(&mut entry.deferred);
@@ -249,7 +276,10 @@ impl ClusterConfigState {
 /// The `properties` of a connector or task record, in the order of the map that Java makes of them.
 fn properties(name: &str, value: &Json) -> Option<RawConfig> {
     let Some(Json::Object(properties)) = value.get("properties") else {
-        tracing::error!(connector = name, "Invalid data for connector or task config: no properties");
+        tracing::error!(
+            connector = name,
+            "Invalid data for connector or task config: no properties"
+        );
         return None;
     };
     let values = properties.iter().map(|(key, value)| {
@@ -269,7 +299,9 @@ pub fn in_java_order(entries: impl Iterator<Item = (String, Option<String>)>) ->
     for (key, value) in entries {
         map.insert(key, value);
     }
-    map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
+    map.iter()
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -308,8 +340,11 @@ mod tests {
 
     #[test]
     fn an_incomplete_set_of_tasks_is_empty() {
-        let (state, _) =
-            state(&[("connector-a", CONFIG), ("task-a-1", TASK), ("commit-a", Some(r#"{"tasks":2}"#))]);
+        let (state, _) = state(&[
+            ("connector-a", CONFIG),
+            ("task-a-1", TASK),
+            ("commit-a", Some(r#"{"tasks":2}"#)),
+        ]);
         assert!(state.tasks("a").is_empty());
         assert_eq!(state.task_count("a"), 2);
         assert_eq!(state.task_configs("a"), None);
@@ -318,7 +353,10 @@ mod tests {
     #[test]
     fn the_newer_form_of_a_target_state_wins_and_may_precede_its_connector() {
         let (state, changes) = state(&[
-            ("target-state-a", Some(r#"{"state":"PAUSED","state.v2":"STOPPED"}"#)),
+            (
+                "target-state-a",
+                Some(r#"{"state":"PAUSED","state.v2":"STOPPED"}"#),
+            ),
             ("connector-a", CONFIG),
             ("target-state-a", Some(r#"{"state":"PAUSED"}"#)),
             ("target-state-a", Some(r#"{"state":"NOPE"}"#)),
@@ -350,7 +388,10 @@ mod tests {
         let (state, _) = state(&[
             ("connector-a", CONFIG),
             ("commit-a", Some(r#"{"tasks":0}"#)),
-            ("connector-a", Some(r#"{"properties":{"connector.class":"Y"}}"#)),
+            (
+                "connector-a",
+                Some(r#"{"properties":{"connector.class":"Y"}}"#),
+            ),
         ]);
         assert_ne!(state.applied("a"), state.config("a"));
     }
@@ -368,10 +409,19 @@ mod tests {
     fn properties_come_in_javas_order() {
         let (state, _) = state(&[(
             "connector-a",
-            Some(r#"{"properties":{"name":"n","tasks.max":"1","topic":"t","file":"f","connector.class":"c"}}"#),
+            Some(
+                r#"{"properties":{"name":"n","tasks.max":"1","topic":"t","file":"f","connector.class":"c"}}"#,
+            ),
         )]);
-        let keys: Vec<&str> =
-            state.config("a").expect("there").keys().map(String::as_str).collect();
-        assert_eq!(keys, ["connector.class", "file", "tasks.max", "name", "topic"]);
+        let keys: Vec<&str> = state
+            .config("a")
+            .expect("there")
+            .keys()
+            .map(String::as_str)
+            .collect();
+        assert_eq!(
+            keys,
+            ["connector.class", "file", "tasks.max", "name", "topic"]
+        );
     }
 }

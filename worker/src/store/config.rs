@@ -86,7 +86,10 @@ impl ConfigStore {
     /// A store without a topic, empty.
     pub fn memory(listener: Listener) -> Self {
         let state = SharedState::default();
-        Self { log: TopicLog::memory("config", handler(&state, listener)), state }
+        Self {
+            log: TopicLog::memory("config", handler(&state, listener)),
+            state,
+        }
     }
 
     /// Waits until all that was there at the start has been read.
@@ -117,17 +120,19 @@ impl ConfigStore {
     pub fn write(&self, writes: &[ConfigWrite]) -> Result<()> {
         for write in writes {
             for batch in records(write) {
-                self.log.write_and_read_back(&batch, WRITE_LIMIT).map_err(|error| {
-                    let what = match write {
-                        ConfigWrite::RemoveConnector(_) => {
-                            "Error removing connector configuration from Kafka"
-                        }
-                        ConfigWrite::Target(..) => "Error writing target state to Kafka",
-                        ConfigWrite::Restart { .. } => "Error writing restart request to Kafka",
-                        _ => "Error writing connector configuration to Kafka",
-                    };
-                    Error::fatal(what).with_source(error)
-                })?;
+                self.log
+                    .write_and_read_back(&batch, WRITE_LIMIT)
+                    .map_err(|error| {
+                        let what = match write {
+                            ConfigWrite::RemoveConnector(_) => {
+                                "Error removing connector configuration from Kafka"
+                            }
+                            ConfigWrite::Target(..) => "Error writing target state to Kafka",
+                            ConfigWrite::Restart { .. } => "Error writing restart request to Kafka",
+                            _ => "Error writing connector configuration to Kafka",
+                        };
+                        Error::fatal(what).with_source(error)
+                    })?;
             }
         }
         Ok(())
@@ -146,7 +151,10 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
             vec![vec![record("connector-", name, Some(properties(config)))]]
         }
         ConfigWrite::RemoveConnector(name) => {
-            vec![vec![record("connector-", name, None)], vec![record("target-state-", name, None)]]
+            vec![
+                vec![record("connector-", name, None)],
+                vec![record("target-state-", name, None)],
+            ]
         }
         ConfigWrite::Tasks(name, tasks) => {
             let mut batches = Vec::with_capacity(2);
@@ -157,14 +165,24 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
                         .enumerate()
                         .map(|(task, config)| {
                             let config = in_java_order(
-                                config.iter().map(|(key, value)| (key.clone(), value.clone())),
+                                config
+                                    .iter()
+                                    .map(|(key, value)| (key.clone(), value.clone())),
                             );
-                            record("task-", &format!("{name}-{task}"), Some(properties(&config)))
+                            record(
+                                "task-",
+                                &format!("{name}-{task}"),
+                                Some(properties(&config)),
+                            )
                         })
                         .collect(),
                 );
             }
-            batches.push(vec![record("commit-", name, Some(json!({"tasks": tasks.len()})))]);
+            batches.push(vec![record(
+                "commit-",
+                name,
+                Some(json!({"tasks": tasks.len()})),
+            )]);
             batches
         }
         ConfigWrite::Target(name, target) => {
@@ -176,7 +194,11 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
             let value = json!({"state": first.name(), "state.v2": target.name()});
             vec![vec![record("target-state-", name, Some(value))]]
         }
-        ConfigWrite::Restart { connector, only_failed, include_tasks } => {
+        ConfigWrite::Restart {
+            connector,
+            only_failed,
+            include_tasks,
+        } => {
             let value = json!({"include-tasks": include_tasks, "only-failed": only_failed});
             vec![vec![record("restart-connector-", connector, Some(value))]]
         }
@@ -184,7 +206,10 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
 }
 
 fn record(prefix: &str, name: &str, value: Option<Json>) -> KeyValue {
-    (format!("{prefix}{name}").into_bytes(), value.map(|value| value.to_string().into_bytes()))
+    (
+        format!("{prefix}{name}").into_bytes(),
+        value.map(|value| value.to_string().into_bytes()),
+    )
 }
 
 fn properties(config: &RawConfig) -> Json {
@@ -204,7 +229,9 @@ mod tests {
             .concat()
             .iter()
             .map(|(key, value)| {
-                let value = value.as_deref().map_or("null".into(), String::from_utf8_lossy);
+                let value = value
+                    .as_deref()
+                    .map_or("null".into(), String::from_utf8_lossy);
                 format!("{} {value}", String::from_utf8_lossy(key))
             })
             .collect()
@@ -240,10 +267,17 @@ mod tests {
 
     #[test]
     fn tasks_are_written_before_their_commit_in_javas_order() {
-        let task: RawConfig = ["topic", "name", "tasks.max", "task.class", "file", "connector.class"]
-            .into_iter()
-            .map(|key| (key.to_owned(), Some("v".to_owned())))
-            .collect();
+        let task: RawConfig = [
+            "topic",
+            "name",
+            "tasks.max",
+            "task.class",
+            "file",
+            "connector.class",
+        ]
+        .into_iter()
+        .map(|key| (key.to_owned(), Some("v".to_owned())))
+        .collect();
         assert_eq!(
             shown(&ConfigWrite::Tasks("c".into(), vec![task])),
             [

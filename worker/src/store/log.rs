@@ -9,10 +9,10 @@ use connect_api::context::StopSignal;
 use connect_api::error::Chain;
 use connect_api::{Error, Props, Result};
 
-use crate::kafka::{API_TIMEOUT, ClientConfig};
 use crate::kafka::admin::{Admin, TopicPlan};
 use crate::kafka::consumer::{LogConsumer, LogEvent, LogRecord};
 use crate::kafka::producer::{KeyValue, StoreProducer};
+use crate::kafka::{API_TIMEOUT, ClientConfig};
 
 /// How long a poll waits. Each ends with a busy fraction of a millisecond in the client, so they
 /// are long; a record ends the wait at once, and stopping does not wait for it.
@@ -44,7 +44,11 @@ impl StoreTopic {
     /// It cannot be created, or is not compacted.
     pub fn ensure(&self, admin: &Admin) -> Result<()> {
         let mut config = vec![("cleanup.policy".to_owned(), "compact".to_owned())];
-        config.extend(self.config.iter().map(|(key, value)| (key.clone(), value.clone())));
+        config.extend(
+            self.config
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         let plan = TopicPlan {
             name: self.name.clone(),
             partitions: self.partitions,
@@ -56,7 +60,10 @@ impl StoreTopic {
             return Ok(());
         }
         let Some(policy) = admin.topic_setting(&self.name, "cleanup.policy")? else {
-            tracing::info!(topic = self.name, "not authorized to read the topic's cleanup.policy");
+            tracing::info!(
+                topic = self.name,
+                "not authorized to read the topic's cleanup.policy"
+            );
             return Ok(());
         };
         if policy == "compact" {
@@ -152,7 +159,9 @@ enum Backing {
 
 impl std::fmt::Debug for TopicLog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TopicLog").field("topic", &self.topic).finish_non_exhaustive()
+        f.debug_struct("TopicLog")
+            .field("topic", &self.topic)
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,19 +193,31 @@ impl TopicLog {
         }
         Ok(Self {
             topic: topic.to_owned(),
-            backing: Backing::Topic { producer, progress, stop },
+            backing: Backing::Topic {
+                producer,
+                progress,
+                stop,
+            },
         })
     }
 
     /// A log that lives in memory only (`MemoryConfigBackingStore` and its like).
     pub fn memory(name: &str, handler: Handler) -> Self {
-        Self { topic: name.to_owned(), backing: Backing::Memory(Mutex::new((handler, 0))) }
+        Self {
+            topic: name.to_owned(),
+            backing: Backing::Memory(Mutex::new((handler, 0))),
+        }
     }
 
     fn handle(memory: &Mutex<(Handler, i64)>, key: &[u8], value: Option<&[u8]>) {
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         let (handler, next) = &mut *memory;
-        handler(LogRecord { partition: 0, offset: *next, key: Some(key), value });
+        handler(LogRecord {
+            partition: 0,
+            offset: *next,
+            key: Some(key),
+            value,
+        });
         *next += 1;
     }
 
@@ -205,9 +226,10 @@ impl TopicLog {
     /// # Errors
     /// Reading failed, or took too long.
     pub fn wait_until_read(&self, limit: Duration) -> Result<usize> {
-        let Backing::Topic { progress, .. } = &self.backing else { return Ok(1) };
-        let Some(mut state) =
-            progress.wait_until(Instant::now() + limit, ProgressState::is_read)
+        let Backing::Topic { progress, .. } = &self.backing else {
+            return Ok(1);
+        };
+        let Some(mut state) = progress.wait_until(Instant::now() + limit, ProgressState::is_read)
         else {
             return Err(Error::retriable(format!(
                 "reading topic {} took more than {} s",
@@ -226,7 +248,10 @@ impl TopicLog {
     /// # Errors
     /// They are not in Kafka, or not in time.
     pub fn write_and_read_back(&self, records: &[KeyValue], limit: Duration) -> Result<()> {
-        let Backing::Topic { producer, progress, .. } = &self.backing else {
+        let Backing::Topic {
+            producer, progress, ..
+        } = &self.backing
+        else {
             return self.write(records, limit);
         };
         let deadline = Instant::now() + limit;
@@ -241,7 +266,10 @@ impl TopicLog {
         });
         match read_back {
             Some(_) => Ok(()),
-            None => Err(Error::retriable(format!("reading back from topic {} timed out", self.topic))),
+            None => Err(Error::retriable(format!(
+                "reading back from topic {} timed out",
+                self.topic
+            ))),
         }
     }
 
@@ -303,7 +331,9 @@ fn read(
     mut handler: Handler,
 ) -> Result<()> {
     let consumer = patiently(stop, || LogConsumer::open(config, topic))?;
-    let Some(ends) = ends(&consumer, topic, stop)? else { return Ok(()) };
+    let Some(ends) = ends(&consumer, topic, stop)? else {
+        return Ok(());
+    };
     {
         let mut state = progress.lock();
         state.positions = vec![Position::default(); consumer.partitions()];
@@ -378,7 +408,10 @@ mod tests {
         state.positions[1].next = 5;
         assert!(!state.is_read());
         // A transaction marker is the last thing in this one.
-        state.positions[2] = Position { next: 6, ended: true };
+        state.positions[2] = Position {
+            next: 6,
+            ended: true,
+        };
         assert!(state.is_read());
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use connect_api::data::{Bytes, ByteString, Value};
+use connect_api::data::{ByteString, Bytes, Value};
 use connect_api::java::double_to_string;
 use connect_api::record::OffsetMap;
 use connect_api::source::OffsetReader;
@@ -38,7 +38,11 @@ fn handler(cache: &Cache) -> Handler {
     let cache = Arc::clone(cache);
     Box::new(move |record| {
         let Some(key) = record.key else { return };
-        apply(&mut cache.lock().unwrap_or_else(PoisonError::into_inner), key, record.value);
+        apply(
+            &mut cache.lock().unwrap_or_else(PoisonError::into_inner),
+            key,
+            record.value,
+        );
     })
 }
 
@@ -53,10 +57,18 @@ impl OffsetStore {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(topic: &str, consumer: ClientConfig, producer: Arc<StoreProducer>) -> Result<Self> {
+    pub fn start(
+        topic: &str,
+        consumer: ClientConfig,
+        producer: Arc<StoreProducer>,
+    ) -> Result<Self> {
         let cache = Cache::default();
         let log = TopicLog::start(topic, consumer, producer, handler(&cache))?;
-        Ok(Self { log, cache, file: None })
+        Ok(Self {
+            log,
+            cache,
+            file: None,
+        })
     }
 
     /// The store of a worker that works alone: a file (`FileOffsetBackingStore`).
@@ -66,10 +78,18 @@ impl OffsetStore {
     pub fn file(path: &Path) -> Result<Self> {
         let cache = Cache::default();
         for (key, value) in read_offsets(path)? {
-            apply(&mut cache.lock().unwrap_or_else(PoisonError::into_inner), &key, Some(&value));
+            apply(
+                &mut cache.lock().unwrap_or_else(PoisonError::into_inner),
+                &key,
+                Some(&value),
+            );
         }
         let log = TopicLog::memory("offsets", handler(&cache));
-        Ok(Self { log, cache, file: Some(path.to_owned()) })
+        Ok(Self {
+            log,
+            cache,
+            file: Some(path.to_owned()),
+        })
     }
 
     /// Waits until all that was there at the start has been read.
@@ -83,7 +103,9 @@ impl OffsetStore {
     /// A connector's offsets: partition and position of each.
     pub fn all(&self, connector: &str) -> Vec<(Map<String, Json>, Map<String, Json>)> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(entries) = cache.get(connector) else { return Vec::new() };
+        let Some(entries) = cache.get(connector) else {
+            return Vec::new();
+        };
         entries
             .iter()
             .filter_map(|(key, value)| {
@@ -100,12 +122,15 @@ impl OffsetStore {
     pub fn get(&self, connector: &str, partition: &OffsetMap) -> Result<Option<OffsetMap>> {
         let key = key(connector, partition)?;
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(value) = cache.get(connector).and_then(|entries| entries.get(key.as_slice()))
+        let Some(value) = cache
+            .get(connector)
+            .and_then(|entries| entries.get(key.as_slice()))
         else {
             return Ok(None);
         };
         let value = serde_json::from_slice(value).map_err(|error| {
-            Error::fatal(format!("an offset of connector {connector} is not JSON")).with_source(error)
+            Error::fatal(format!("an offset of connector {connector} is not JSON"))
+                .with_source(error)
         })?;
         match value {
             Json::Object(members) => Ok(Some(from_json(&members))),
@@ -169,7 +194,10 @@ pub struct ConnectorOffsetReader {
 
 impl OffsetReader for ConnectorOffsetReader {
     fn read(&self, partitions: &[OffsetMap]) -> Result<Vec<Option<OffsetMap>>> {
-        partitions.iter().map(|partition| self.store.get(&self.connector, partition)).collect()
+        partitions
+            .iter()
+            .map(|partition| self.store.get(&self.connector, partition))
+            .collect()
     }
 }
 
@@ -278,7 +306,10 @@ mod tests {
     #[test]
     fn keys_and_values_are_the_bytes_of_the_jvm() {
         let partition = map(&[("server", "perf".into())]);
-        assert_eq!(key("perf", &partition).expect("primitive"), br#"["perf",{"server":"perf"}]"#);
+        assert_eq!(
+            key("perf", &partition).expect("primitive"),
+            br#"["perf",{"server":"perf"}]"#
+        );
         let mut out = Vec::new();
         let offset = map(&[
             ("lsn_proc", 157_756_056i64.into()),
@@ -290,7 +321,10 @@ mod tests {
         write_map(&mut out, &offset).expect("primitive");
         let text = String::from_utf8(out).expect("text");
         let parsed: Map<String, Json> = serde_json::from_str(&text).expect("JSON");
-        assert_eq!(from_json(&parsed).get("lsn_proc"), Some(&Value::Int64(157_756_056)));
+        assert_eq!(
+            from_json(&parsed).get("lsn_proc"),
+            Some(&Value::Int64(157_756_056))
+        );
         assert!(text.contains(r#""d":1.0E7"#), "{text}");
     }
 

@@ -122,7 +122,9 @@ struct Entry {
 impl Cache {
     fn apply(&mut self, key: &str, value: Option<&[u8]>) {
         if let Some(rest) = key.strip_prefix("status-topic-") {
-            let Some((topic, connector)) = rest.split_once(":connector-") else { return };
+            let Some((topic, connector)) = rest.split_once(":connector-") else {
+                return;
+            };
             let entry = self.connectors.entry(connector.into()).or_default();
             match value.map(serde_json::from_slice::<TopicRecord>) {
                 None => {
@@ -131,7 +133,9 @@ impl Cache {
                 Some(Ok(record)) => {
                     entry.topics.insert(topic.to_owned(), record.topic.task);
                 }
-                Some(Err(error)) => tracing::error!(key, %error, "Failed to deserialize topic status"),
+                Some(Err(error)) => {
+                    tracing::error!(key, %error, "Failed to deserialize topic status")
+                }
             }
             return;
         }
@@ -159,10 +163,13 @@ impl Cache {
                     tasks.remove(&task);
                 }
                 // The task has started elsewhere before its old owner said that it has let go.
-                Some(Status { state: State::Unassigned, generation, .. })
-                    if tasks.get(&task).is_some_and(|cached| {
-                        cached.state == State::Running && cached.generation > generation
-                    }) => {}
+                Some(Status {
+                    state: State::Unassigned,
+                    generation,
+                    ..
+                }) if tasks.get(&task).is_some_and(|cached| {
+                    cached.state == State::Running && cached.generation > generation
+                }) => {}
                 Some(status) => {
                     tasks.insert(task, status);
                 }
@@ -207,14 +214,22 @@ impl StatusStore {
     ) -> Result<Self> {
         let cache = Arc::default();
         let log = TopicLog::start(topic, consumer, producer, handler(&cache))?;
-        Ok(Self { log, cache, worker_id: worker_id.to_owned() })
+        Ok(Self {
+            log,
+            cache,
+            worker_id: worker_id.to_owned(),
+        })
     }
 
     /// A store without a topic, empty.
     pub fn memory(worker_id: &str) -> Self {
         let cache = Arc::default();
         let log = TopicLog::memory("status", handler(&cache));
-        Self { log, cache, worker_id: worker_id.to_owned() }
+        Self {
+            log,
+            cache,
+            worker_id: worker_id.to_owned(),
+        }
     }
 
     /// Waits until all that was there at the start has been read.
@@ -235,7 +250,14 @@ impl StatusStore {
     }
 
     /// Writes a status, unless it could hide one of a newer generation elsewhere.
-    pub fn put(&self, of: &StatusOf, state: State, generation: i64, version: Option<&str>, trace: Option<String>) {
+    pub fn put(
+        &self,
+        of: &StatusOf,
+        state: State,
+        generation: i64,
+        version: Option<&str>,
+        trace: Option<String>,
+    ) {
         if state.is_safe_only()
             && self.lock().get(of).is_some_and(|cached| {
                 cached.worker_id != self.worker_id && cached.generation > generation
@@ -269,7 +291,10 @@ impl StatusStore {
                 all.push(StatusOf::Connector(Arc::clone(name)));
             }
             all.extend(entry.tasks.keys().map(|&task| {
-                StatusOf::Task(TaskId { connector: Arc::clone(name), task })
+                StatusOf::Task(TaskId {
+                    connector: Arc::clone(name),
+                    task,
+                })
             }));
         }
         all
@@ -289,14 +314,21 @@ impl StatusStore {
     pub fn tasks(&self, name: &str) -> Vec<(u32, StateInfo)> {
         let cache = self.lock();
         cache.connectors.get(name).map_or_else(Vec::new, |entry| {
-            entry.tasks.iter().map(|(&task, status)| (task, info(status))).collect()
+            entry
+                .tasks
+                .iter()
+                .map(|(&task, status)| (task, info(status)))
+                .collect()
         })
     }
 
     /// The topics that a connector has used.
     pub fn topics(&self, name: &str) -> Vec<String> {
         let cache = self.lock();
-        cache.connectors.get(name).map_or_else(Vec::new, |entry| entry.topics.keys().cloned().collect())
+        cache
+            .connectors
+            .get(name)
+            .map_or_else(Vec::new, |entry| entry.topics.keys().cloned().collect())
     }
     /// Notes that a connector uses a topic, unless that is known.
     pub fn put_topic(&self, id: &TaskId, topic: &str, now_ms: i64) {
@@ -317,7 +349,8 @@ impl StatusStore {
             },
         };
         if let Ok(value) = serde_json::to_vec(&record) {
-            self.log.send(topic_key(topic, &id.connector).as_bytes(), Some(&value));
+            self.log
+                .send(topic_key(topic, &id.connector).as_bytes(), Some(&value));
         }
     }
     /// Forgets the topics that a connector has used.
@@ -379,11 +412,26 @@ mod tests {
     fn a_late_unassigned_does_not_hide_a_running_task() {
         let mut cache = Cache::default();
         cache.apply("status-task-a-b-3", Some(status("RUNNING", 5).as_bytes()));
-        cache.apply("status-task-a-b-3", Some(status("UNASSIGNED", 4).as_bytes()));
-        let of = StatusOf::Task(TaskId { connector: "a-b".into(), task: 3 });
-        assert_eq!(cache.get(&of).map(|status| status.state), Some(State::Running));
-        cache.apply("status-task-a-b-3", Some(status("UNASSIGNED", 5).as_bytes()));
-        assert_eq!(cache.get(&of).map(|status| status.state), Some(State::Unassigned));
+        cache.apply(
+            "status-task-a-b-3",
+            Some(status("UNASSIGNED", 4).as_bytes()),
+        );
+        let of = StatusOf::Task(TaskId {
+            connector: "a-b".into(),
+            task: 3,
+        });
+        assert_eq!(
+            cache.get(&of).map(|status| status.state),
+            Some(State::Running)
+        );
+        cache.apply(
+            "status-task-a-b-3",
+            Some(status("UNASSIGNED", 5).as_bytes()),
+        );
+        assert_eq!(
+            cache.get(&of).map(|status| status.state),
+            Some(State::Unassigned)
+        );
         cache.apply("status-task-a-b-3", None);
         assert_eq!(cache.get(&of), None);
         assert_eq!(cache.highest_generation, 5);

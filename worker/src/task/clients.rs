@@ -31,9 +31,13 @@ fn overridden(
     connector: &Props,
 ) -> Result<Props> {
     let overrides = props_with_prefix(connector, prefix);
-    let policy = worker.options.string("connector.client.config.override.policy");
+    let policy = worker
+        .options
+        .string("connector.client.config.override.policy");
     let policy = policy.rsplit('.').next().unwrap_or(policy);
-    let policy = policy.strip_suffix("ConnectorClientConfigOverridePolicy").unwrap_or(policy);
+    let policy = policy
+        .strip_suffix("ConnectorClientConfigOverridePolicy")
+        .unwrap_or(policy);
     let allowed: Vec<&str> = match policy {
         "Principal" => vec!["sasl.jaas.config", "sasl.mechanism", "security.protocol"],
         "Allowlist" => worker
@@ -82,7 +86,11 @@ pub fn dead_letter_producer(
     producer_named(worker, &format!("connector-dlq-producer-{id}"), connector)
 }
 
-fn producer_named(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<ClientConfig> {
+fn producer_named(
+    worker: &WorkerConfig,
+    client_id: &str,
+    connector: &Props,
+) -> Result<ClientConfig> {
     let props = base(
         worker,
         "producer.",
@@ -94,7 +102,10 @@ fn producer_named(worker: &WorkerConfig, client_id: &str, connector: &Props) -> 
             ("delivery.timeout.ms", "2147483647"),
         ],
     );
-    translate(Client::Producer, &overridden(worker, props, "producer.override.", connector)?)
+    translate(
+        Client::Producer,
+        &overridden(worker, props, "producer.override.", connector)?,
+    )
 }
 
 /// A sink task's consumer, and the most records that a poll shall give.
@@ -116,7 +127,9 @@ pub fn consumer(
         ],
     );
     let props = overridden(worker, props, "consumer.override.", connector)?;
-    let max_poll_records = props.get("max.poll.records").and_then(|text| text.trim().parse().ok());
+    let max_poll_records = props
+        .get("max.poll.records")
+        .and_then(|text| text.trim().parse().ok());
     Ok((translate(Client::Consumer, &props)?, max_poll_records))
 }
 
@@ -128,12 +141,17 @@ pub fn admin(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Resul
     let mut props = Props::new();
     props.insert("client.id".to_owned(), client_id.to_owned());
     let own = worker.props.iter().filter(|(key, _)| {
-        !["admin.", "producer.", "consumer."].iter().any(|prefix| key.starts_with(prefix))
+        !["admin.", "producer.", "consumer."]
+            .iter()
+            .any(|prefix| key.starts_with(prefix))
             && is_known(Client::Admin, key)
     });
     props.extend(own.map(|(key, value)| (key.clone(), value.clone())));
     props.extend(worker.with_prefix("admin."));
-    translate(Client::Admin, &overridden(worker, props, "admin.override.", connector)?)
+    translate(
+        Client::Admin,
+        &overridden(worker, props, "admin.override.", connector)?,
+    )
 }
 
 /// The worker's own clients: all top-level properties that such a client knows.
@@ -148,7 +166,12 @@ pub fn of_worker(worker: &WorkerConfig, client: Client, role: &str) -> Result<Cl
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let group = worker.group_id().unwrap_or("standalone");
-    let id = match worker.props.get("client.id").map(|id| id.trim()).filter(|id| !id.is_empty()) {
+    let id = match worker
+        .props
+        .get("client.id")
+        .map(|id| id.trim())
+        .filter(|id| !id.is_empty())
+    {
         Some(id) => format!("{group}-{id}-{role}"),
         None => format!("{group}-{role}"),
     };

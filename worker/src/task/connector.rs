@@ -64,16 +64,31 @@ pub fn start(
 ) -> RunningConnector {
     let (commands, orders) = mpsc::channel();
     let stop = StopSignal::new();
-    let running = RunningConnector { epoch, commands, stop: stop.clone() };
+    let running = RunningConnector {
+        epoch,
+        commands,
+        stop: stop.clone(),
+    };
     running.set_target(target);
-    let reporter = Reporter { name: Arc::clone(&name), epoch, sender: sender.clone() };
+    let reporter = Reporter {
+        name: Arc::clone(&name),
+        epoch,
+        sender: sender.clone(),
+    };
     let (supervisor, failed) = (reporter.clone(), reporter.clone());
     let parts = parts.clone();
-    let spawned =
-        std::thread::Builder::new().name(format!("connector-thread-{name}")).spawn(move || {
+    let spawned = std::thread::Builder::new()
+        .name(format!("connector-thread-{name}"))
+        .spawn(move || {
             let span = tracing::info_span!("connector", connector = &*name);
             let _entered = span.enter();
-            let mut shell = Shell { raw, parts, reporter, stop, running: None };
+            let mut shell = Shell {
+                raw,
+                parts,
+                reporter,
+                stop,
+                running: None,
+            };
             for command in orders {
                 let last = matches!(command, Command::Stop);
                 let outcome = supervise(|| {
@@ -107,7 +122,9 @@ struct Reporter {
 impl Reporter {
     fn send(&self, event: ConnectorEvent) {
         // The herder may be gone while the worker stops.
-        self.sender.send(Event::Connector(Arc::clone(&self.name), self.epoch, event)).ok();
+        self.sender
+            .send(Event::Connector(Arc::clone(&self.name), self.epoch, event))
+            .ok();
     }
 }
 
@@ -128,7 +145,9 @@ impl Shell {
                     return;
                 }
                 match self.start() {
-                    Ok(()) => self.reporter.send(ConnectorEvent::State(State::Running, None)),
+                    Ok(()) => self
+                        .reporter
+                        .send(ConnectorEvent::State(State::Running, None)),
                     Err(error) => {
                         tracing::error!(error = %Chain(&error), "starting the connector");
                         self.reporter
@@ -168,9 +187,15 @@ impl Shell {
 
     fn start(&mut self) -> Result<()> {
         let resolved = self.parts.resolver.resolve(&self.raw)?;
-        let class = resolved.props.get("connector.class").map_or("", String::as_str);
-        let plugin =
-            self.parts.plugins.connector(class).map_err(|error| Error::fatal(error.message))?;
+        let class = resolved
+            .props
+            .get("connector.class")
+            .map_or("", String::as_str);
+        let plugin = self
+            .parts
+            .plugins
+            .connector(class)
+            .map_err(|error| Error::fatal(error.message))?;
         let mut connector = match plugin.make {
             Make::Source { connector, .. } | Make::Sink { connector, .. } => connector(),
             _ => return Err(Error::config(format!("{class} is no connector"))),
@@ -179,7 +204,9 @@ impl Shell {
         let shown = resolved.clone();
         let context = ConnectorContext {
             name: self.reporter.name.to_string(),
-            plugin: PluginContext { runtime: self.parts.runtime.clone() },
+            plugin: PluginContext {
+                runtime: self.parts.runtime.clone(),
+            },
             stop: self.stop.clone(),
             request_task_reconfiguration: Arc::new(move || tasks.send(ConnectorEvent::NeedsTasks)),
             raise_error: Arc::new(move |error| {
@@ -213,10 +240,14 @@ fn task_configs(
     parts: &Parts,
 ) -> Result<Vec<RawConfig>> {
     let text = |key: &str| resolved.props.get(key).map(|text| text.trim());
-    let max: usize = text("tasks.max").and_then(|text| text.parse().ok()).unwrap_or(1);
-    let configs =
-        connector.task_configs(max).map_err(|error| redacted(error, resolved))?;
-    let enforced = !text("tasks.max.enforce").is_some_and(|text| text.eq_ignore_ascii_case("false"));
+    let max: usize = text("tasks.max")
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(1);
+    let configs = connector
+        .task_configs(max)
+        .map_err(|error| redacted(error, resolved))?;
+    let enforced =
+        !text("tasks.max.enforce").is_some_and(|text| text.eq_ignore_ascii_case("false"));
     if configs.len() > max && enforced {
         return Err(Error::fatal(format!(
             "The connector {name} has generated {} tasks, which is greater than {max}, the maximum \
@@ -227,7 +258,10 @@ fn task_configs(
             configs.len()
         )));
     }
-    Ok(configs.into_iter().map(|config| stored(config, plugin, raw, parts)).collect())
+    Ok(configs
+        .into_iter()
+        .map(|config| stored(config, plugin, raw, parts))
+        .collect())
 }
 
 fn stored(config: Props, plugin: &Plugin, raw: &RawConfig, parts: &Parts) -> RawConfig {
@@ -240,7 +274,10 @@ fn stored(config: Props, plugin: &Plugin, raw: &RawConfig, parts: &Parts) -> Raw
     stored.insert("task.class".to_owned(), Some(task_class.to_owned()));
     if sink {
         for key in ["topics", "topics.regex"] {
-            let given = raw.get(key).and_then(Option::as_ref).filter(|text| !text.is_empty());
+            let given = raw
+                .get(key)
+                .and_then(Option::as_ref)
+                .filter(|text| !text.is_empty());
             if let Some(text) = given {
                 stored.insert(key.to_owned(), Some(text.clone()));
             }

@@ -2,8 +2,7 @@
 //!
 //! Answers for `DeadLetterQueueReporter`.
 
-use connect_api::data::{Bytes, ByteString};
-use connect_api::error::Chain;
+use connect_api::data::{ByteString, Bytes};
 use connect_api::{Error, Props, Result};
 
 use super::clients;
@@ -50,20 +49,34 @@ impl DeadLetterQueue {
     /// The topic cannot be created.
     pub fn new(context: &TaskContext) -> Result<Option<Self>> {
         let props: &Props = &context.connector.props;
-        let text = |key: &str| props.get(key).map(|text| text.trim()).filter(|text| !text.is_empty());
-        let Some(topic) = text("errors.deadletterqueue.topic.name") else { return Ok(None) };
+        let text = |key: &str| {
+            props
+                .get(key)
+                .map(|text| text.trim())
+                .filter(|text| !text.is_empty())
+        };
+        let Some(topic) = text("errors.deadletterqueue.topic.name") else {
+            return Ok(None);
+        };
         let id = &context.id;
         let worker = &context.parts.config;
         let replicas = text("errors.deadletterqueue.topic.replication.factor")
             .and_then(|text| text.parse().ok())
             .unwrap_or(3);
         let failed = |error: Error| {
-            Error::fatal(format!("Could not initialize dead letter queue with topic={topic}"))
-                .with_source(error)
+            Error::fatal(format!(
+                "Could not initialize dead letter queue with topic={topic}"
+            ))
+            .with_source(error)
         };
         let config = clients::admin(worker, &format!("connector-dlq-adminclient-{id}"), props)?;
         let admin = Admin::new(&config, context.parts.runtime.clone())?;
-        if !admin.topics().map_err(failed)?.iter().any(|(name, _)| name == topic) {
+        if !admin
+            .topics()
+            .map_err(failed)?
+            .iter()
+            .any(|(name, _)| name == topic)
+        {
             tracing::error!("Topic {topic} doesn't exist. Will attempt to create topic.");
             let plan = TopicPlan {
                 name: topic.to_owned(),
@@ -113,8 +126,11 @@ impl DeadLetterQueue {
             ("task.id", self.task.clone()),
             ("stage", failure.stage.name().to_owned()),
             ("class.name", failure.class.to_owned()),
-            ("exception.class.name", failure.error.java_class().to_owned()),
-            ("exception.message", Chain(&failure.error).to_string()),
+            (
+                "exception.class.name",
+                failure.error.java_class().to_owned(),
+            ),
+            ("exception.message", failure.error.message().to_owned()),
             ("exception.stacktrace", failure.error.trace()),
         ]
     }
@@ -122,7 +138,10 @@ impl DeadLetterQueue {
     /// Waits until all that was sent is in Kafka: before offsets are committed.
     pub fn flush(&self) {
         if !self.producer.flush(std::time::Duration::from_secs(30)) {
-            tracing::error!(topic = self.topic, "the dead letter queue could not be written in time");
+            tracing::error!(
+                topic = self.topic,
+                "the dead letter queue could not be written in time"
+            );
         }
     }
 }

@@ -13,9 +13,9 @@ use connect_api::context::{PluginContext, StopSignal};
 use connect_api::error::Chain;
 use connect_api::{Error, Result};
 
+use crate::herder::Stores;
 use crate::herder::request::{Parts, RawConfig, TaskId};
 use crate::herder::state::{Event, TaskEvent};
-use crate::herder::Stores;
 use crate::providers::Resolved;
 use crate::store::status::State;
 
@@ -32,7 +32,10 @@ pub struct Control {
 impl Control {
     /// A control that starts paused or not.
     pub fn new(paused: bool) -> Self {
-        Self { paused: Mutex::new(paused), ..Self::default() }
+        Self {
+            paused: Mutex::new(paused),
+            ..Self::default()
+        }
     }
     /// Pauses or resumes.
     pub fn pause(&self, paused: bool) {
@@ -46,7 +49,10 @@ impl Control {
     /// Waits until it is resumed or the time has passed.
     pub fn wait_paused(&self, limit: Duration) {
         let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(self.changed.wait_timeout_while(paused, limit, |paused| *paused && !self.stop.is_set()));
+        drop(
+            self.changed
+                .wait_timeout_while(paused, limit, |paused| *paused && !self.stop.is_set()),
+        );
     }
     /// Stops it.
     pub fn stop(&self) {
@@ -86,7 +92,9 @@ pub struct TaskContext {
 impl TaskContext {
     /// What plugins get.
     pub fn plugin(&self) -> PluginContext {
-        PluginContext { runtime: self.parts.runtime.clone() }
+        PluginContext {
+            runtime: self.parts.runtime.clone(),
+        }
     }
     /// Notes that the connector uses a topic.
     pub fn uses_topic(&self, topic: &str) {
@@ -99,7 +107,9 @@ impl TaskContext {
 /// Milliseconds since the epoch.
 pub fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| {
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    })
 }
 
 /// Tells the herder of a task's states.
@@ -117,7 +127,9 @@ impl Reporter {
     }
     fn send(&self, event: TaskEvent) {
         // The herder may be gone while the worker stops.
-        self.sender.send(Event::Task(self.id.clone(), self.epoch, event)).ok();
+        self.sender
+            .send(Event::Task(self.id.clone(), self.epoch, event))
+            .ok();
     }
 }
 
@@ -153,26 +165,41 @@ pub fn start(
     sender: &mpsc::Sender<Event>,
 ) -> RunningTask {
     let control = Arc::new(Control::new(plan.paused));
-    let reporter =
-        Reporter { id: plan.id.clone(), epoch: plan.epoch, sender: sender.clone() };
-    let running = RunningTask { epoch: plan.epoch, control: Arc::clone(&control) };
+    let reporter = Reporter {
+        id: plan.id.clone(),
+        epoch: plan.epoch,
+        sender: sender.clone(),
+    };
+    let running = RunningTask {
+        epoch: plan.epoch,
+        control: Arc::clone(&control),
+    };
     let (parts, stores) = (parts.clone(), Arc::clone(stores));
     let supervisor = reporter.clone();
     let id = plan.id.clone();
-    let spawned = std::thread::Builder::new().name(format!("task-thread-{id}")).spawn(move || {
-        let task = plan.id.clone();
-        let span = tracing::info_span!("task", connector = &*task.connector, task = task.task);
-        let _entered = span.enter();
-        let run = || {
-            let connector = parts.resolver.resolve(&plan.connector)?;
-            let config = parts.resolver.resolve(&plan.config)?;
-            // What is shown of an error shows no secret.
-            let shown = connector.clone();
-            let context =
-                TaskContext { parts, stores, id: plan.id, control, connector, config, reporter };
-            super::run(context).map_err(|error| redacted(error, &shown))
-        };
-        supervisor.send(match supervise(run) {
+    let spawned = std::thread::Builder::new()
+        .name(format!("task-thread-{id}"))
+        .spawn(move || {
+            let task = plan.id.clone();
+            let span = tracing::info_span!("task", connector = &*task.connector, task = task.task);
+            let _entered = span.enter();
+            let run = || {
+                let connector = parts.resolver.resolve(&plan.connector)?;
+                let config = parts.resolver.resolve(&plan.config)?;
+                // What is shown of an error shows no secret.
+                let shown = connector.clone();
+                let context = TaskContext {
+                    parts,
+                    stores,
+                    id: plan.id,
+                    control,
+                    connector,
+                    config,
+                    reporter,
+                };
+                super::run(context).map_err(|error| redacted(error, &shown))
+            };
+            supervisor.send(match supervise(run) {
             Ok(()) => TaskEvent::Gone,
             Err(trace) => {
                 tracing::error!(
@@ -184,10 +211,14 @@ pub fn start(
                 TaskEvent::State(State::Failed, Some(trace))
             }
         });
-    });
+        });
     if let Err(error) = spawned {
         let error = Error::fatal("starting a thread").with_source(error);
-        let reporter = Reporter { id, epoch: running.epoch, sender: sender.clone() };
+        let reporter = Reporter {
+            id,
+            epoch: running.epoch,
+            sender: sender.clone(),
+        };
         reporter.send(TaskEvent::State(State::Failed, Some(error.trace())));
     }
     running
@@ -234,7 +265,10 @@ mod tests {
     fn a_panic_becomes_a_trace() {
         assert_eq!(supervise(|| Ok(())), Ok(()));
         let trace = supervise(|| panic!("at {}", 7)).expect_err("panicked");
-        assert_eq!(trace, "org.apache.kafka.connect.errors.ConnectException: internal error: at 7\n");
+        assert_eq!(
+            trace,
+            "org.apache.kafka.connect.errors.ConnectException: internal error: at 7\n"
+        );
     }
 
     #[test]

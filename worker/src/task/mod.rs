@@ -34,7 +34,11 @@ use connect_api::{Error, Result};
 /// # Errors
 /// The task has failed.
 pub(crate) fn run(context: lifecycle::TaskContext) -> Result<()> {
-    let class = context.connector.props.get("connector.class").map_or("", String::as_str);
+    let class = context
+        .connector
+        .props
+        .get("connector.class")
+        .map_or("", String::as_str);
     let plugin = context
         .parts
         .plugins

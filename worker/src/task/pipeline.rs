@@ -6,7 +6,7 @@
 
 use connect_api::config::props_with_prefix;
 use connect_api::converter::{Converter, HeaderConverter};
-use connect_api::data::{Bytes, ByteString, Header, Headers, SchemaAndValue, Value};
+use connect_api::data::{ByteString, Bytes, Header, Headers, SchemaAndValue, Value};
 use connect_api::plugin::{Make, Plugin, PluginKind};
 use connect_api::record::Record;
 use connect_api::transform::{Predicate, Transformation};
@@ -48,7 +48,9 @@ pub struct Pipeline {
 
 impl std::fmt::Debug for Pipeline {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pipeline").field("steps", &self.steps.len()).finish_non_exhaustive()
+        f.debug_struct("Pipeline")
+            .field("steps", &self.steps.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -82,22 +84,37 @@ impl Pipeline {
             let negate = own
                 .shift_remove("negate")
                 .is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
-            let plugin = plugin(context, PluginKind::Transformation, &own, alias, "transforms")?;
-            let Make::Transformation(make) = plugin.make else { continue };
+            let plugin = plugin(
+                context,
+                PluginKind::Transformation,
+                &own,
+                alias,
+                "transforms",
+            )?;
+            let Make::Transformation(make) = plugin.make else {
+                continue;
+            };
             let mut transformation = make();
             transformation.configure(&context.plugin(), &own)?;
             let predicate = match predicate {
                 None => None,
                 Some(name) => {
                     let own = props_with_prefix(props, &format!("predicates.{name}."));
-                    let plugin = self::plugin(context, PluginKind::Predicate, &own, &name, "predicates")?;
-                    let Make::Predicate(make) = plugin.make else { continue };
+                    let plugin =
+                        self::plugin(context, PluginKind::Predicate, &own, &name, "predicates")?;
+                    let Make::Predicate(make) = plugin.make else {
+                        continue;
+                    };
                     let mut predicate = make();
                     predicate.configure(&context.plugin(), &own)?;
                     Some((predicate, negate))
                 }
             };
-            steps.push(Step { transformation, class: plugin.class, predicate });
+            steps.push(Step {
+                transformation,
+                class: plugin.class,
+                predicate,
+            });
         }
         Ok(Self {
             steps,
@@ -116,7 +133,11 @@ impl Pipeline {
     pub fn transform(&mut self, mut record: Record) -> Result<Option<Record>, Failure> {
         for step in &mut self.steps {
             let failed = |class| {
-                move |error| Failure { stage: Stage::Transformation, class, error }
+                move |error| Failure {
+                    stage: Stage::Transformation,
+                    class,
+                    error,
+                }
             };
             if let Some((predicate, negate)) = &mut step.predicate {
                 let applies = self
@@ -128,7 +149,8 @@ impl Pipeline {
                 }
             }
             let result = if self.tolerance.retries() {
-                self.tolerance.attempt(&self.stop, || step.transformation.apply(record.clone()))
+                self.tolerance
+                    .attempt(&self.stop, || step.transformation.apply(record.clone()))
             } else {
                 step.transformation.apply(record)
             };
@@ -145,7 +167,14 @@ impl Pipeline {
     /// # Errors
     /// A converter failed.
     pub fn convert(&mut self, record: &mut Record, out: &mut Converted) -> Result<(), Failure> {
-        let Self { key, value, header, tolerance, stop, .. } = self;
+        let Self {
+            key,
+            value,
+            header,
+            tolerance,
+            stop,
+            ..
+        } = self;
         out.headers = None;
         let given = record.headers.len();
         if given > 0 {
@@ -180,7 +209,11 @@ impl Pipeline {
                     &mut out.key,
                 )
             })
-            .map_err(|error| Failure { stage: Stage::KeyConverter, class: key.class, error })?;
+            .map_err(|error| Failure {
+                stage: Stage::KeyConverter,
+                class: key.class,
+                error,
+            })?;
         out.has_value = tolerance
             .attempt(stop, || {
                 out.value.clear();
@@ -191,11 +224,17 @@ impl Pipeline {
                     &mut out.value,
                 )
             })
-            .map_err(|error| Failure { stage: Stage::ValueConverter, class: value.class, error })?;
+            .map_err(|error| Failure {
+                stage: Stage::ValueConverter,
+                class: value.class,
+                error,
+            })?;
         // What a converter added goes out as it is.
         for added in record.headers.get(given..).unwrap_or_default() {
-            let headers =
-                out.headers.take().unwrap_or_else(|| OutgoingHeaders::with_capacity(1));
+            let headers = out
+                .headers
+                .take()
+                .unwrap_or_else(|| OutgoingHeaders::with_capacity(1));
             let bytes = match &added.value.value {
                 Value::Bytes(bytes) => Some(bytes.as_ref()),
                 Value::String(text) => Some(text.as_bytes().as_ref()),
@@ -217,7 +256,14 @@ impl Pipeline {
         value_bytes: Option<&Bytes>,
         raw_headers: &[(ByteString, Option<Bytes>)],
     ) -> Result<(SchemaAndValue, SchemaAndValue, Headers), Failure> {
-        let Self { key, value, header, tolerance, stop, .. } = self;
+        let Self {
+            key,
+            value,
+            header,
+            tolerance,
+            stop,
+            ..
+        } = self;
         let raw: Headers = raw_headers
             .iter()
             .map(|(name, bytes)| Header {
@@ -226,28 +272,52 @@ impl Pipeline {
             })
             .collect();
         let key = tolerance
-            .attempt(stop, || key.converter.to_connect_data(topic, &raw, key_bytes))
-            .map_err(|error| Failure { stage: Stage::KeyConverter, class: key.class, error })?;
+            .attempt(stop, || {
+                key.converter.to_connect_data(topic, &raw, key_bytes)
+            })
+            .map_err(|error| Failure {
+                stage: Stage::KeyConverter,
+                class: key.class,
+                error,
+            })?;
         let value = tolerance
-            .attempt(stop, || value.converter.to_connect_data(topic, &raw, value_bytes))
-            .map_err(|error| Failure { stage: Stage::ValueConverter, class: value.class, error })?;
+            .attempt(stop, || {
+                value.converter.to_connect_data(topic, &raw, value_bytes)
+            })
+            .map_err(|error| Failure {
+                stage: Stage::ValueConverter,
+                class: value.class,
+                error,
+            })?;
         let mut headers = Headers::with_capacity(raw_headers.len());
         for (name, bytes) in raw_headers {
             let value = tolerance
-                .attempt(stop, || header.converter.to_connect_header(topic, name, bytes.as_ref()))
+                .attempt(stop, || {
+                    header
+                        .converter
+                        .to_connect_header(topic, name, bytes.as_ref())
+                })
                 .map_err(|error| Failure {
                     stage: Stage::HeaderConverter,
                     class: header.class,
                     error,
                 })?;
-            headers.push(Header { key: name.clone(), value });
+            headers.push(Header {
+                key: name.clone(),
+                value,
+            });
         }
         Ok((key, value, headers))
     }
 }
 
 fn list<'a>(props: &'a Props, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
-    props.get(key).map_or("", String::as_str).split(',').map(str::trim).filter(|item| !item.is_empty())
+    props
+        .get(key)
+        .map_or("", String::as_str)
+        .split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
 }
 
 fn plugin(
@@ -273,31 +343,51 @@ fn plugin(
 fn converter_props<'a>(context: &'a TaskContext, role: &str) -> (&'a str, Props) {
     let prefix = format!("{role}.");
     match context.connector.props.get(role) {
-        Some(class) => (class.trim(), props_with_prefix(&context.connector.props, &prefix)),
-        None => {
-            (context.parts.config.options.string(role), context.parts.config.with_prefix(&prefix))
-        }
+        Some(class) => (
+            class.trim(),
+            props_with_prefix(&context.connector.props, &prefix),
+        ),
+        None => (
+            context.parts.config.options.string(role),
+            context.parts.config.with_prefix(&prefix),
+        ),
     }
 }
 
 fn converter(context: &TaskContext, role: &str, is_key: bool) -> Result<Named<dyn Converter>> {
     let (class, own) = converter_props(context, role);
     let missing = || Error::config(format!("Class {class} could not be found."));
-    let plugin =
-        context.parts.plugins.find(PluginKind::Converter, class).ok_or_else(missing)?;
-    let Make::Converter(make) = plugin.make else { return Err(missing()) };
+    let plugin = context
+        .parts
+        .plugins
+        .find(PluginKind::Converter, class)
+        .ok_or_else(missing)?;
+    let Make::Converter(make) = plugin.make else {
+        return Err(missing());
+    };
     let mut converter = make();
     converter.configure(&context.plugin(), &own, is_key)?;
-    Ok(Named { converter, class: plugin.class })
+    Ok(Named {
+        converter,
+        class: plugin.class,
+    })
 }
 
 fn header_converter(context: &TaskContext) -> Result<Named<dyn HeaderConverter>> {
     let (class, own) = converter_props(context, "header.converter");
     let missing = || Error::config(format!("Class {class} could not be found."));
-    let plugin =
-        context.parts.plugins.find(PluginKind::HeaderConverter, class).ok_or_else(missing)?;
-    let Make::HeaderConverter(make) = plugin.make else { return Err(missing()) };
+    let plugin = context
+        .parts
+        .plugins
+        .find(PluginKind::HeaderConverter, class)
+        .ok_or_else(missing)?;
+    let Make::HeaderConverter(make) = plugin.make else {
+        return Err(missing());
+    };
     let mut converter = make();
     converter.configure(&context.plugin(), &own)?;
-    Ok(Named { converter, class: plugin.class })
+    Ok(Named {
+        converter,
+        class: plugin.class,
+    })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use connect_api::data::{Bytes, ByteString};
+use connect_api::data::{ByteString, Bytes};
 use connect_api::error::Chain;
 use connect_api::java::Regex;
 use connect_api::record::{Record, SinkRecord, TimestampType, Topic, TopicPartition};
@@ -46,7 +46,11 @@ pub fn run(context: TaskContext, mut task: Box<dyn SinkTask>) -> Result<()> {
     let queue = DeadLetterQueue::new(&context)?.map(Arc::new);
     let pipeline = Pipeline::new(&context)?;
     let reports = (queue.is_some() || pipeline.tolerance.logs()).then(|| {
-        Reports::new(context.id.to_string(), pipeline.tolerance.clone(), queue.clone())
+        Reports::new(
+            context.id.to_string(),
+            pipeline.tolerance.clone(),
+            queue.clone(),
+        )
     });
     let runtime = Arc::new(TaskRuntime::new(reports));
     let result = task
@@ -115,9 +119,14 @@ impl<'a> Worker<'a> {
         let props = &context.connector.props;
         let (config, max_poll_records) =
             clients::consumer(&context.parts.config, &context.id, props)?;
-        let age = config.get("topic.metadata.refresh.interval.ms").and_then(|age| age.parse().ok());
+        let age = config
+            .get("topic.metadata.refresh.interval.ms")
+            .and_then(|age| age.parse().ok());
         let consumer = GroupConsumer::new(&config)?;
-        let pattern = props.get("topics.regex").map(|text| text.trim()).filter(|text| !text.is_empty());
+        let pattern = props
+            .get("topics.regex")
+            .map(|text| text.trim())
+            .filter(|text| !text.is_empty());
         let subscription = match pattern {
             Some(pattern) => {
                 let pattern = Regex::new(pattern).map_err(|error| {
@@ -127,8 +136,11 @@ impl<'a> Worker<'a> {
             }
             None => {
                 let topics = props.get("topics").map_or("", String::as_str);
-                let topics: Vec<&str> =
-                    topics.split(',').map(str::trim).filter(|topic| !topic.is_empty()).collect();
+                let topics: Vec<&str> = topics
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|topic| !topic.is_empty())
+                    .collect();
                 consumer.subscribe(&topics)?;
                 Subscription::Named
             }
@@ -161,7 +173,11 @@ impl<'a> Worker<'a> {
     fn work(&mut self, task: &mut dyn SinkTask) -> Result<()> {
         let control = Arc::clone(&self.context.control);
         self.paused = control.is_paused();
-        self.context.reporter.state(if self.paused { State::Paused } else { State::Running });
+        self.context.reporter.state(if self.paused {
+            State::Paused
+        } else {
+            State::Running
+        });
         while !control.stop.is_set() {
             if control.is_paused() != self.paused {
                 self.switch_pause()?;
@@ -198,7 +214,11 @@ impl<'a> Worker<'a> {
         } else if self.redeliver_at.is_none() {
             self.resume()?;
         }
-        self.context.reporter.state(if self.paused { State::Paused } else { State::Running });
+        self.context.reporter.state(if self.paused {
+            State::Paused
+        } else {
+            State::Running
+        });
         Ok(())
     }
 
@@ -290,8 +310,11 @@ impl<'a> Worker<'a> {
         // Messages of a partition follow each other, so its position is noted once a run.
         let mut run: Option<(TopicPartition, i64)> = None;
         let mut result = Ok(());
-        while self.batch.len() < self.max_poll_records {
-            let Some(message) = self.consumer.poll(wait)? else { break };
+        // Also with a full batch the consumer has to be polled, or its group would give it up.
+        loop {
+            let Some(message) = self.consumer.poll(wait)? else {
+                break;
+            };
             wait = Duration::ZERO;
             let message = own(&message, &mut self.block, &mut self.last_topic);
             match &mut run {
@@ -312,7 +335,7 @@ impl<'a> Worker<'a> {
                 }
             }
             result = self.take(message);
-            if result.is_err() {
+            if result.is_err() || self.batch.len() >= self.max_poll_records {
                 break;
             }
         }
@@ -331,8 +354,9 @@ impl<'a> Worker<'a> {
             Ok(None) => Ok(()),
             Err(failure) => {
                 let tolerance = &self.pipeline.tolerance;
-                tolerance
-                    .log_failure(&self.context.id.to_string(), &failure, || describe(&message));
+                tolerance.log_failure(&self.context.id.to_string(), &failure, || {
+                    describe(&message)
+                });
                 if let Some(queue) = &self.queue {
                     queue.send(&message, &failure);
                 }
@@ -428,7 +452,8 @@ impl<'a> Worker<'a> {
                 tracing::info!(partitions = %names(partitions), "WorkerSinkTask{{id={}}} partitions assigned", self.context.id);
                 let committed = self.consumer.committed(partitions, Duration::from_secs(30));
                 if let Ok(committed) = committed {
-                    self.delivered.extend(committed.iter().map(|(p, offset)| (p.clone(), *offset)));
+                    self.delivered
+                        .extend(committed.iter().map(|(p, offset)| (p.clone(), *offset)));
                     self.committed.extend(committed);
                 }
                 task.open(partitions)?;
@@ -443,7 +468,10 @@ impl<'a> Worker<'a> {
             }
             Rebalance::Revoked(partitions) => {
                 if self.consumer.is_lost() {
-                    tracing::warn!("WorkerSinkTask{{id={}}} partitions were lost", self.context.id);
+                    tracing::warn!(
+                        "WorkerSinkTask{{id={}}} partitions were lost",
+                        self.context.id
+                    );
                 } else {
                     self.commit(task, true);
                 }
@@ -458,7 +486,8 @@ impl<'a> Worker<'a> {
         if let Err(error) = task.close(partitions) {
             tracing::error!(error = %Chain(&error), "WorkerSinkTask{{id={}}} closing partitions", self.context.id);
         }
-        self.assignment.retain(|partition| !partitions.contains(partition));
+        self.assignment
+            .retain(|partition| !partitions.contains(partition));
         self.runtime.set_assignment(&self.assignment);
         for partition in partitions {
             self.batch.retain(|record| !is_of(record, partition));
@@ -486,11 +515,21 @@ fn is_of(record: &SinkRecord, partition: &TopicPartition) -> bool {
 }
 
 fn names(partitions: &[TopicPartition]) -> String {
-    partitions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    partitions
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn describe(message: &RawMessage) -> String {
-    let RawMessage { topic, partition, offset, timestamp_type, .. } = message;
+    let RawMessage {
+        topic,
+        partition,
+        offset,
+        timestamp_type,
+        ..
+    } = message;
     let timestamp = match message.timestamp {
         Some(timestamp) => format!(", timestamp={timestamp}, timestampType={timestamp_type}"),
         None => String::new(),
@@ -533,7 +572,10 @@ fn own(message: &Message<'_>, block: &mut BytesMut, last_topic: &mut Topic) -> R
 }
 
 /// The record of a message, transformed; `None` where a transformation drops it.
-fn convert(message: &mut RawMessage, pipeline: &mut Pipeline) -> Result<Option<SinkRecord>, Failure> {
+fn convert(
+    message: &mut RawMessage,
+    pipeline: &mut Pipeline,
+) -> Result<Option<SinkRecord>, Failure> {
     let (key, value, headers) = pipeline.read(
         &message.topic,
         message.key.as_ref(),

@@ -40,7 +40,11 @@ pub struct Reports {
 impl Reports {
     /// For the task of this name.
     pub fn new(task: String, tolerance: Tolerance, queue: Option<Arc<DeadLetterQueue>>) -> Self {
-        Self { task, tolerance, queue }
+        Self {
+            task,
+            tolerance,
+            queue,
+        }
     }
 }
 
@@ -64,7 +68,10 @@ pub struct TaskRuntime {
 impl TaskRuntime {
     /// With a place for bad records, or none.
     pub fn new(reports: Option<Reports>) -> Self {
-        Self { shared: Mutex::default(), reports }
+        Self {
+            shared: Mutex::default(),
+            reports,
+        }
     }
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
@@ -81,7 +88,9 @@ impl TaskRuntime {
     pub fn set_assignment(&self, assignment: &[TopicPartition]) {
         let mut shared = self.lock();
         shared.assignment = assignment.to_vec();
-        shared.paused.retain(|partition| assignment.contains(partition));
+        shared
+            .paused
+            .retain(|partition| assignment.contains(partition));
     }
     /// Whether the task itself has paused a partition.
     pub fn is_paused(&self, partition: &TopicPartition) -> bool {
@@ -89,10 +98,18 @@ impl TaskRuntime {
     }
     /// Keeps a message until the batch is put, where it may be reported.
     pub fn keep_for_report(&self, message: RawMessage) {
-        if self.reports.as_ref().is_some_and(|reports| reports.queue.is_some()) {
-            let partition =
-                TopicPartition { topic: message.topic.clone(), partition: message.partition };
-            self.lock().messages.insert((partition, message.offset), message);
+        if self
+            .reports
+            .as_ref()
+            .is_some_and(|reports| reports.queue.is_some())
+        {
+            let partition = TopicPartition {
+                topic: message.topic.clone(),
+                partition: message.partition,
+            };
+            self.lock()
+                .messages
+                .insert((partition, message.offset), message);
         }
     }
     /// The batch was put.
@@ -103,7 +120,9 @@ impl TaskRuntime {
     }
     /// Why the task has to fail although `put` went well.
     pub fn take_report_failure(&self) -> Option<Error> {
-        self.reports.as_ref().and_then(|_| self.lock().report_failure.take())
+        self.reports
+            .as_ref()
+            .and_then(|_| self.lock().report_failure.take())
     }
 }
 
@@ -118,13 +137,21 @@ impl SinkRuntime for TaskRuntime {
         let mut shared = self.lock();
         shared.paused.extend(partitions.iter().cloned());
         shared.requests.pause.extend_from_slice(partitions);
-        shared.requests.resume.retain(|partition| !partitions.contains(partition));
+        shared
+            .requests
+            .resume
+            .retain(|partition| !partitions.contains(partition));
     }
     fn resume(&self, partitions: &[TopicPartition]) {
         let mut shared = self.lock();
-        shared.paused.retain(|partition| !partitions.contains(partition));
+        shared
+            .paused
+            .retain(|partition| !partitions.contains(partition));
         shared.requests.resume.extend_from_slice(partitions);
-        shared.requests.pause.retain(|partition| !partitions.contains(partition));
+        shared
+            .requests
+            .pause
+            .retain(|partition| !partitions.contains(partition));
     }
     fn request_commit(&self) {
         self.lock().requests.commit = true;
@@ -133,7 +160,9 @@ impl SinkRuntime for TaskRuntime {
         self.lock().requests.retry_after = Some(pause);
     }
     fn report(&self, record: &SinkRecord, error: Error) -> Result<()> {
-        let Some(reports) = &self.reports else { return Err(error) };
+        let Some(reports) = &self.reports else {
+            return Err(error);
+        };
         let failure = Failure {
             stage: Stage::TaskPut,
             class: "org.apache.kafka.connect.sink.SinkTask",
@@ -144,7 +173,10 @@ impl SinkRuntime for TaskRuntime {
             partition: record.original_partition,
         };
         reports.tolerance.log_failure(&reports.task, &failure, || {
-            format!("where consumed record is {{topic='{}', partition={}, offset={}}}", partition.topic, partition.partition, record.offset)
+            format!(
+                "where consumed record is {{topic='{}', partition={}, offset={}}}",
+                partition.topic, partition.partition, record.offset
+            )
         });
         if let Some(queue) = &reports.queue {
             let key = (partition, record.offset);
@@ -152,10 +184,13 @@ impl SinkRuntime for TaskRuntime {
                 queue.send(message, &failure);
             }
         }
-        reports.tolerance.decide(failure).inspect_err(|_intolerant| {
-            self.lock().report_failure =
-                Some(Error::fatal("Tolerance exceeded in error handler"));
-        })
+        reports
+            .tolerance
+            .decide(failure)
+            .inspect_err(|_intolerant| {
+                self.lock().report_failure =
+                    Some(Error::fatal("Tolerance exceeded in error handler"));
+            })
     }
 }
 
@@ -166,7 +201,10 @@ mod tests {
     #[test]
     fn requests_are_taken_once() {
         let runtime = TaskRuntime::new(None);
-        let partition = TopicPartition { topic: "t".into(), partition: 1 };
+        let partition = TopicPartition {
+            topic: "t".into(),
+            partition: 1,
+        };
         runtime.seek(&partition, 7);
         runtime.pause(std::slice::from_ref(&partition));
         runtime.request_commit();

@@ -13,7 +13,7 @@ use connect_api::source::{SourceBatch, SourceTask, SourceTaskContext};
 use connect_api::{Error, Result};
 
 use super::clients;
-use super::lifecycle::TaskContext;
+use super::lifecycle::{TaskContext, now_ms};
 use super::pipeline::{Converted, Pipeline};
 use super::submitted::{Acknowledgements, Submitted};
 use super::topic_creation::TopicCreation;
@@ -61,7 +61,10 @@ fn start(context: &TaskContext, task: &mut dyn SourceTask) -> Result<()> {
         },
         &context.config.props,
     )?;
-    tracing::info!("WorkerSourceTask{{id={}}} Source task finished initialization and start", context.id);
+    tracing::info!(
+        "WorkerSourceTask{{id={}}} Source task finished initialization and start",
+        context.id
+    );
     Ok(())
 }
 
@@ -77,6 +80,7 @@ struct Worker<'a> {
     flush_interval: Duration,
     flush_limit: Duration,
     next_flush: Instant,
+    now_ms: i64,
 }
 
 impl<'a> Worker<'a> {
@@ -104,17 +108,26 @@ impl<'a> Worker<'a> {
             flush_interval,
             flush_limit: ms("offset.flush.timeout.ms"),
             next_flush: Instant::now() + flush_interval,
+            now_ms: 0,
         })
     }
 
     fn work(&mut self, task: &mut dyn SourceTask) -> Result<()> {
         let control = &self.context.control;
         let mut paused = control.is_paused();
-        self.context.reporter.state(if paused { State::Paused } else { State::Running });
+        self.context.reporter.state(if paused {
+            State::Paused
+        } else {
+            State::Running
+        });
         while !control.stop.is_set() {
             if control.is_paused() != paused {
                 paused = !paused;
-                self.context.reporter.state(if paused { State::Paused } else { State::Running });
+                self.context.reporter.state(if paused {
+                    State::Paused
+                } else {
+                    State::Running
+                });
             }
             if paused {
                 self.hear_of_deliveries()?;
@@ -150,32 +163,44 @@ impl<'a> Worker<'a> {
             None => Ok(()),
             Some(error) => {
                 let cause = self.producer.failed("producing to Kafka", &error);
-                Err(Error::fatal("Unrecoverable exception from producer send callback")
-                    .with_source(cause))
+                Err(
+                    Error::fatal("Unrecoverable exception from producer send callback")
+                        .with_source(cause),
+                )
             }
         }
     }
 
     fn send_batch(&mut self, batch: SourceBatch) -> Result<()> {
+        // One look at the clock for all records that bring no timestamp.
+        self.now_ms = now_ms();
         for record in batch.records {
             self.send(record)?;
         }
         if let Some(progress) = batch.progress {
             let acknowledgements = self.producer.deliveries();
-            self.submitted.progress(acknowledgements, &progress.partition, progress.offset);
+            self.submitted
+                .progress(acknowledgements, &progress.partition, progress.offset);
         }
         Ok(())
     }
 
     fn send(&mut self, source: SourceRecord) -> Result<()> {
-        let SourceRecord { record, source_partition, source_offset } = source;
-        let outcome = self.pipeline.transform(record).and_then(|record| match record {
-            None => Ok(None),
-            Some(mut record) => {
-                self.pipeline.convert(&mut record, &mut self.converted)?;
-                Ok(Some(record))
-            }
-        });
+        let SourceRecord {
+            record,
+            source_partition,
+            source_offset,
+        } = source;
+        let outcome = self
+            .pipeline
+            .transform(record)
+            .and_then(|record| match record {
+                None => Ok(None),
+                Some(mut record) => {
+                    self.pipeline.convert(&mut record, &mut self.converted)?;
+                    Ok(Some(record))
+                }
+            });
         let record = match outcome {
             Ok(Some(record)) => record,
             // Dropped: its offset is stored with that of a later record.
@@ -196,7 +221,9 @@ impl<'a> Worker<'a> {
             self.first_use(&record.topic)?;
             self.last_topic = record.topic.clone();
         }
-        let token = self.submitted.token(self.producer.deliveries(), &source_partition);
+        let token = self
+            .submitted
+            .token(self.producer.deliveries(), &source_partition);
         loop {
             let converted = &mut self.converted;
             let outgoing = Outgoing {
@@ -204,7 +231,10 @@ impl<'a> Worker<'a> {
                 partition: record.partition,
                 key: converted.has_key.then_some(&converted.key[..]),
                 value: converted.has_value.then_some(&converted.value[..]),
-                timestamp: record.timestamp.filter(|timestamp| *timestamp >= 0),
+                timestamp: record
+                    .timestamp
+                    .filter(|timestamp| *timestamp >= 0)
+                    .or(Some(self.now_ms)),
                 headers: converted.headers.take(),
             };
             match self.producer.send(outgoing, token) {
@@ -215,13 +245,16 @@ impl<'a> Worker<'a> {
                 }
                 Err(Refused::Failed(error)) => {
                     let topic = &record.topic;
-                    let cause = self.producer.failed(format!("sending to topic {topic}"), &error);
+                    let cause = self
+                        .producer
+                        .failed(format!("sending to topic {topic}"), &error);
                     if self.pipeline.tolerance.drops() {
                         tracing::error!(error = %Chain(&cause), "errors.tolerance drops a record");
                         return Ok(());
                     }
-                    return Err(Error::fatal("Unrecoverable exception trying to send")
-                        .with_source(cause));
+                    return Err(
+                        Error::fatal("Unrecoverable exception trying to send").with_source(cause)
+                    );
                 }
             }
         }
@@ -232,7 +265,9 @@ impl<'a> Worker<'a> {
     /// The queue is full: waits for deliveries.
     fn wait_for_room(&self) -> Result<()> {
         if self.context.control.is_abandoned() {
-            return Err(Error::fatal("the task was given up while Kafka took no records"));
+            return Err(Error::fatal(
+                "the task was given up while Kafka took no records",
+            ));
         }
         self.producer.poll(Duration::from_millis(10));
         self.hear_of_deliveries()
@@ -243,11 +278,20 @@ impl<'a> Worker<'a> {
         if self.known_topics.contains(topic) {
             return Ok(());
         }
-        if let Some((plan, group)) = self.creation.as_ref().and_then(|creation| creation.plan(topic)) {
+        if let Some((plan, group)) = self
+            .creation
+            .as_ref()
+            .and_then(|creation| creation.plan(topic))
+        {
             tracing::info!(
                 "The task will send records to topic '{topic}' for the first time. Checking whether topic exists"
             );
-            let TaskContext { parts, id, connector, .. } = self.context;
+            let TaskContext {
+                parts,
+                id,
+                connector,
+                ..
+            } = self.context;
             let config = clients::admin(
                 &parts.config,
                 &format!("connector-adminclient-{id}"),
@@ -291,15 +335,20 @@ impl<'a> Worker<'a> {
             return;
         }
         let id = &self.context.id;
-        tracing::info!("WorkerSourceTask{{id={id}}} Committing offsets for {count} acknowledged messages");
+        tracing::info!(
+            "WorkerSourceTask{{id={id}}} Committing offsets for {count} acknowledged messages"
+        );
         let maps: Vec<_> = offsets.iter().map(|(_, offset)| offset.to_map()).collect();
         let entries: Vec<_> = offsets
             .iter()
             .zip(maps)
             .map(|((partition, _), offset)| (&**partition, Some(offset)))
             .collect();
-        let stored =
-            self.context.stores.offsets.write(&id.connector, &entries, self.flush_limit);
+        let stored = self
+            .context
+            .stores
+            .offsets
+            .write(&id.connector, &entries, self.flush_limit);
         if let Err(error) = stored {
             // They stay committable.
             tracing::error!(error = %Chain(&error), "WorkerSourceTask{{id={id}}} Failed to commit offsets");

@@ -8,8 +8,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connect_api::record::{SourceOffset, SourcePartition};
 use crate::kafka::KafkaError;
+use connect_api::record::{SourceOffset, SourcePartition};
 
 use crate::kafka::producer::Deliveries;
 
@@ -32,7 +32,9 @@ struct Watermark {
 
 impl Watermark {
     fn set(&mut self, number: u64) {
-        let Some(ahead) = number.checked_sub(self.base) else { return };
+        let Some(ahead) = number.checked_sub(self.base) else {
+            return;
+        };
         let word = usize::try_from(ahead / 64).unwrap_or(usize::MAX);
         while self.bits.len() <= word {
             self.bits.push_back(0);
@@ -66,7 +68,10 @@ struct AckState {
 impl Acknowledgements {
     /// None yet. With `tolerant`, a record that Kafka refuses counts as done.
     pub fn new(tolerant: bool) -> Self {
-        Self { tolerant, state: Mutex::default() }
+        Self {
+            tolerant,
+            state: Mutex::default(),
+        }
     }
     fn lock(&self) -> MutexGuard<'_, AckState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -194,7 +199,11 @@ impl Submitted {
         let mut count = 0;
         for (partition, watermark) in self.partitions.iter_mut().zip(&state.watermarks) {
             let value = watermark.value();
-            while partition.queue.front().is_some_and(|(needed, _)| *needed <= value) {
+            while partition
+                .queue
+                .front()
+                .is_some_and(|(needed, _)| *needed <= value)
+            {
                 partition.committable = partition.queue.pop_front().map(|(_, offset)| offset);
                 count += 1;
             }
@@ -232,7 +241,10 @@ mod tests {
     }
     fn numbers((offsets, _): (PartitionOffsets, usize)) -> Vec<(i64, i64)> {
         let number = |map: &OffsetMap| map.get("p").and_then(Value::as_i64).expect("set");
-        offsets.iter().map(|(name, offset)| (number(name), number(&offset.to_map()))).collect()
+        offsets
+            .iter()
+            .map(|(name, offset)| (number(name), number(&offset.to_map())))
+            .collect()
     }
     fn send(
         submitted: &mut Submitted,
@@ -249,15 +261,20 @@ mod tests {
     fn only_the_acknowledged_front_is_committable() {
         let (mut submitted, acks) = (Submitted::default(), Acknowledgements::default());
         let partition = Arc::new(map(0));
-        let tokens: Vec<usize> =
-            (1..=200).map(|offset| send(&mut submitted, &acks, &partition, offset)).collect();
+        let tokens: Vec<usize> = (1..=200)
+            .map(|offset| send(&mut submitted, &acks, &partition, offset))
+            .collect();
         for &token in &tokens[1..150] {
             acks.delivered(token, None);
         }
         assert_eq!(numbers(submitted.committable(&acks)), []);
         acks.delivered(tokens[0], None);
         assert_eq!(numbers(submitted.committable(&acks)), [(0, 150)]);
-        assert_eq!(numbers(submitted.committable(&acks)), [(0, 150)], "until it is stored");
+        assert_eq!(
+            numbers(submitted.committable(&acks)),
+            [(0, 150)],
+            "until it is stored"
+        );
         submitted.stored();
         assert_eq!(numbers(submitted.committable(&acks)), []);
         assert!(submitted.has_pending(&acks));

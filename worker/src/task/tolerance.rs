@@ -78,13 +78,19 @@ impl Tolerance {
                 ))
             }),
         };
-        let flag = |key: &str| props.get(key).is_some_and(|text| text.trim().eq_ignore_ascii_case("true"));
+        let flag = |key: &str| {
+            props
+                .get(key)
+                .is_some_and(|text| text.trim().eq_ignore_ascii_case("true"))
+        };
         let retry = number("errors.retry.timeout", 0)?;
         let delay = number("errors.retry.delay.max.ms", 60_000)?;
         Ok(Self {
             retry_limit: u64::try_from(retry).ok().map(Duration::from_millis),
             retry_delay_max: Duration::from_millis(u64::try_from(delay).unwrap_or(0)),
-            all: props.get("errors.tolerance").is_some_and(|text| text.trim() == "all"),
+            all: props
+                .get("errors.tolerance")
+                .is_some_and(|text| text.trim() == "all"),
             log: flag("errors.log.enable"),
             log_messages: flag("errors.log.include.messages"),
         })
@@ -124,7 +130,8 @@ impl Tolerance {
             }
             // Above its maximum the pause is any below it, so that tasks do not move in step.
             let wait = if pause > self.retry_delay_max {
-                self.retry_delay_max.mul_f64(f64::from(begin.elapsed().subsec_nanos() % 997) / 997.0)
+                self.retry_delay_max
+                    .mul_f64(f64::from(begin.elapsed().subsec_nanos() % 997) / 997.0)
             } else {
                 pause
             };
@@ -154,7 +161,11 @@ impl Tolerance {
             return;
         }
         let (stage, class) = (failure.stage.name(), failure.class);
-        let place = if self.log_messages { format!(", {}", place()) } else { String::new() };
+        let place = if self.log_messages {
+            format!(", {}", place())
+        } else {
+            String::new()
+        };
         tracing::error!(
             error = %Chain(&failure.error),
             "Error encountered in task {task}. Executing stage '{stage}' with class '{class}'{place}."
@@ -167,7 +178,10 @@ mod tests {
     use super::*;
 
     fn tolerance(entries: &[(&str, &str)]) -> Tolerance {
-        let props = entries.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let props = entries
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect();
         Tolerance::new(&props).expect("valid")
     }
 
@@ -181,9 +195,16 @@ mod tests {
         });
         assert_eq!(attempts, 1);
         let error = result.expect_err("failed");
-        let failure = Failure { stage: Stage::Transformation, class: "X", error };
+        let failure = Failure {
+            stage: Stage::Transformation,
+            class: "X",
+            error,
+        };
         assert_eq!(
-            tolerance.decide(failure).expect_err("not tolerated").trace(),
+            tolerance
+                .decide(failure)
+                .expect_err("not tolerated")
+                .trace(),
             "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\
              Caused by: later\n"
         );

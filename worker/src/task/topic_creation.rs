@@ -47,7 +47,11 @@ impl TopicCreation {
             text.parse::<i32>()
                 .ok()
                 .filter(|number| *number >= 1 || *number == -1)
-                .ok_or_else(|| Error::config(format!("Invalid value {text} for configuration {key}: {what}")))
+                .ok_or_else(|| {
+                    Error::config(format!(
+                        "Invalid value {text} for configuration {key}: {what}"
+                    ))
+                })
         };
         let replicas = "Replication factor must be positive and not larger than the number of \
                         brokers in the Kafka cluster, or -1 to use the broker's default";
@@ -55,8 +59,13 @@ impl TopicCreation {
         let of = |group: &str, key: &str| format!("{PREFIX}{group}.{key}");
         let default_replicas = number(&of("default", "replication.factor"), replicas, None)?;
         let default_partitions = number(&of("default", "partitions"), partitions, None)?;
-        let names = props.get("topic.creation.groups").map_or("", String::as_str);
-        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty() && *name != "default");
+        let names = props
+            .get("topic.creation.groups")
+            .map_or("", String::as_str);
+        let names = names
+            .split(',')
+            .map(str::trim)
+            .filter(|name| !name.is_empty() && *name != "default");
         let mut groups = Vec::new();
         for name in names.chain(["default"]) {
             let regex = |key: &str| match props.get(&of(name, key)).filter(|_| name != "default") {
@@ -71,7 +80,11 @@ impl TopicCreation {
             groups.push(Group {
                 include: regex("include")?,
                 exclude: regex("exclude")?,
-                partitions: number(&of(name, "partitions"), partitions, Some(default_partitions))?,
+                partitions: number(
+                    &of(name, "partitions"),
+                    partitions,
+                    Some(default_partitions),
+                )?,
                 replication_factor: number(
                     &of(name, "replication.factor"),
                     replicas,
@@ -94,8 +107,14 @@ impl TopicCreation {
     pub fn plan(&self, topic: &str) -> Option<(TopicPlan, &str)> {
         let matches = |group: &&Group| {
             group.name == "default"
-                || group.include.as_ref().is_some_and(|include| include.matches(topic))
-                    && !group.exclude.as_ref().is_some_and(|exclude| exclude.matches(topic))
+                || group
+                    .include
+                    .as_ref()
+                    .is_some_and(|include| include.matches(topic))
+                    && !group
+                        .exclude
+                        .as_ref()
+                        .is_some_and(|exclude| exclude.matches(topic))
         };
         let group = self.groups.iter().find(matches)?;
         let plan = TopicPlan {
@@ -113,7 +132,12 @@ mod tests {
     use super::*;
 
     fn creation(entries: &[(&str, &str)]) -> Result<Option<TopicCreation>> {
-        TopicCreation::new(&entries.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect())
+        TopicCreation::new(
+            &entries
+                .iter()
+                .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -133,20 +157,32 @@ mod tests {
         .expect("given");
         let check = |topic: &str, group: &str, partitions: i32, replicas: i32| {
             let (plan, name) = creation.plan(topic).expect("the default takes all");
-            assert_eq!((name, plan.partitions, plan.replication_factor), (group, partitions, replicas), "{topic}");
+            assert_eq!(
+                (name, plan.partitions, plan.replication_factor),
+                (group, partitions, replicas),
+                "{topic}"
+            );
         };
         check("db.orders", "big", 12, 3);
         check("db.tiny", "small", 1, -1);
         check("other", "default", 1, 3);
         let (plan, _) = creation.plan("x").expect("the default takes all");
-        assert_eq!(plan.config, [("cleanup.policy".to_owned(), "compact".to_owned())]);
+        assert_eq!(
+            plan.config,
+            [("cleanup.policy".to_owned(), "compact".to_owned())]
+        );
     }
 
     #[test]
     fn without_such_keys_the_broker_creates_topics_and_wrong_values_are_refused() {
         assert!(creation(&[("topics", "x")]).expect("valid").is_none());
-        let error = creation(&[("topic.creation.default.partitions", "1")]).expect_err("incomplete");
-        assert!(error.message().contains("topic.creation.default.replication.factor"));
+        let error =
+            creation(&[("topic.creation.default.partitions", "1")]).expect_err("incomplete");
+        assert!(
+            error
+                .message()
+                .contains("topic.creation.default.replication.factor")
+        );
         assert!(
             creation(&[
                 ("topic.creation.default.partitions", "0"),
