@@ -17,9 +17,10 @@ const LIMITS: (Duration, f64) = if cfg!(debug_assertions) {
 
 #[test]
 fn the_worker_is_up_quickly_and_small() -> Outcome<()> {
+    let options = options("footprint");
     let start = Instant::now();
     // Once, so that the three topics are there; then the start that counts.
-    let mut worker = Worker::start(&run_folder("footprint")?, options("footprint"))?;
+    let mut worker = Worker::start(&run_folder("footprint")?, options)?;
     println!("first start, topics made: {:?}", start.elapsed());
     worker.terminate()?;
     let ready = worker.restart()?;
