@@ -481,7 +481,7 @@ impl Shared {
         }
     }
 
-    fn class<'a>(config: &'a RawConfig) -> Option<&'a str> {
+    fn class(config: &RawConfig) -> Option<&str> {
         config.get("connector.class")?.as_deref()
     }
     fn kind(&self, config: &RawConfig) -> ConnectorKind {

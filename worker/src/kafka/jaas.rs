@@ -67,7 +67,7 @@ fn tokens(text: &str) -> Result<Vec<String>, &'static str> {
                                 't' => '\t',
                                 'r' => '\r',
                                 other => other,
-                            })
+                            });
                         }
                         end if end == character => break,
                         other => token.push(other),

@@ -134,7 +134,7 @@ impl Cache {
                     entry.topics.insert(topic.to_owned(), record.topic.task);
                 }
                 Some(Err(error)) => {
-                    tracing::error!(key, %error, "Failed to deserialize topic status")
+                    tracing::error!(key, %error, "Failed to deserialize topic status");
                 }
             }
             return;

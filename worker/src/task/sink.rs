@@ -80,7 +80,7 @@ pub fn run(context: TaskContext, mut task: Box<dyn SinkTask>) -> Result<()> {
 enum Subscription {
     Named,
     /// With the topics that match now, and when to look again.
-    Pattern(Regex, Vec<String>, Instant),
+    Pattern(Box<Regex>, Vec<String>, Instant),
 }
 
 struct Worker<'a> {
@@ -132,7 +132,7 @@ impl<'a> Worker<'a> {
                 let pattern = Regex::new(pattern).map_err(|error| {
                     Error::config(format!("the pattern of topics.regex is wrong: {error}"))
                 })?;
-                Subscription::Pattern(pattern, Vec::new(), Instant::now())
+                Subscription::Pattern(Box::new(pattern), Vec::new(), Instant::now())
             }
             None => {
                 let topics = props.get("topics").map_or("", String::as_str);
