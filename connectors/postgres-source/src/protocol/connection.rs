@@ -257,13 +257,13 @@ impl Connection {
         self.io.flush().await.map_err(&broken)
     }
 
-    /// Reads what there is. Cancelling it loses nothing.
-    pub(super) async fn fill(&mut self) -> Result<(), PgError> {
+    /// Reads what there is, and says how much that was. Cancelling it loses nothing.
+    pub(super) async fn fill(&mut self) -> Result<usize, PgError> {
         make_room(&mut self.input);
         let broken = self.broken("reading");
         match self.io.read_buf(&mut self.input).await.map_err(&broken)? {
             0 => Err(broken(io::ErrorKind::UnexpectedEof.into())),
-            _ => Ok(()),
+            length => Ok(length),
         }
     }
 
