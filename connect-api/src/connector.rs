@@ -26,7 +26,9 @@ pub struct ConnectorContext {
 
 impl std::fmt::Debug for ConnectorContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ConnectorContext").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("ConnectorContext")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -96,6 +98,9 @@ pub trait Connector: Send {
     /// The change is refused with the error's message.
     fn alter_offsets(&self, props: &Props, offsets: &[OffsetChange]) -> Result<bool> {
         let _unused = (props, offsets);
-        Err(Error::new(ErrorKind::Fatal, "the connector does not support altering offsets"))
+        Err(Error::new(
+            ErrorKind::Fatal,
+            "the connector does not support altering offsets",
+        ))
     }
 }

@@ -19,6 +19,7 @@ pub trait Converter: Send {
     ///
     /// # Errors
     /// The data cannot be converted (kind Data), or a service is out of reach (Retriable).
+    #[expect(clippy::wrong_self_convention, reason = "named as in Kafka")]
     fn from_connect_data(
         &mut self,
         topic: &str,
@@ -51,6 +52,7 @@ pub trait HeaderConverter: Send {
     ///
     /// # Errors
     /// The data cannot be converted.
+    #[expect(clippy::wrong_self_convention, reason = "named as in Kafka")]
     fn from_connect_header(
         &mut self,
         topic: &str,

@@ -39,7 +39,11 @@ pub struct Error {
 impl Error {
     /// An error of `kind` that says `message`.
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self {
+            kind,
+            message: message.into(),
+            source: None,
+        }
     }
     /// The configuration is wrong.
     pub fn config(message: impl Into<Cow<'static, str>>) -> Self {
@@ -132,7 +136,9 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_ref().map(|source| &**source as &(dyn std::error::Error + 'static))
+        self.source
+            .as_ref()
+            .map(|source| &**source as &(dyn std::error::Error + 'static))
     }
 }
 
@@ -170,6 +176,9 @@ mod tests {
             "org.apache.kafka.connect.errors.RetriableException: connecting to db:5432\n\
              Caused by: connection refused\n"
         );
-        assert_eq!(Chain(&error).to_string(), "connecting to db:5432: connection refused");
+        assert_eq!(
+            Chain(&error).to_string(),
+            "connecting to db:5432: connection refused"
+        );
     }
 }

@@ -119,6 +119,8 @@ impl Plugin {
     }
     /// The class without its package: `RegexRouter`, and `HoistField$Value` for an inner class.
     pub fn simple_name(&self) -> &'static str {
-        self.class.rsplit_once('.').map_or(self.class, |(_, name)| name)
+        self.class
+            .rsplit_once('.')
+            .map_or(self.class, |(_, name)| name)
     }
 }

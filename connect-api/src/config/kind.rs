@@ -67,20 +67,27 @@ impl Parsed {
     pub fn parse(name: &str, kind: Type, text: &str) -> Result<Self, String> {
         let text = text.trim_matches(|character: char| character <= ' ');
         let number = |min: i64, max: i64| {
-            let digits = text.strip_prefix('+').filter(|rest| !rest.starts_with('-')).unwrap_or(text);
+            let digits = text
+                .strip_prefix('+')
+                .filter(|rest| !rest.starts_with('-'))
+                .unwrap_or(text);
             digits
                 .parse()
                 .ok()
                 .filter(|value| (min..=max).contains(value))
                 .map(Self::Int)
-                .ok_or_else(|| invalid(name, text, &format!("Not a number of type {}", kind.name())))
+                .ok_or_else(|| {
+                    invalid(name, text, &format!("Not a number of type {}", kind.name()))
+                })
         };
         match kind {
             Type::Boolean if text.eq_ignore_ascii_case("true") => Ok(Self::Boolean(true)),
             Type::Boolean if text.eq_ignore_ascii_case("false") => Ok(Self::Boolean(false)),
-            Type::Boolean => {
-                Err(invalid(name, text, "Expected value to be either true or false"))
-            }
+            Type::Boolean => Err(invalid(
+                name,
+                text,
+                "Expected value to be either true or false",
+            )),
             Type::String => Ok(Self::String(text.to_owned())),
             Type::Int => number(i32::MIN.into(), i32::MAX.into()),
             Type::Short => number(i16::MIN.into(), i16::MAX.into()),
@@ -90,7 +97,9 @@ impl Parsed {
                 .map(Self::Double)
                 .map_err(|_| invalid(name, text, "Not a number of type DOUBLE")),
             Type::List if text.is_empty() => Ok(Self::List(Vec::new())),
-            Type::List => Ok(Self::List(text.split(',').map(|item| item.trim().to_owned()).collect())),
+            Type::List => Ok(Self::List(
+                text.split(',').map(|item| item.trim().to_owned()).collect(),
+            )),
             Type::Class => Ok(Self::Class(text.to_owned())),
             Type::Password => Ok(Self::Password(text.to_owned())),
         }

@@ -68,9 +68,10 @@ impl Width {
 }
 
 /// What stands in for a missing value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, std::default::Default, PartialEq, Eq)]
 pub enum Default {
     /// Nothing: the key is required (`NO_DEFAULT_VALUE`).
+    #[default]
     Required,
     /// Java's `null`.
     Null,
@@ -251,16 +252,12 @@ pub struct ConfigDef {
     keys: indexmap::IndexMap<String, ConfigKey>,
 }
 
-impl std::default::Default for Default {
-    fn default() -> Self {
-        Self::Required
-    }
-}
-
 impl ConfigDef {
     /// No options.
     pub fn new() -> Self {
-        Self { keys: indexmap::IndexMap::new() }
+        Self {
+            keys: indexmap::IndexMap::new(),
+        }
     }
     /// Adds an option; one of the same name is replaced in its place.
     #[must_use]
@@ -298,10 +295,16 @@ impl ConfigDef {
     /// as causes.
     pub fn parse(&self, props: &Props) -> Result<Config> {
         let (values, mut problems) = self.check(props);
-        let mut found: Vec<String> =
-            self.keys.keys().flat_map(|key| problems.remove(key).unwrap_or_default()).collect();
+        let mut found: Vec<String> = self
+            .keys
+            .keys()
+            .flat_map(|key| problems.remove(key).unwrap_or_default())
+            .collect();
         if found.is_empty() {
-            return Ok(Config { values, originals: props.clone() });
+            return Ok(Config {
+                values,
+                originals: props.clone(),
+            });
         }
         let first = found.remove(0);
         let error = Error::config(first);
@@ -316,7 +319,10 @@ impl ConfigDef {
         let (values, mut problems) = self.check(props);
         self.keys()
             .map(|key| {
-                let advice = key.recommender.as_ref().map(|advise| advise(&key.name, &values));
+                let advice = key
+                    .recommender
+                    .as_ref()
+                    .map(|advise| advise(&key.name, &values));
                 let (recommended_values, visible) =
                     advice.map_or((Vec::new(), true), |advice| (advice.values, advice.visible));
                 ConfigValue {
@@ -350,11 +356,15 @@ impl ConfigDef {
                 }
             };
             let value = given.and_then(|text| {
-                Parsed::parse(&key.name, key.kind, text).map_err(|why| found.push(why)).ok()
+                Parsed::parse(&key.name, key.kind, text)
+                    .map_err(|why| found.push(why))
+                    .ok()
             });
             // As in Java, also on the null that a missing value or a failed parse leaves.
-            if let Some(Err(why)) =
-                key.validator.as_ref().map(|validator| validator(&key.name, value.as_ref()))
+            if let Some(Err(why)) = key
+                .validator
+                .as_ref()
+                .map(|validator| validator(&key.name, value.as_ref()))
             {
                 found.push(why);
             }
@@ -433,17 +443,26 @@ mod tests {
     fn definition() -> ConfigDef {
         ConfigDef::new()
             .define(ConfigKey::new("name", Type::String, Importance::High))
-            .define(ConfigKey::new("tasks.max", Type::Int, Importance::High).default(1).validator(at_least(1)))
+            .define(
+                ConfigKey::new("tasks.max", Type::Int, Importance::High)
+                    .default(1)
+                    .validator(at_least(1)),
+            )
             .define(ConfigKey::new("secret", Type::Password, Importance::High).default_null())
             .define(ConfigKey::new("tables", Type::List, Importance::Low).default(""))
     }
     fn props(entries: &[(&str, &str)]) -> Props {
-        entries.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect()
+        entries
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
     }
 
     #[test]
     fn values_are_typed_and_defaults_fill_in() {
-        let config = definition().parse(&props(&[("name", " c "), ("tables", "a , b,")])).expect("valid");
+        let config = definition()
+            .parse(&props(&[("name", " c "), ("tables", "a , b,")]))
+            .expect("valid");
         assert_eq!(config.string("name"), "c");
         assert_eq!(config.int("tasks.max"), 1);
         assert_eq!(config.list("tables"), ["a", "b", ""]);

@@ -60,13 +60,18 @@ pub fn any_of(allowed: &'static [&'static str]) -> Validator {
 /// in which Java's set shows it.
 pub fn any_of_ignoring_case(allowed: &'static [&'static str]) -> Validator {
     Arc::new(move |name, value| match value {
-        Some(Parsed::String(text)) if allowed.iter().any(|known| known.eq_ignore_ascii_case(text)) => {
+        Some(Parsed::String(text))
+            if allowed.iter().any(|known| known.eq_ignore_ascii_case(text)) =>
+        {
             Ok(())
         }
         _ => Err(invalid(
             name,
             &shown(value),
-            &format!("String must be one of (case insensitive): {}", allowed.join(", ").to_uppercase()),
+            &format!(
+                "String must be one of (case insensitive): {}",
+                allowed.join(", ").to_uppercase()
+            ),
         )),
     })
 }
@@ -129,8 +134,14 @@ pub fn list_rules(empty_allowed: bool, null_allowed: bool) -> Validator {
             )),
         },
         Some(Parsed::List(items)) => {
-            if items.iter().enumerate().any(|(at, item)| items.iter().take(at).any(|other| other == item)) {
-                return Err(format!("Configuration '{name}' values must not be duplicated."));
+            if items
+                .iter()
+                .enumerate()
+                .any(|(at, item)| items.iter().take(at).any(|other| other == item))
+            {
+                return Err(format!(
+                    "Configuration '{name}' values must not be duplicated."
+                ));
             }
             if items.iter().any(String::is_empty) {
                 return Err(format!("Configuration '{name}' values must not be empty."));
@@ -142,9 +153,7 @@ pub fn list_rules(empty_allowed: bool, null_allowed: bool) -> Validator {
 }
 
 /// A text that `check` accepts; its `Err` is the reason. Null is fine.
-pub fn check_text(
-    check: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static,
-) -> Validator {
+pub fn check_text(check: impl Fn(&str) -> Result<(), String> + Send + Sync + 'static) -> Validator {
     Arc::new(move |name, value| match value {
         Some(Parsed::String(text) | Parsed::Class(text) | Parsed::Password(text)) => {
             check(text).map_err(|why| invalid(name, &shown(value), &why))

@@ -21,7 +21,10 @@ enum Unscaled {
 impl Decimal {
     /// From an unscaled integer.
     pub fn new(unscaled: i64, scale: i32) -> Self {
-        Self { unscaled: Unscaled::Small(unscaled), scale }
+        Self {
+            unscaled: Unscaled::Small(unscaled),
+            scale,
+        }
     }
     /// From an unscaled integer of any size.
     pub fn from_big(unscaled: BigInt, scale: i32) -> Self {
@@ -47,7 +50,14 @@ impl Decimal {
         let (mantissa, exponent) = match memchr::memchr2(b'e', b'E', text) {
             Some(at) => {
                 let exponent = std::str::from_utf8(&text[at + 1..]).ok()?;
-                (&text[..at], exponent.strip_prefix('+').unwrap_or(exponent).parse::<i32>().ok()?)
+                (
+                    &text[..at],
+                    exponent
+                        .strip_prefix('+')
+                        .unwrap_or(exponent)
+                        .parse::<i32>()
+                        .ok()?,
+                )
             }
             None => (text, 0),
         };
@@ -56,7 +66,8 @@ impl Decimal {
             b'+' => (false, &mantissa[1..]),
             _ => (false, mantissa),
         };
-        let (mut value, mut fits, mut scale, mut seen_point, mut count) = (0i64, true, 0i32, false, 0);
+        let (mut value, mut fits, mut scale, mut seen_point, mut count) =
+            (0i64, true, 0i32, false, 0);
         for &byte in digits {
             match byte {
                 b'0'..=b'9' => {
@@ -154,7 +165,9 @@ impl Decimal {
             Unscaled::Small(value) => value.to_string(),
             Unscaled::Big(value) => value.to_string(),
         };
-        format!("{unscaled}e{}", -i64::from(self.scale)).parse().unwrap_or(f64::NAN)
+        format!("{unscaled}e{}", -i64::from(self.scale))
+            .parse()
+            .unwrap_or(f64::NAN)
     }
     /// Without an exponent (`BigDecimal.toPlainString`).
     pub fn to_plain_string(&self) -> String {
@@ -167,7 +180,10 @@ impl Decimal {
             if digits == "0" {
                 return digits;
             }
-            return format!("{sign}{digits}{}", "0".repeat(self.scale.unsigned_abs() as usize));
+            return format!(
+                "{sign}{digits}{}",
+                "0".repeat(self.scale.unsigned_abs() as usize)
+            );
         }
         let scale = self.scale.unsigned_abs() as usize;
         if digits.len() > scale {
@@ -223,8 +239,13 @@ mod tests {
             ("0.0000001", "1", 7, "1E-7", "0.0000001"),
             ("1E+3", "1", -3, "1E+3", "1000"),
             ("123e2", "123", -2, "1.23E+4", "12300"),
-            ("12345678901234567890.1234567891", "123456789012345678901234567891", 10,
-                "12345678901234567890.1234567891", "12345678901234567890.1234567891"),
+            (
+                "12345678901234567890.1234567891",
+                "123456789012345678901234567891",
+                10,
+                "12345678901234567890.1234567891",
+                "12345678901234567890.1234567891",
+            ),
         ] {
             let decimal = Decimal::parse(input.as_bytes()).expect(input);
             assert_eq!(decimal.unscaled().to_string(), unscaled, "{input}");
@@ -248,7 +269,11 @@ mod tests {
             (i64::MIN, i64::MIN.to_be_bytes().to_vec()),
         ] {
             let decimal = Decimal::new(value, 0);
-            assert_eq!(decimal.with_signed_bytes_be(<[u8]>::to_vec), bytes, "{value}");
+            assert_eq!(
+                decimal.with_signed_bytes_be(<[u8]>::to_vec),
+                bytes,
+                "{value}"
+            );
             assert_eq!(Decimal::from_signed_bytes_be(&bytes, 0), decimal, "{value}");
         }
     }

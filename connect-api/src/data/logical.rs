@@ -41,7 +41,10 @@ impl Logical {
 
 /// A Decimal schema of this scale.
 pub fn decimal(scale: i32) -> SchemaBuilder {
-    Schema::bytes().name(DECIMAL).version(1).parameter(SCALE, scale.to_string())
+    Schema::bytes()
+        .name(DECIMAL)
+        .version(1)
+        .parameter(SCALE, scale.to_string())
 }
 /// A Date schema.
 pub fn date() -> SchemaBuilder {

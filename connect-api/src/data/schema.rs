@@ -123,7 +123,10 @@ impl Schema {
     }
     /// One parameter.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(key, _)| *key == *name).map(|(_, value)| &**value)
+        self.parameters
+            .iter()
+            .find(|(key, _)| *key == *name)
+            .map(|(_, value)| &**value)
     }
     /// The fields of a struct; empty for every other type.
     pub fn fields(&self) -> &[Field] {
@@ -219,7 +222,9 @@ impl Schema {
     }
     /// A builder that starts as a copy of this schema, to change some of it.
     pub fn to_builder(&self) -> SchemaBuilder {
-        SchemaBuilder { schema: self.clone() }
+        SchemaBuilder {
+            schema: self.clone(),
+        }
     }
 }
 
@@ -308,7 +313,12 @@ impl SchemaBuilder {
     #[must_use]
     pub fn parameter(mut self, key: impl Into<ByteString>, value: impl Into<ByteString>) -> Self {
         let (key, value) = (key.into(), value.into());
-        match self.schema.parameters.iter_mut().find(|(known, _)| *known == key) {
+        match self
+            .schema
+            .parameters
+            .iter_mut()
+            .find(|(known, _)| *known == key)
+        {
             Some(entry) => entry.1 = value,
             None => self.schema.parameters.push((key, value)),
         }
@@ -318,7 +328,11 @@ impl SchemaBuilder {
     #[must_use]
     pub fn field(mut self, name: impl Into<ByteString>, schema: SchemaRef) -> Self {
         let index = self.schema.fields.len();
-        self.schema.fields.push(Field { name: name.into(), index, schema });
+        self.schema.fields.push(Field {
+            name: name.into(),
+            index,
+            schema,
+        });
         self
     }
     /// Takes every field away, to set others.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Bytes, ByteString, Decimal, SchemaRef};
+use super::{ByteString, Bytes, Decimal, SchemaRef};
 use crate::java::HashMap as JavaHashMap;
 
 /// A value. Which variants a schema allows follows from its type, and for Connect's logical types
@@ -148,12 +148,18 @@ impl PartialEq for Struct {
 impl Struct {
     /// A struct of these values. `values` must be as many as the schema's fields.
     pub fn new(schema: SchemaRef, values: Vec<Value>) -> Self {
-        debug_assert_eq!(schema.fields().len(), values.len(), "one value for each field");
+        debug_assert_eq!(
+            schema.fields().len(),
+            values.len(),
+            "one value for each field"
+        );
         Self { schema, values }
     }
     /// The value of a field; `None` where the schema has no such field.
     pub fn get(&self, field: &str) -> Option<&Value> {
-        self.schema.field(field).map(|field| &self.values[field.index])
+        self.schema
+            .field(field)
+            .map(|field| &self.values[field.index])
     }
     /// The value of a field with the schema's default in place of null, as `Struct.get` answers.
     pub fn get_or_default(&self, field: &str) -> Option<&Value> {
@@ -177,11 +183,17 @@ pub struct SchemaAndValue {
 
 impl SchemaAndValue {
     /// No schema, no value.
-    pub const NULL: Self = Self { schema: None, value: Value::Null };
+    pub const NULL: Self = Self {
+        schema: None,
+        value: Value::Null,
+    };
 
     /// A value with its schema.
     pub fn new(schema: impl Into<Option<SchemaRef>>, value: impl Into<Value>) -> Self {
-        Self { schema: schema.into(), value: value.into() }
+        Self {
+            schema: schema.into(),
+            value: value.into(),
+        }
     }
     /// Whether the value is null.
     pub fn is_null(&self) -> bool {

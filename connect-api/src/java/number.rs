@@ -8,7 +8,11 @@ pub fn double_to_string(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    layout(ryu::Buffer::new().format_finite(value), value == 0.0, (1e-3..1e7).contains(&value.abs()))
+    layout(
+        ryu::Buffer::new().format_finite(value),
+        value == 0.0,
+        (1e-3..1e7).contains(&value.abs()),
+    )
 }
 
 /// `Float.toString`.
@@ -19,7 +23,11 @@ pub fn float_to_string(value: f32) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
-    layout(ryu::Buffer::new().format_finite(value), value == 0.0, (1e-3..1e7).contains(&value.abs()))
+    layout(
+        ryu::Buffer::new().format_finite(value),
+        value == 0.0,
+        (1e-3..1e7).contains(&value.abs()),
+    )
 }
 
 /// Ryu's digits in Java's shape: plain from 10^-3 to 10^7, else one digit, point, digits, `E`.
@@ -41,7 +49,10 @@ fn layout(shortest: &str, zero: bool, plain: bool) -> String {
     let point = whole.len() as i32 - leading as i32 + exponent;
     if plain {
         return if point <= 0 {
-            format!("{sign}0.{}{digits}", "0".repeat(point.unsigned_abs() as usize))
+            format!(
+                "{sign}0.{}{digits}",
+                "0".repeat(point.unsigned_abs() as usize)
+            )
         } else if digits.len() as i32 <= point {
             let zeros = (point - digits.len() as i32).unsigned_abs() as usize;
             format!("{sign}{digits}{}.0", "0".repeat(zeros))
@@ -51,7 +62,11 @@ fn layout(shortest: &str, zero: bool, plain: bool) -> String {
         };
     }
     let (first, rest) = digits.split_at(1);
-    format!("{sign}{first}.{}E{}", if rest.is_empty() { "0" } else { rest }, point - 1)
+    format!(
+        "{sign}{first}.{}E{}",
+        if rest.is_empty() { "0" } else { rest },
+        point - 1
+    )
 }
 
 #[cfg(test)]

@@ -38,13 +38,14 @@ pub fn parse_properties(text: &str) -> Result<Props, PropertiesError> {
         let mut number = number;
         while ends_with_odd_backslashes(&logical) {
             logical.pop();
-            let Some((next_number, next)) = lines.next() else { break };
+            let Some((next_number, next)) = lines.next() else {
+                break;
+            };
             number = next_number;
             logical.push_str(next.trim_start_matches(WHITE));
         }
         let (key, value) = split(&logical);
-        let unescape =
-            |text: &str| unescape(text).ok_or(PropertiesError { line: number + 1 });
+        let unescape = |text: &str| unescape(text).ok_or(PropertiesError { line: number + 1 });
         properties.insert(unescape(key)?, unescape(value)?);
     }
     Ok(properties)
@@ -118,13 +119,26 @@ mod tests {
                     u=\\u0041\\ud834\\udd1e\r\nk = a\\\\\nlast=\\:";
         let properties = parse_properties(text).expect("well-formed");
         let expected = [
-            ("a", "1 "), ("b", "2"), ("c", "3"), ("d", ""), ("e", "xy"), ("f=g", "h\ti"),
-            ("u", "A𝄞"), ("k", "a\\"), ("last", ":"),
+            ("a", "1 "),
+            ("b", "2"),
+            ("c", "3"),
+            ("d", ""),
+            ("e", "xy"),
+            ("f=g", "h\ti"),
+            ("u", "A𝄞"),
+            ("k", "a\\"),
+            ("last", ":"),
         ];
         assert_eq!(
-            properties.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(),
+            properties
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+                .collect::<Vec<_>>(),
             expected
         );
-        assert_eq!(parse_properties("a=1\nb=\\u00g0"), Err(PropertiesError { line: 2 }));
+        assert_eq!(
+            parse_properties("a=1\nb=\\u00g0"),
+            Err(PropertiesError { line: 2 })
+        );
     }
 }

@@ -57,17 +57,21 @@ impl Regex {
 
     fn compile(pattern: &str, ignore_case: bool) -> Result<Self, RegexError> {
         if let Some(message) = super::regex_check::refusal(pattern) {
-            return Err(RegexError { message, pattern: pattern.to_owned() });
+            return Err(RegexError {
+                message,
+                pattern: pattern.to_owned(),
+            });
         }
         let translated = translate(pattern);
         let flags = if ignore_case { "(?i)" } else { "" };
         let build = |text: &str| {
-            fancy_regex::RegexBuilder::new(text).backtrack_limit(BACKTRACK_LIMIT).build().map_err(
-                |error| RegexError {
+            fancy_regex::RegexBuilder::new(text)
+                .backtrack_limit(BACKTRACK_LIMIT)
+                .build()
+                .map_err(|error| RegexError {
                     message: format!("{error} in the pattern {pattern}"),
                     pattern: pattern.to_owned(),
-                },
-            )
+                })
         };
         Ok(Self {
             pattern: pattern.to_owned(),
@@ -181,7 +185,9 @@ fn translate(pattern: &str) -> String {
                 tail
             }
             'h' => {
-                result.push_str(r"[ \t\x{A0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]");
+                result.push_str(
+                    r"[ \t\x{A0}\x{1680}\x{180e}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]",
+                );
                 tail
             }
             'R' => {
@@ -217,8 +223,10 @@ fn translate(pattern: &str) -> String {
                 tail
             }
             'p' | 'P' if tail.starts_with('{') => {
-                let (name, after) =
-                    tail.strip_prefix('{').and_then(|tail| tail.split_once('}')).unwrap_or(("", ""));
+                let (name, after) = tail
+                    .strip_prefix('{')
+                    .and_then(|tail| tail.split_once('}'))
+                    .unwrap_or(("", ""));
                 match posix(name) {
                     Some(class) if escaped == 'p' => {
                         result.push_str("[[:");
@@ -275,7 +283,11 @@ mod tests {
     use super::*;
 
     fn check(pattern: &str, text: &str, matches: bool) {
-        assert_eq!(Regex::new(pattern).expect(pattern).matches(text), matches, "{pattern} {text}");
+        assert_eq!(
+            Regex::new(pattern).expect(pattern).matches(text),
+            matches,
+            "{pattern} {text}"
+        );
     }
 
     #[test]
@@ -302,7 +314,10 @@ mod tests {
     #[test]
     fn replacements_are_java_s() {
         let regex = Regex::new(r"(.*)\.(?<table>.*)").expect("a pattern");
-        assert_eq!(regex.replace_full("a.b", "$2-${table}-\\$1$1"), Some("b-b-$1a".to_owned()));
+        assert_eq!(
+            regex.replace_full("a.b", "$2-${table}-\\$1$1"),
+            Some("b-b-$1a".to_owned())
+        );
         let regex = Regex::new("o").expect("a pattern");
         assert_eq!(regex.replace_all("foo", "0"), "f00");
         assert_eq!(regex.replace_first("foo", "0"), "f0o");
