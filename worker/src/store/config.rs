@@ -231,7 +231,7 @@ mod tests {
             .map(|(key, value)| {
                 let value = value
                     .as_deref()
-                    .map_or("null".into(), String::from_utf8_lossy);
+                    .map_or_else(|| "null".into(), String::from_utf8_lossy);
                 format!("{} {value}", String::from_utf8_lossy(key))
             })
             .collect()
