@@ -131,6 +131,11 @@ pub fn is_retriable(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::KafkaStorageError
+                // A topic that was just created, while brokers still tell each other of it.
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::ListenerNotFound
                 | RDKafkaErrorCode::WaitingForCoordinator
                 | RDKafkaErrorCode::InProgress
                 | RDKafkaErrorCode::Retry
