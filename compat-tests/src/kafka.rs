@@ -49,6 +49,9 @@ impl Default for KafkaOptions {
     }
 }
 
+/// Names a cluster that runs already, for the quickstart, the tests and the benchmark.
+pub const BOOTSTRAP_SERVERS: &str = "BOOTSTRAP_SERVERS";
+
 /// A Kafka cluster, ours or one that was there.
 #[derive(Debug)]
 pub struct Kafka {
@@ -106,6 +109,14 @@ impl Kafka {
         Self {
             bootstrap: bootstrap.to_owned(),
             brokers: Vec::new(),
+        }
+    }
+
+    /// The cluster that `BOOTSTRAP_SERVERS` names, where it is set; else one of our own.
+    pub fn existing_or_start(folder: &Path, options: &KafkaOptions) -> Outcome<Self> {
+        match std::env::var(BOOTSTRAP_SERVERS) {
+            Ok(bootstrap) => Ok(Self::existing(&bootstrap)),
+            Err(_) => Self::start(folder, options),
         }
     }
 

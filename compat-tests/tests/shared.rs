@@ -1,7 +1,7 @@
 //! The parts that all tests share: one broker, one database server, one S3 store, each started when
 //! the first test asks. Every test has a database, topics, a bucket and a worker of its own.
 
-use compat_tests::kafka::{Kafka, KafkaOptions};
+use compat_tests::kafka::{BOOTSTRAP_SERVERS, Kafka, KafkaOptions};
 use compat_tests::parts::run_folder;
 use compat_tests::postgres::{Postgres, PostgresOptions};
 use compat_tests::s3::{Bucket, S3, S3Server};
@@ -11,12 +11,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// One broker, small heap.
+/// One broker, small heap, or the cluster that `BOOTSTRAP_SERVERS` names.
 pub(crate) fn kafka() -> &'static Kafka {
     static KAFKA: OnceLock<Kafka> = OnceLock::new();
     KAFKA.get_or_init(|| {
         let folder = run_folder("kafka").expect("a folder for Kafka");
-        Kafka::start(&folder, &KafkaOptions::default()).expect("Kafka starts")
+        Kafka::existing_or_start(&folder, &KafkaOptions::default()).expect("Kafka starts")
     })
 }
 
@@ -39,10 +39,14 @@ pub(crate) fn s3() -> &'static S3 {
     &server.s3
 }
 
-/// A name that no other test uses.
+/// A name that no other test uses, nor another run on a broker that stays.
 pub(crate) fn unique(name: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    format!("{name}{}", NEXT.fetch_add(1, Ordering::Relaxed))
+    let run = match std::env::var_os(BOOTSTRAP_SERVERS) {
+        Some(_) => format!("r{}n", std::process::id()),
+        None => String::new(),
+    };
+    format!("{name}{run}{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// A fresh database on the shared server.

@@ -46,7 +46,7 @@ fn main() -> Outcome<()> {
         jvm: KafkaOptions::FAST,
         ..KafkaOptions::default()
     };
-    let kafka = Kafka::start(&folder, &options)?;
+    let kafka = Kafka::existing_or_start(&folder, &options)?;
     let mut report = Report::new(records);
     if wants("start") {
         for target in [Target::Java, Target::Ferroconnect] {

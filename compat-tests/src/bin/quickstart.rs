@@ -77,20 +77,14 @@ fn up(folder: &Path) -> Outcome<()> {
         .to_string();
 
     title("Starting the parts");
-    let kafka = match std::env::var("BOOTSTRAP_SERVERS") {
-        Ok(bootstrap) => Kafka::existing(&bootstrap),
-        Err(_) => {
-            let options = KafkaOptions {
-                life: Life::Detached,
-                ..KafkaOptions::default()
-            };
-            let kafka = Kafka::start(folder, &options)?;
-            for id in kafka.process_ids() {
-                running(folder, id, "kafka.Kafka")?;
-            }
-            kafka
-        }
+    let options = KafkaOptions {
+        life: Life::Detached,
+        ..KafkaOptions::default()
     };
+    let kafka = Kafka::existing_or_start(folder, &options)?;
+    for id in kafka.process_ids() {
+        running(folder, id, "kafka.Kafka")?;
+    }
     println!("Kafka        {}", kafka.bootstrap());
     let (s3, bucket, store) = start_store(folder)?;
     println!(

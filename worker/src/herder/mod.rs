@@ -6,6 +6,7 @@
 
 mod client_settings;
 mod connector_config;
+mod group_seat;
 mod offsets;
 pub mod request;
 pub mod state;
@@ -25,6 +26,7 @@ use connect_api::plugin::PluginKind;
 use connect_api::{Error, Result};
 use tokio::sync::{oneshot, watch};
 
+use self::group_seat::GroupSeat;
 use self::request::{
     Answer, ConnectorInfo, ConnectorKind, ConnectorStatus, Herder, OffsetEntry, Parts, RawConfig,
     Request, RequestError, Sender, StateInfo, TargetState, TaskId,
@@ -117,7 +119,7 @@ pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
 
 /// The herder's thread.
 fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
-    let Some(stores) = load(shared)? else {
+    let Some((stores, seat)) = load(shared)? else {
         return Ok(());
     };
     let graceful = shared
@@ -161,12 +163,14 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
     stores.config.stop();
     stores.offsets.stop();
     stores.status.stop();
+    // Last, so that whoever waits for it finds everything written.
+    drop(seat);
     Ok(())
 }
 
 /// Contacts Kafka, creates the worker's topics where they are missing, and reads them; `None` where
 /// the worker is to stop meanwhile.
-fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
+fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>> {
     let worker = &shared.parts.config;
     let options = &worker.options;
     let admin = clients::of_worker(worker, Client::Admin, "shared-admin")?;
@@ -193,18 +197,9 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
             config: ConfigStore::memory(listener),
             producer: None,
         });
-        return Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores));
+        return Ok((!shared.stopping.load(Ordering::Acquire)).then_some((stores, None)));
     }
-    let group = options.string("group.id");
     let admin = Admin::new(&admin, shared.parts.runtime.clone())?;
-    let members = admin.group_members(group)?;
-    if !members.is_empty() {
-        return Err(Error::fatal(format!(
-            "group {group} already has members ({}); this version does not share a group yet: stop \
-             them, or give this worker another group.id with topics of its own",
-            members.join(", ")
-        )));
-    }
     let topics = [
         topic(worker, "offset.storage", "source connector offsets"),
         topic(worker, "status.storage", "connector and task statuses"),
@@ -213,6 +208,10 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     for topic in &topics {
         topic.ensure(&admin)?;
     }
+    let stopping = || shared.stopping.load(Ordering::Acquire);
+    let Some(seat) = GroupSeat::take(worker, &admin, stopping)? else {
+        return Ok(None);
+    };
     drop(admin);
     let producer = Arc::new(StoreProducer::new(&clients::of_worker(
         worker,
@@ -249,7 +248,7 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     shared
         .generation
         .store(stores.status.highest_generation() + 1, Ordering::Release);
-    Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores))
+    Ok((!shared.stopping.load(Ordering::Acquire)).then_some((stores, Some(seat))))
 }
 
 fn topic(

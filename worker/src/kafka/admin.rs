@@ -76,6 +76,15 @@ impl ProducerContext for LogContext {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
+/// A member of a group, as the coordinator describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMember {
+    /// What the member calls itself.
+    pub client_id: String,
+    /// The address it comes from.
+    pub client_host: String,
+}
+
 impl Admin {
     /// Connects in the background.
     ///
@@ -172,11 +181,11 @@ impl Admin {
         }
     }
 
-    /// The client ids and hosts of a group's members.
+    /// A group's members.
     ///
     /// # Errors
     /// The cluster does not answer.
-    pub fn group_members(&self, group: &str) -> Result<Vec<String>> {
+    pub fn group_members(&self, group: &str) -> Result<Vec<GroupMember>> {
         let list = self
             .client
             .inner()
@@ -187,7 +196,10 @@ impl Admin {
             .iter()
             .filter(|found| found.name() == group)
             .flat_map(|found| found.members())
-            .map(|member| format!("{} at {}", member.client_id(), member.client_host()))
+            .map(|member| GroupMember {
+                client_id: member.client_id().to_owned(),
+                client_host: member.client_host().to_owned(),
+            })
             .collect())
     }
 
