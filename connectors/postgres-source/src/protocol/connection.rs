@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::gathering::{GatherSwitch, GatheringSocket};
 use super::login;
 use super::tls::{SslMode, TlsSettings};
 use crate::error::{ConnectFailure, PgError, ServerError};
@@ -121,6 +123,7 @@ pub struct Connection {
     /// `host:port`, for errors.
     pub(super) server: Arc<str>,
     server_version: u32,
+    gather: GatherSwitch,
 }
 
 impl fmt::Debug for Connection {
@@ -184,13 +187,15 @@ impl Connection {
                 source,
             },
         };
-        let mut tcp = connect(settings).await?;
+        let tcp = connect(settings).await?;
         tcp.set_nodelay(true).map_err(failed)?;
         if settings.keep_alive {
             socket2::SockRef::from(&tcp)
                 .set_keepalive(true)
                 .map_err(failed)?;
         }
+        let gather = GatherSwitch::default();
+        let mut tcp = GatheringSocket::new(tcp, Arc::clone(&gather));
         let io: Box<dyn Io>;
         let mut encrypted = false;
         if encryption != Encryption::Never {
@@ -229,6 +234,7 @@ impl Connection {
             input: BytesMut::new(),
             server,
             server_version: 0,
+            gather,
         };
         let parameters = login::login(&mut connection, settings, kind, application).await?;
         connection.server_version = parameters.server_version;
@@ -255,6 +261,11 @@ impl Connection {
         let broken = self.broken("writing");
         self.io.write_all(message).await.map_err(&broken)?;
         self.io.flush().await.map_err(&broken)
+    }
+
+    /// From now on this is a stream: small pieces may gather before they are read.
+    pub(super) fn let_gather(&self) {
+        self.gather.store(true, Ordering::Relaxed);
     }
 
     /// Reads what there is, and says how much that was. Cancelling it loses nothing.

@@ -14,6 +14,7 @@
 
 pub mod catalog;
 pub mod connection;
+mod gathering;
 pub mod login;
 pub mod pgoutput;
 pub mod replication;

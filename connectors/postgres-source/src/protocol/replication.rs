@@ -19,21 +19,12 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
 use super::Lsn;
 use super::connection::{Connection, frame_at, server_error, unexpected};
 use super::pgoutput::POSTGRES_EPOCH_US;
 use crate::error::PgError;
 
-/// The server sends each row on its own, and a reader that keeps up would wake for each: where
-/// little comes at a time, more is left to gather in the socket before the next read. The first
-/// data after a silence is read at once.
-const GATHER: Duration = Duration::from_millis(2);
-/// Reads of this many bytes are worth their wakeup.
-const GATHER_BELOW: usize = 16 * 1024;
-/// Reads closer together than this are a stream and no single events.
-const TRICKLE: Duration = Duration::from_millis(6);
 /// How long the server may take to end the stream politely.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -161,6 +152,7 @@ impl ReplicationStream {
                 tag => return Err(unexpected(tag, "START_REPLICATION")),
             }
         }
+        connection.let_gather();
         let (sender, chunks) = mpsc::unbounded_channel();
         let (confirmed, confirmations) = watch::channel(Lsn(0));
         let reader = Reader {
@@ -284,8 +276,6 @@ impl Reader {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // A chunk that waits for room in the buffer; nothing is read meanwhile.
         let mut waiting: Option<(Bytes, u32)> = None;
-        let mut last_read: Option<Instant> = None;
-        let mut gathering: Option<Instant> = None;
         loop {
             let wanted = waiting.as_ref().map_or(0, |(_, kib)| *kib);
             tokio::select! {
@@ -305,18 +295,8 @@ impl Reader {
                         }
                     }
                 }
-                () = tokio::time::sleep_until(gathering.unwrap_or_else(Instant::now)),
-                    if gathering.is_some() =>
-                {
-                    gathering = None;
-                }
-                read = self.connection.fill(), if waiting.is_none() && gathering.is_none() => {
-                    let (length, now) = (read?, Instant::now());
-                    let trickles = last_read.is_some_and(|last| now - last < TRICKLE);
-                    if length < GATHER_BELOW && trickles {
-                        gathering = Some(now + GATHER);
-                    }
-                    last_read = Some(now);
+                read = self.connection.fill(), if waiting.is_none() => {
+                    read?;
                     let (chunk, reply, failure) = self.take_frames()?;
                     if reply {
                         self.send_status().await?;
