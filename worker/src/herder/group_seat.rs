@@ -19,6 +19,10 @@ use crate::task::clients;
 
 /// How often the group is looked at while members may be leaving.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long joining may take before the worker goes on without having seen itself in the group.
+const JOIN_LIMIT: Duration = Duration::from_secs(10);
+/// How often the group is looked at while joining.
+const JOIN_LOOK: Duration = Duration::from_millis(20);
 /// How long a poll waits: bounds the time that stopping takes.
 const POLL: Duration = Duration::from_millis(500);
 /// What the coordinator may need beyond the session's timeout to forget a member.
@@ -90,15 +94,29 @@ impl GroupSeat {
         let consumer = GroupConsumer::new(&config)?;
         consumer.subscribe(&[options.string("config.storage.topic")])?;
         let stop = StopSignal::new();
-        let told = stop.clone();
+        let held = stop.clone();
         let thread = std::thread::Builder::new()
             .name("group-seat".to_owned())
-            .spawn(move || hold(&consumer, &told))
+            .spawn(move || hold(&consumer, &held))
             .map_err(|error| Error::fatal("starting a thread").with_source(error))?;
-        Ok(Some(Self {
+        let seat = Self {
             stop,
             thread: Some(thread),
-        }))
+        };
+        // Whoever looks once this worker is up must see it.
+        let deadline = Instant::now() + JOIN_LIMIT;
+        let is_own = |member: &GroupMember| member.client_id == own;
+        while !admin.group_members(group)?.iter().any(is_own) {
+            if stopping() {
+                return Ok(None);
+            }
+            if Instant::now() >= deadline {
+                tracing::warn!(group, "joining the worker's group takes long");
+                break;
+            }
+            std::thread::sleep(JOIN_LOOK);
+        }
+        Ok(Some(seat))
     }
 }
 

@@ -208,11 +208,6 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
     for topic in &topics {
         topic.ensure(&admin)?;
     }
-    let stopping = || shared.stopping.load(Ordering::Acquire);
-    let Some(seat) = GroupSeat::take(worker, &admin, stopping)? else {
-        return Ok(None);
-    };
-    drop(admin);
     let producer = Arc::new(StoreProducer::new(&clients::of_worker(
         worker,
         Client::Producer,
@@ -243,6 +238,10 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
     stores.offsets.wait_until_read(LOAD_LIMIT)?;
     stores.status.wait_until_read(LOAD_LIMIT)?;
     stores.config.wait_until_read(&config.name, LOAD_LIMIT)?;
+    let stopping = || shared.stopping.load(Ordering::Acquire);
+    let Some(seat) = GroupSeat::take(worker, &admin, stopping)? else {
+        return Ok(None);
+    };
     loaded.store(true, Ordering::Release);
     // Without a group there is no generation; statuses must not look older than those before.
     shared
