@@ -136,6 +136,7 @@ fn json_objects_of_the_default_partitioner_are_named_and_shaped_as_confluents() 
     worker
         .rest
         .create_config("json", &sink_config(&topic, &bucket.name, &more))?;
+    worker.rest.wait_running("json")?;
     let keys = wait_objects(&bucket, 6)?;
     let mut expected = Vec::new();
     for partition in 0..3 {
