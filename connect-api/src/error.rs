@@ -32,6 +32,8 @@ pub enum ErrorKind {
 /// An error: its kind, what failed and where, and why.
 pub struct Error {
     kind: ErrorKind,
+    /// The Java class, where it is another than the kind's.
+    class: Option<&'static str>,
     message: Cow<'static, str>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -41,6 +43,7 @@ impl Error {
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
+            class: None,
             message: message.into(),
             source: None,
         }
@@ -80,6 +83,14 @@ impl Error {
         self
     }
 
+    /// The same error under the name of another Java class than its kind's, for traces: what the
+    /// runtime does about it stays the kind's.
+    #[must_use]
+    pub fn with_class(mut self, class: &'static str) -> Self {
+        self.class = Some(class);
+        self
+    }
+
     /// What the runtime must do.
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -95,6 +106,9 @@ impl Error {
 
     /// The Java class whose stack trace a JVM worker would show, for a status's `trace`.
     pub fn java_class(&self) -> &'static str {
+        if let Some(class) = self.class {
+            return class;
+        }
         match self.kind {
             ErrorKind::Config => "org.apache.kafka.common.config.ConfigException",
             ErrorKind::Data => "org.apache.kafka.connect.errors.DataException",
@@ -114,6 +128,10 @@ impl Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text.push_str("\nCaused by: ");
+            if let Some(class) = error.downcast_ref::<Self>().and_then(|error| error.class) {
+                text.push_str(class);
+                text.push_str(": ");
+            }
             text.push_str(&error.to_string());
             cause = error.source();
         }
@@ -179,6 +197,18 @@ mod tests {
         assert_eq!(
             Chain(&error).to_string(),
             "connecting to db:5432: connection refused"
+        );
+    }
+
+    #[test]
+    fn a_trace_names_the_classes_that_were_given() {
+        let cause = Error::data("no").with_class("java.io.IOException");
+        let error = Error::data("asking")
+            .with_class("my.Exception")
+            .with_source(cause);
+        assert_eq!(
+            error.trace(),
+            "my.Exception: asking\nCaused by: java.io.IOException: no\n"
         );
     }
 }

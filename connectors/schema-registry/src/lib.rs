@@ -1,0 +1,37 @@
+//! The schema registry, and what the converters that use one share: options, subjects, framing,
+//! caches and the classes of errors. Knows no schema language: a schema is its text.
+//!
+//! Answers for Confluent's `RestService`, `CachedSchemaRegistryClient`, `AbstractKafkaSchemaSerDe`
+//! and its subject name strategies, at version 8.2.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`serde`] | what a converter calls: the schema to write with, the schema to read with |
+//! | [`registry`] | the trait [`registry::Registry`], schemas, references, versions |
+//! | [`config`] | the options that all converters with a registry have |
+//! | [`subject`] | subject name strategies |
+//! | [`wire`] | magic byte, id, message indexes, the header with a GUID |
+//! | [`error`] | what went wrong, and what the converter makes of it |
+//! | [`mock`] | a registry in this process, for tests and `mock://` addresses |
+
+mod auth;
+mod cache;
+mod client;
+pub mod config;
+pub mod error;
+pub mod mock;
+pub mod registry;
+mod rest;
+pub mod serde;
+pub mod subject;
+mod tls;
+pub mod wire;
+
+pub use config::Settings;
+pub use error::RegistryError;
+pub use registry::{Reference, RegisteredSchema, Registry, RegistrySchema, SchemaKind};
+pub use serde::{ReadSchema, Serde, WriteSchema};
+pub use wire::SchemaId;
+
+/// The version of the converters whose behaviour this is.
+pub const VERSION: &str = "8.2.0";
