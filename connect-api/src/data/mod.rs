@@ -15,6 +15,6 @@ mod value;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use decimal::Decimal;
-pub use schema::{Field, Schema, SchemaBuilder, SchemaRef, SchemaType};
+pub use schema::{Field, Knot, Schema, SchemaBuilder, SchemaRef, SchemaType};
 pub use schema_cache::SchemaCache;
 pub use value::{ConnectMap, Header, Headers, SchemaAndValue, Struct, Value};

@@ -4,7 +4,8 @@
 //! holds the `Arc`, so that an address is never reused while the cache knows it.
 //! Answers for `Schema`, `ConnectSchema`, `SchemaBuilder` and `Field`.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
 
 use super::logical::Logical;
 use super::{ByteString, Value};
@@ -90,6 +91,30 @@ pub struct Schema {
     key_schema: Option<SchemaRef>,
     value_schema: Option<SchemaRef>,
     logical: Option<Logical>,
+    knot: Option<Knot>,
+}
+
+/// The loose end of a schema that contains itself: made first, built into the schema by
+/// [`Schema::recursive`], and tied to it at last. Whoever holds the whole schema holds what the end
+/// refers to; the end itself keeps nothing alive.
+#[derive(Clone, Default)]
+pub struct Knot(Arc<OnceLock<Weak<Schema>>>);
+
+impl Knot {
+    /// An end that refers to nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+    /// Makes it refer to this struct schema; the first call counts.
+    pub fn tie(&self, schema: &SchemaRef) {
+        self.0.get_or_init(|| Arc::downgrade(schema));
+    }
+}
+
+impl fmt::Debug for Knot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Knot")
+    }
 }
 
 impl Schema {
@@ -144,6 +169,15 @@ impl Schema {
     pub fn value_schema(&self) -> Option<&SchemaRef> {
         self.value_schema.as_ref()
     }
+    /// Whether it is a struct that refers to one around it instead of having fields of its own.
+    pub fn is_recursive(&self) -> bool {
+        self.knot.is_some()
+    }
+    /// What a recursive schema refers to: the struct that has the fields. Its values carry that
+    /// struct's schema. `None` where this is none, or nobody holds that struct any more.
+    pub fn recursion(&self) -> Option<SchemaRef> {
+        self.knot.as_ref()?.0.get()?.upgrade()
+    }
     /// Which of Connect's logical types it is.
     pub fn logical(&self) -> Option<Logical> {
         self.logical
@@ -164,6 +198,7 @@ impl Schema {
                 key_schema: None,
                 value_schema: None,
                 logical: None,
+                knot: None,
             },
         }
     }
@@ -207,6 +242,12 @@ impl Schema {
     pub fn structure() -> SchemaBuilder {
         Self::builder(SchemaType::Struct)
     }
+    /// STRUCT that refers to one around it: has no fields, what it is tied to has them.
+    pub fn recursive(knot: Knot) -> SchemaBuilder {
+        let mut builder = Self::structure();
+        builder.schema.knot = Some(knot);
+        builder
+    }
     /// ARRAY of `element`.
     pub fn array(element: SchemaRef) -> SchemaBuilder {
         let mut builder = Self::builder(SchemaType::Array);
@@ -230,7 +271,8 @@ impl Schema {
 
 impl PartialEq for Schema {
     /// `ConnectSchema.equals`: everything but the derived logical type; shared parts are compared
-    /// by address first.
+    /// by address first. Recursive ends are equal by what they say of themselves, without a look at
+    /// what they refer to.
     fn eq(&self, other: &Self) -> bool {
         fn same(a: Option<&SchemaRef>, b: Option<&SchemaRef>) -> bool {
             match (a, b) {
@@ -242,6 +284,7 @@ impl PartialEq for Schema {
         std::ptr::eq(self, other)
             || (self.kind == other.kind
                 && self.optional == other.optional
+                && self.is_recursive() == other.is_recursive()
                 && self.version == other.version
                 && self.name == other.name
                 && self.doc == other.doc
@@ -345,5 +388,27 @@ impl SchemaBuilder {
     pub fn build(mut self) -> SchemaRef {
         self.schema.logical = self.schema.name.as_deref().and_then(Logical::of);
         Arc::new(self.schema)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recursive_schema_refers_to_the_struct_around_it() {
+        let knot = Knot::new();
+        let end = Schema::recursive(knot.clone()).name("n.Node").optional();
+        let node = Schema::structure()
+            .name("n.Node")
+            .field("v", Schema::int32().build())
+            .field("next", end.build())
+            .build();
+        knot.tie(&node);
+        let next = &node.fields()[1].schema;
+        assert!(next.is_recursive() && !node.is_recursive());
+        assert!(Arc::ptr_eq(&next.recursion().expect("tied"), &node));
+        assert_eq!(node, node.to_builder().build());
+        assert!(format!("{node:?}").contains("Knot"));
     }
 }

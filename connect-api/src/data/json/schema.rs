@@ -53,7 +53,10 @@ pub(super) fn write_schema(
         });
         write_schema(value, None, options, out)?;
     }
-    if schema.kind() == SchemaType::Struct {
+    if schema.is_recursive() {
+        // The JVM's converter has no end here; its stack has.
+        out.extend_from_slice(b",\"recursive\":true");
+    } else if schema.kind() == SchemaType::Struct {
         out.extend_from_slice(b",\"fields\":[");
         for field in schema.fields() {
             if field.index > 0 {

@@ -118,6 +118,8 @@ enum Shape {
         value: Box<Plan>,
     },
     Struct(Vec<FieldPlan>),
+    /// A struct whose fields are those of one around it: planned as values of it come.
+    Recursive(JsonOptions),
 }
 
 #[derive(Debug)]
@@ -148,6 +150,7 @@ impl Plan {
                     value: Box::new(Self::new(element(schema), options)),
                 }
             }
+            (None, SchemaType::Struct) if schema.is_recursive() => Shape::Recursive(options),
             (None, SchemaType::Struct) => {
                 let field = |field: &crate::data::Field| {
                     let mut prefix = vec![if field.index == 0 { b'{' } else { b',' }];
@@ -211,6 +214,9 @@ impl Plan {
                     field.plan.write(value, out)?;
                 }
                 out.push(b'}');
+            }
+            (Shape::Recursive(options), Value::Struct(inside)) => {
+                Self::new(&inside.schema, *options).write(value, out)?;
             }
             (Shape::Decimal { scale, format }, Value::Decimal(value)) => {
                 write_decimal(value, *scale, *format, out)?;
@@ -339,7 +345,7 @@ fn wrong_type(shape: &Shape, value: &Value) -> Error {
         Shape::Primitive(kind) => format!("Invalid type for {}: class {class}", kind.name()),
         Shape::Array(_) => format!("Invalid type for ARRAY: class {class}"),
         Shape::Map { .. } => format!("Invalid type for MAP: class {class}"),
-        Shape::Struct(_) => format!("Invalid type for STRUCT: class {class}"),
+        Shape::Struct(_) | Shape::Recursive(_) => format!("Invalid type for STRUCT: class {class}"),
     })
 }
 
