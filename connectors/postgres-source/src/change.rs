@@ -150,8 +150,8 @@ pub struct ColumnInfo {
     pub type_modifier: i32,
     /// Whether the column may be null: `NOT attnotnull` (and not part of a primary key).
     pub optional: bool,
-    /// The default's expression as `pg_get_expr` prints it; none for identity columns and
-    /// for generated ones.
+    /// The default's expression as `pg_get_expr` prints it, or that which generates the column;
+    /// none for identity columns.
     pub default_expression: Option<String>,
     /// Whether the column is `GENERATED ALWAYS AS (...) STORED`.
     pub generated: bool,

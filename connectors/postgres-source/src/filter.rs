@@ -101,6 +101,8 @@ impl Selection {
 /// Which tables and which message prefixes are captured.
 #[derive(Debug)]
 pub struct TableFilter {
+    /// `database.include.list` and `database.exclude.list` leave this one in.
+    database: bool,
     schemas: Selection,
     tables: Selection,
     prefixes: Selection,
@@ -123,7 +125,9 @@ impl TableFilter {
         let signal = props
             .get("signal.data.collection")
             .map(|text| text.trim().to_owned());
+        let database = props.get("database.dbname").map_or("", String::as_str);
         Ok(Self {
+            database: Selection::new(props, "database")?.takes(database),
             schemas: Selection::new(props, "schema")?,
             tables: Selection::new(props, "table")?,
             prefixes: Selection::new(props, "message.prefix")?,
@@ -140,7 +144,8 @@ impl TableFilter {
         if self.signal_table.as_ref() == Some(&name) {
             return true;
         }
-        self.schemas.takes(&id.schema)
+        self.database
+            && self.schemas.takes(&id.schema)
             && self.tables.takes(&name)
             && !(self.ignore_builtin && is_builtin(id))
     }

@@ -84,6 +84,16 @@ enum Strategy {
     Default,
 }
 
+/// What the strategies with a regular expression do besides: topics are renamed, and keys tell the
+/// table that they came from.
+#[derive(Clone, Debug)]
+struct Routing {
+    topic: (Regex, String),
+    /// The field that is added to keys; none where `topic.key.enforce.uniqueness` is off.
+    key_field: Option<String>,
+    key_value: Option<(Regex, String)>,
+}
+
 /// How names are made.
 #[derive(Clone, Debug)]
 pub struct Naming {
@@ -92,7 +102,7 @@ pub struct Naming {
     strategy: Strategy,
     /// Illegal characters become `_uXXXX` instead of `_`.
     unicode: bool,
-    routing: Option<(Regex, String)>,
+    routing: Option<Routing>,
     heartbeat_topic: String,
     transaction_topic: String,
     schema_names: NameAdjustment,
@@ -124,21 +134,28 @@ impl Naming {
             "DefaultRegexTopicNamingStrategy" => (Strategy::Default, false, true),
             _ => return Err(PgError::Config(format!("Unable to find class {name}"))),
         };
-        let routing = if regex {
-            let pattern = text("topic.regex").unwrap_or_default();
-            let replacement = text("topic.replacement").unwrap_or_default();
-            if pattern.is_empty() || replacement.is_empty() {
-                return Err(PgError::Config(format!(
-                    "{name} needs both 'topic.regex' and 'topic.replacement'"
+        let refuse = |why: String| {
+            PgError::Config(why).while_(format!("Call to constructor of class {name} failed"))
+        };
+        for key in [
+            "topic.delimiter",
+            "topic.transaction",
+            "topic.heartbeat.prefix",
+            "topic.heartbeat.name",
+        ] {
+            if let Some(value) = text(key).filter(|value| !is_topic_text(value))
+                && !(key == "topic.heartbeat.name" && value.is_empty())
+            {
+                return Err(refuse(format!(
+                    "Unable to validate config. The '{key}' value is invalid: {value} has invalid \
+                     format (only the underscore, hyphen, dot and alphanumeric characters are allowed)"
                 )));
             }
-            let regex = Regex::new(pattern).map_err(|error| {
-                PgError::Config(format!("The 'topic.regex' value is invalid: {error}"))
-            })?;
-            Some((regex, replacement.to_owned()))
-        } else {
-            None
-        };
+        }
+        let routing = regex
+            .then(|| Routing::new(props))
+            .transpose()
+            .map_err(refuse)?;
         let delimiter = text("topic.delimiter").unwrap_or(".").trim().to_owned();
         let heartbeat_prefix = text("topic.heartbeat.prefix").unwrap_or("__debezium-heartbeat");
         let heartbeat_topic = match text("topic.heartbeat.name").filter(|name| !name.is_empty()) {
@@ -162,6 +179,21 @@ impl Naming {
     /// The topic of a table's changes.
     #[must_use]
     pub fn table_topic(&self, id: &TableId) -> String {
+        let topic = self.original_topic(id);
+        let legal = self.legal_topic(&topic);
+        if legal != topic {
+            tracing::warn!(
+                "Topic '{topic}' name isn't a valid topic name, replacing it with '{legal}'."
+            );
+        }
+        let routed = self.routing.as_ref().and_then(|routing| {
+            let (regex, replacement) = &routing.topic;
+            regex.replace_full(&legal, replacement)
+        });
+        routed.filter(|routed| !routed.is_empty()).unwrap_or(legal)
+    }
+
+    fn original_topic(&self, id: &TableId) -> String {
         let parts: &[&str] = match self.strategy {
             Strategy::Schema => &[&self.prefix, &id.schema, &id.table],
             Strategy::Default => &[&self.prefix, &id.table],
@@ -171,20 +203,20 @@ impl Naming {
             .copied()
             .filter(|part| !part.trim().is_empty())
             .collect();
-        let mut topic = parts.join(&self.delimiter);
-        if let Some((regex, replacement)) = &self.routing
-            && let Some(routed) = regex.replace_full(&topic, replacement)
-            && !routed.is_empty()
-        {
-            topic = routed;
-        }
-        let legal = self.legal_topic(&topic);
-        if legal != topic {
-            tracing::warn!(
-                "Topic '{topic}' name isn't a valid topic name, replacing it with '{legal}'."
-            );
-        }
-        legal
+        parts.join(&self.delimiter)
+    }
+
+    /// The field that the strategy adds to a table's keys, and its value.
+    #[must_use]
+    pub fn key_augment(&self, id: &TableId) -> Option<(&str, String)> {
+        let routing = self.routing.as_ref()?;
+        let field = routing.key_field.as_deref()?;
+        let origin = self.original_topic(id);
+        let value = routing
+            .key_value
+            .as_ref()
+            .and_then(|(regex, replacement)| regex.replace_full(&origin, replacement));
+        Some((field, value.unwrap_or(origin)))
     }
 
     fn legal_topic(&self, topic: &str) -> String {
@@ -238,6 +270,48 @@ impl Naming {
     pub fn field_name(&self, name: &str) -> String {
         self.field_names.field_name(name)
     }
+}
+
+impl Routing {
+    fn new(props: &Props) -> Result<Self, String> {
+        let pair = |pattern_key: &str, replacement_key: &str| {
+            let text = |key: &str| props.get(key).map_or("", |text| text.trim());
+            let (pattern, replacement) = (text(pattern_key), text(replacement_key));
+            if pattern.is_empty() {
+                return Ok(None);
+            }
+            if replacement.is_empty() {
+                return Err(format!(
+                    "Unable to validate config. {replacement_key} must be non-empty if \
+                     {pattern_key} is set."
+                ));
+            }
+            let regex = Regex::new(pattern).map_err(|error| {
+                format!("Unable to validate config. The '{pattern_key}' value is invalid: {error}")
+            })?;
+            Ok(Some((regex, replacement.to_owned())))
+        };
+        let topic = pair("topic.regex", "topic.replacement")?.ok_or_else(|| {
+            "Unable to validate config. The 'topic.regex' value is invalid: A value is required"
+                .to_owned()
+        })?;
+        let unique = props
+            .get("topic.key.enforce.uniqueness")
+            .is_none_or(|text| text.trim().eq_ignore_ascii_case("true"));
+        let name = props.get("topic.key.field.name").map(String::as_str);
+        let name = name.unwrap_or("__dbz__physicalTableIdentifier");
+        Ok(Self {
+            topic,
+            key_field: unique.then(|| name.to_owned()),
+            key_value: pair("topic.key.field.regex", "topic.key.field.replacement")?,
+        })
+    }
+}
+
+/// Whether Kafka allows all of these characters in a topic's name.
+fn is_topic_text(text: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    !text.is_empty() && text.bytes().all(legal)
 }
 
 #[cfg(test)]

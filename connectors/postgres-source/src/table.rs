@@ -3,13 +3,15 @@
 //! The second row of a table looks at no schema and no option any more. Answers for
 //! `TableSchemaBuilder` and `TableSchema`.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use connect_api::ByteString;
 use connect_api::data::{Schema, SchemaRef, Struct, Value};
 
 use crate::change::{ColumnInfo, Phase, TableId, TableInfo, TupleRef};
-use crate::column::{self, ColumnPlan};
+use crate::column::{self, ColumnPlan, Unconvertible};
 use crate::config::{ConversionFailure, PostgresConfig};
 use crate::envelope;
 use crate::error::PgError;
@@ -32,6 +34,8 @@ pub struct TablePlan {
     id: TableId,
     columns: Vec<Planned>,
     key: Vec<Planned>,
+    /// What the topic's naming strategy adds to the key.
+    key_augment: Option<ByteString>,
     captured: Vec<bool>,
     on_failure: ConversionFailure,
 }
@@ -44,6 +48,8 @@ struct Planned {
     plan: ColumnPlan,
     name: String,
     type_name: String,
+    /// How many values its schema could not hold.
+    lost: Arc<AtomicU64>,
 }
 
 impl TablePlan {
@@ -62,6 +68,7 @@ impl TablePlan {
             plan,
             name: column.name.clone(),
             type_name: column.data_type.name.clone(),
+            lost: Arc::default(),
         };
         let mut key = Vec::new();
         for index in rules.key_columns(info) {
@@ -90,17 +97,26 @@ impl TablePlan {
         }
         let schema_of = |part: &str, fields: &[Planned]| {
             let name = naming.schema_name(&format!("{topic}.{part}"));
-            fields
-                .iter()
-                .fold(Schema::structure().name(name), |builder, field| {
-                    builder.field(
-                        naming.field_name(&field.name),
-                        Arc::clone(&field.plan.schema),
-                    )
-                })
+            let mut builder = Schema::structure().name(name);
+            let mut names = HashSet::with_capacity(fields.len());
+            for field in fields {
+                let name = naming.field_name(&field.name);
+                if !names.insert(name.clone()) {
+                    return Err(PgError::Fatal(format!(
+                        "Cannot create field because of field name duplication {name}"
+                    )));
+                }
+                builder = builder.field(name, Arc::clone(&field.plan.schema));
+            }
+            Ok(builder)
         };
-        let row_schema = schema_of("Value", &columns).optional().build();
-        let key_schema = (!key.is_empty()).then(|| schema_of("Key", &key).build());
+        let row_schema = schema_of("Value", &columns)?.optional().build();
+        let augment = naming.key_augment(&info.id);
+        let mut key_schema = schema_of("Key", &key)?;
+        if let Some((name, _)) = &augment {
+            key_schema = key_schema.field(*name, Schema::string().build());
+        }
+        let key_schema = (!key.is_empty() || augment.is_some()).then(|| key_schema.build());
         let envelope_name = naming.schema_name(&format!("{topic}.Envelope"));
         Ok(Self {
             topic: ByteString::from(topic),
@@ -112,6 +128,7 @@ impl TablePlan {
             id: info.id.clone(),
             columns,
             key,
+            key_augment: augment.map(|(_, value)| ByteString::from(value)),
             captured,
             on_failure: config.event_converting_failure_handling,
         })
@@ -133,7 +150,7 @@ impl TablePlan {
         for column in &self.columns {
             let value = match column.plan.value(row.get(column.index), phase) {
                 Ok(value) => value,
-                Err(_unconvertible) => self.failed(column)?,
+                Err(lost) => self.failed(column, lost)?,
             };
             if value.is_null() && !column.plan.is_optional() {
                 return Err(required(column));
@@ -151,7 +168,7 @@ impl TablePlan {
         let Some(schema) = &self.key_schema else {
             return Ok(None);
         };
-        let mut values = Vec::with_capacity(self.key.len());
+        let mut values = Vec::with_capacity(self.key.len() + 1);
         for column in &self.key {
             let value = match column.plan.value(row.get(column.index), phase) {
                 Ok(value) => value,
@@ -170,22 +187,39 @@ impl TablePlan {
             }
             values.push(value);
         }
+        values.extend(self.key_augment.clone().map(Value::String));
         Ok(Some(Struct::new(Arc::clone(schema), values)))
     }
 
-    /// What is left of a value that cannot be represented.
+    /// What is left of a value that its schema cannot hold: counted, and told of the more seldom
+    /// the more often it happens.
     #[cold]
-    fn failed(&self, column: &Planned) -> Result<Value, PgError> {
+    fn failed(&self, column: &Planned, lost: Unconvertible) -> Result<Value, PgError> {
         let text = format!(
             "Failed to properly convert data value for '{}.{}' of type {}",
             self.id, column.name, column.type_name
         );
-        match self.on_failure {
-            ConversionFailure::Fail => return Err(PgError::Fatal(text)),
-            ConversionFailure::Warn => tracing::warn!("{text}"),
-            ConversionFailure::Skip => tracing::debug!("{text}"),
+        if lost.instead.is_none() && self.on_failure == ConversionFailure::Fail {
+            return Err(PgError::Fatal(text));
         }
-        Ok(Value::Null)
+        let count = column.lost.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            match self.on_failure {
+                ConversionFailure::Skip => tracing::debug!(count, "{text}"),
+                _ => tracing::warn!(
+                    count,
+                    "{text}: its schema cannot hold the value, which is lost; so many were so far"
+                ),
+            }
+        }
+        Ok(lost.instead.unwrap_or_default())
+    }
+
+    /// How many values of a column its schema could not hold.
+    #[must_use]
+    pub fn lost(&self, column: &str) -> u64 {
+        let found = self.columns.iter().find(|planned| planned.name == column);
+        found.map_or(0, |planned| planned.lost.load(Ordering::Relaxed))
     }
 }
 

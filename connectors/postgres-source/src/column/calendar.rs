@@ -6,6 +6,8 @@
 
 /// Microseconds in a second.
 pub(crate) const SECOND: i64 = 1_000_000;
+/// Postgres' dates end before; what counts days and seconds below relies on it.
+const LAST_YEAR: u32 = 5_900_000;
 /// Microseconds in a day.
 pub(crate) const DAY: i64 = 86_400 * SECOND;
 
@@ -284,7 +286,7 @@ fn leading_date(text: &[u8]) -> Option<(Date, &[u8])> {
     let (year, rest) = leading_number(text)?;
     let (month, rest) = leading_number(rest.strip_prefix(b"-")?)?;
     let (day, rest) = leading_number(rest.strip_prefix(b"-")?)?;
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if year > LAST_YEAR || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
     let date = Date {

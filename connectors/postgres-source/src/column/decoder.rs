@@ -42,9 +42,9 @@ pub(super) enum Decoder {
     Geometry(Geometry),
     Vector(Vector),
     Array(Box<ArrayDecoder>),
-    /// Always empty: what the JVM makes of `int2vector`.
-    EmptyArray,
-    /// Always null: what the JVM makes of arrays of bits and boxes.
+    /// Numbers apart by blanks: `int2vector` and `oidvector`.
+    Spaced(Box<Decoder>),
+    /// Always null: the schema of an array of bits is that of one of them.
     Null,
 }
 
@@ -52,8 +52,16 @@ pub(super) enum Decoder {
 pub(super) struct ArrayDecoder {
     pub(super) element: Decoder,
     pub(super) delimiter: u8,
-    /// Times in arrays lose what is below a millisecond.
-    pub(super) millis: bool,
+    /// Its elements may not be null.
+    pub(super) required: bool,
+}
+
+/// What became of an array.
+#[derive(Debug)]
+pub(super) struct DecodedArray {
+    pub(super) value: Value,
+    /// Elements are missing in it.
+    pub(super) lossy: bool,
 }
 
 /// The text as a shared slice of its row.
@@ -162,8 +170,15 @@ impl Decoder {
             Self::HstoreMap => hstore_map(&text::parse_hstore(std::str::from_utf8(bytes).ok()?)?),
             Self::Geometry(form) => return form.decode(bytes),
             Self::Vector(form) => return form.decode(bytes),
-            Self::Array(array) => return array.decode(text),
-            Self::EmptyArray => Value::Array(Vec::new()),
+            Self::Array(array) => return array.decode(text).map(|array| array.value),
+            Self::Spaced(element) => {
+                let words = bytes.split(|byte| *byte == b' ');
+                let words = words.filter(|word| !word.is_empty());
+                let numbers: Option<Vec<Value>> = words
+                    .map(|word| element.decode(Text::of(&Bytes::copy_from_slice(word)), phase))
+                    .collect();
+                Value::Array(numbers?)
+            }
             Self::Null => Value::Null,
         })
     }
@@ -205,35 +220,46 @@ impl Decoder {
             Self::HstoreMap => Value::Map(Box::default()),
             Self::Geometry(form) => return form.fallback(),
             Self::Vector(form) => return form.fallback(),
-            Self::Array(_) | Self::EmptyArray => Value::Array(Vec::new()),
+            Self::Array(_) | Self::Spaced(_) => Value::Array(Vec::new()),
             Self::Null => return None,
         })
     }
 }
 
 impl ArrayDecoder {
-    fn decode(&self, text: Text<'_>) -> Option<Value> {
+    /// The array of a text; none where its elements cannot be told apart, or where one is null
+    /// that may not be.
+    pub(super) fn decode(&self, text: Text<'_>) -> Option<DecodedArray> {
         let elements = text::parse_array(&text.to_shared(), self.delimiter)?;
-        let values = elements.iter().map(|element| match element {
-            // Arrays of arrays: numbers are lost there, texts become addresses of objects.
-            Element::Null | Element::Nested(_) => Value::Null,
-            Element::Text(text) => self.element(text),
-        });
-        Some(Value::Array(values.collect()))
-    }
-
-    /// Elements are read by the driver's rules in both phases.
-    fn element(&self, text: &Bytes) -> Value {
-        if let (true, Some(point)) = (self.millis, text.iter().position(|&byte| byte == b'.')) {
-            let end = text.len().min(point + 4);
-            let cut = text.slice(..end);
-            return self
-                .element
-                .decode(Text::of(&cut), Phase::Snapshot)
-                .unwrap_or_default();
+        let mut values = Vec::with_capacity(elements.len());
+        let mut lossy = false;
+        for element in elements {
+            let value = match (element, &self.element) {
+                (Element::Null, _) => Value::Null,
+                // The schema knows one dimension. Texts can hold the others as a literal.
+                (Element::Nested(literal), Decoder::Text) => {
+                    shared_text(Text::of(&literal)).unwrap_or_default()
+                }
+                (Element::Nested(_), _) => {
+                    lossy = true;
+                    Value::Null
+                }
+                // Elements are read by the driver's rules in both phases.
+                (Element::Text(text), element) => element
+                    .decode(Text::of(&text), Phase::Snapshot)
+                    .unwrap_or_else(|| {
+                        lossy = true;
+                        Value::Null
+                    }),
+            };
+            if self.required && value.is_null() {
+                return None;
+            }
+            values.push(value);
         }
-        self.element
-            .decode(Text::of(text), Phase::Snapshot)
-            .unwrap_or_default()
+        Some(DecodedArray {
+            value: Value::Array(values),
+            lossy,
+        })
     }
 }

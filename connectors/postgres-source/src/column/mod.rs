@@ -3,8 +3,8 @@
 //! [`plan`] looks at a column once; afterwards a value goes from Postgres' text form to a [`Value`]
 //! by one match, the same for snapshot and stream. Texts stay slices of the row's buffer. It knows
 //! neither tables nor records. Answers for `PostgresValueConverter`, `JdbcValueConverters` and
-//! `TypeRegistry`; where the JVM loses a value (time arrays, `name` in the stream, box arrays),
-//! so does this, and says so there.
+//! `TypeRegistry`; schemas are theirs without exception, and so are values, but where the JVM loses
+//! one that the schema can hold (times in arrays, arrays of boxes).
 //!
 //! | module | one line |
 //! |---|---|
@@ -47,9 +47,16 @@ const NO_LENGTH: i32 = i32::MAX;
 /// Precision of a temporal type that does not declare one.
 const DEFAULT_PRECISION: i32 = 6;
 
-/// A column that cannot be represented: the value and why are the caller's to word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unconvertible;
+/// A value that its column's schema cannot hold, or not whole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unconvertible {
+    /// What the schema can hold of it; none where nothing can be.
+    pub instead: Option<Value>,
+}
+
+impl Unconvertible {
+    const WHOLLY: Self = Self { instead: None };
+}
 
 /// A column's schema and decoder.
 #[derive(Clone, Debug)]
@@ -158,23 +165,41 @@ impl ColumnPlan {
     #[inline]
     pub fn value(&self, cell: ColumnValue<'_>, phase: Phase) -> Result<Value, Unconvertible> {
         let value = match cell {
-            ColumnValue::Text(text) => match self.decoder.decode(text, phase) {
-                Some(Value::Null) => self.null.clone(),
-                Some(value) => value,
-                None => return Err(Unconvertible),
-            },
+            ColumnValue::Text(text) => {
+                let (value, lossy) = match &self.decoder {
+                    Decoder::Array(array) => {
+                        let array = array.decode(text).ok_or(Unconvertible::WHOLLY)?;
+                        (array.value, array.lossy)
+                    }
+                    decoder => match decoder.decode(text, phase) {
+                        Some(Value::Null) => (self.null.clone(), true),
+                        Some(value) => (value, false),
+                        None => return Err(Unconvertible::WHOLLY),
+                    },
+                };
+                if lossy {
+                    return Err(Unconvertible {
+                        instead: Some(self.masked(value)),
+                    });
+                }
+                value
+            }
             ColumnValue::Null => self.null.clone(),
             ColumnValue::Unchanged => match &self.unchanged {
                 Some(value) => value.clone(),
                 // Indistinguishable from null, and nothing stands in for it.
-                None if self.optional => Value::Null,
-                None => return Err(Unconvertible),
+                None => return Err(Unconvertible::WHOLLY),
             },
         };
-        Ok(match &self.masking {
+        Ok(self.masked(value))
+    }
+
+    #[inline]
+    fn masked(&self, value: Value) -> Value {
+        match &self.masking {
             None => value,
             Some(masking) => masking.apply(value),
-        })
+        }
     }
 
     /// The same for a column of a key.
@@ -327,21 +352,27 @@ fn array_plan(
     modes: &Modes,
 ) -> Option<(SchemaBuilder, Decoder)> {
     match array.name.as_str() {
-        "int2vector" => return Some((Schema::array(Schema::int16().build()), Decoder::EmptyArray)),
-        "oidvector" => return Some((Schema::array(Schema::int64().build()), Decoder::EmptyArray)),
+        "int2vector" => {
+            let numbers = Decoder::Spaced(Box::new(Decoder::Int16));
+            return Some((Schema::array(Schema::int16().build()), numbers));
+        }
+        "oidvector" => {
+            let numbers = Decoder::Spaced(Box::new(Decoder::Int64));
+            return Some((Schema::array(Schema::int64().build()), numbers));
+        }
         _ => {}
     }
     let opaque = || {
         modes.include_unknown.then(|| {
-            let decoder = ArrayDecoder {
-                element: Decoder::Opaque(modes.binary),
-                delimiter: b',',
-                millis: false,
-            };
-            let element = binary_schema(modes.binary).build();
-            (Schema::array(element), Decoder::Array(Box::new(decoder)))
+            let element = Decoder::Opaque(modes.binary);
+            array_of(binary_schema(modes.binary), element, b',', true)
         })
     };
+    // A domain over an enumeration: its labels are not looked up there.
+    let root = resolve(element, modifier).info;
+    if matches!(element.kind, TypeKind::Domain(..)) && matches!(root.kind, TypeKind::Enum(_)) {
+        return Some(array_of(enum_schema(&[]), Decoder::Text, b',', true));
+    }
     if !matches!(
         element.kind,
         TypeKind::Base | TypeKind::Enum(_) | TypeKind::Range
@@ -373,30 +404,32 @@ fn array_plan(
         // The schema is the element's own.
         return Some((builder, Decoder::Null));
     }
-    if let Decoder::Geometry(Geometry::Postgis(_)) = decoder {
-        let element = builder.optional().build();
-        let decoder = ArrayDecoder {
-            element: decoder,
-            delimiter: b':',
-            millis: false,
-        };
-        return Some((Schema::array(element), Decoder::Array(Box::new(decoder))));
-    }
-    if matches!(decoder, Decoder::Geometry(_)) {
-        return Some((Schema::array(builder.optional().build()), Decoder::Null));
-    }
+    let delimiter = match decoder {
+        Decoder::Geometry(Geometry::Postgis(_)) => b':',
+        Decoder::Geometry(Geometry::Box(_)) => b';',
+        _ => b',',
+    };
     let required = matches!(element.kind, TypeKind::Enum(_))
         || matches!(
             name,
             "tsvector" | "isbn" | "vector" | "halfvec" | "sparsevec"
         );
-    let element = builder.optional_if(!required).build();
+    Some(array_of(builder, decoder, delimiter, required))
+}
+
+fn array_of(
+    element_schema: SchemaBuilder,
+    element: Decoder,
+    delimiter: u8,
+    required: bool,
+) -> (SchemaBuilder, Decoder) {
     let decoder = ArrayDecoder {
-        element: decoder,
-        delimiter: b',',
-        millis: name == "time",
+        element,
+        delimiter,
+        required,
     };
-    Some((Schema::array(element), Decoder::Array(Box::new(decoder))))
+    let element = element_schema.optional_if(!required).build();
+    (Schema::array(element), Decoder::Array(Box::new(decoder)))
 }
 
 /// Whether the driver reports a character type: masks apply only to those.

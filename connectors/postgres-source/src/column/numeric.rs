@@ -198,8 +198,9 @@ fn half_up(number: &Decimal, scale: i32) -> Option<Decimal> {
     // Money has two digits at most and fits: cutting them needs no big numbers.
     let unscaled = number.unscaled_i64()?;
     let factor = 10_i64.checked_pow(u32::try_from(number.scale().checked_sub(scale)?).ok()?)?;
-    let half = factor / 2 * unscaled.signum();
-    Some(Decimal::new(unscaled.checked_add(half)? / factor, scale))
+    let (unscaled, factor) = (i128::from(unscaled), i128::from(factor));
+    let rounded = (unscaled + factor / 2 * unscaled.signum()) / factor;
+    Some(Decimal::new(i64::try_from(rounded).ok()?, scale))
 }
 
 /// Bits as octets, the last bit first, zeros at the end dropped.
@@ -253,6 +254,9 @@ mod tests {
         }
         let value = money_value(b"$0.15", DecimalMode::Precise, 1).unwrap();
         assert_eq!(value, Value::Decimal(Decimal::new(2, 1)));
+        let largest = money_value(b"$92,233,720,368,547,758.07", DecimalMode::Precise, 0);
+        let expected = Decimal::new(92_233_720_368_547_758, 0);
+        assert_eq!(largest, Some(Value::Decimal(expected)));
     }
 
     #[test]

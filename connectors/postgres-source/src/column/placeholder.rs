@@ -2,12 +2,12 @@
 //!
 //! Answers for `UnchangedToastedPlaceholder` and `UnchangedToastedReplicationMessageColumn`.
 
-use bytes::Bytes;
 use connect_api::data::Value;
 
 use super::decoder::{Decoder, hstore_map};
 use super::modes::{BinaryMode, Modes};
-use super::temporal::{self, Temporal};
+use super::numeric::Numeric;
+use super::temporal::{DateForm, Temporal};
 use super::text;
 use crate::change::{TypeInfo, TypeKind};
 
@@ -27,7 +27,7 @@ pub(super) fn unchanged(info: &TypeInfo, decoder: &Decoder, modes: &Modes) -> Op
                 ("bytea", Decoder::Binary(BinaryMode::Bytes)) => {
                     array(Value::Bytes(octets.clone()))
                 }
-                ("bytea", Decoder::Binary(BinaryMode::Hex)) => array(Value::String(text.clone())),
+                ("bytea", Decoder::Binary(_)) => array(Value::String(text.clone())),
                 ("int4", _) => Some(Value::Array(
                     octets
                         .iter()
@@ -40,16 +40,21 @@ pub(super) fn unchanged(info: &TypeInfo, decoder: &Decoder, modes: &Modes) -> Op
                         .map(|&octet| Value::Int64(octet.into()))
                         .collect(),
                 )),
-                ("date", Decoder::Temporal(Temporal::Date(form))) => unchanged_dates(form, octets),
+                ("date", Decoder::Temporal(Temporal::Date(DateForm::Days))) => Some(Value::Array(
+                    octets
+                        .iter()
+                        .map(|&octet| Value::Int32(octet.into()))
+                        .collect(),
+                )),
                 ("uuid", _) => array(Value::from(name_uuid(octets))),
                 _ => None,
             }
         }
-        Decoder::Text if info.name == "tsvector" => None,
-        Decoder::Text | Decoder::Name | Decoder::Binary(BinaryMode::Hex) => {
+        Decoder::Binary(BinaryMode::Bytes) => Some(Value::Bytes(octets.clone())),
+        // In every encoding the text itself, which is what consumers look for.
+        Decoder::Text | Decoder::Name | Decoder::Binary(_) | Decoder::Numeric(Numeric::Text(_)) => {
             Some(Value::String(text.clone()))
         }
-        Decoder::Binary(BinaryMode::Bytes) => Some(Value::Bytes(octets.clone())),
         Decoder::HstoreJson | Decoder::HstoreMap => {
             let mut map = text::Hstore::new();
             map.insert(text.clone(), Some(text.to_string()));
@@ -60,18 +65,6 @@ pub(super) fn unchanged(info: &TypeInfo, decoder: &Decoder, modes: &Modes) -> Op
         }
         _ => None,
     }
-}
-
-/// One day per octet, in the forms that count days.
-fn unchanged_dates(form: &temporal::DateForm, octets: &Bytes) -> Option<Value> {
-    let day: fn(i32) -> Value = match form {
-        temporal::DateForm::Days => Value::Int32,
-        temporal::DateForm::Connect => Value::Date,
-        _ => return None,
-    };
-    Some(Value::Array(
-        octets.iter().map(|&octet| day(octet.into())).collect(),
-    ))
 }
 
 /// `UUID.nameUUIDFromBytes`.

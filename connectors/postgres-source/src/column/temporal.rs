@@ -582,13 +582,27 @@ impl TimestampForm {
 /// Defaults in a schema are parsed by pgjdbc's rules for infinity, which are others.
 pub(super) mod defaults {
     use super::{
-        Bounded, Date, DateForm, DateTime, Phase, Temporal, TimestampForm, Value, calendar,
+        Bounded, Date, DateForm, DateTime, Phase, Temporal, TimeForm, TimestampForm, Value,
+        calendar,
     };
 
     /// `java.time`'s last and first day, cut to 32 bits.
     const DAYS: (i32, i32) = (169_560_311, -170_999_002);
     /// Its last instant in microseconds: seconds stop at the bound, the fraction wraps around.
     const LAST_MICROS: i64 = i64::MIN + 999_998;
+
+    /// `LocalTime.MAX`, which is what 24:00 becomes in a default.
+    fn end_of_day(form: &TimeForm) -> Option<Value> {
+        const LAST_NANO: i64 = calendar::DAY * 1000 - 1;
+        match form {
+            TimeForm::Nanos => Some(Value::Int64(LAST_NANO)),
+            TimeForm::Iso => Some(Value::text("23:59:59.999999999Z")),
+            TimeForm::Struct(..) => None,
+            TimeForm::Millis | TimeForm::Micros | TimeForm::Connect => {
+                form.value(calendar::DAY - 1)
+            }
+        }
+    }
 
     /// The default that a literal means for this column; none where there is none.
     pub(crate) fn value(form: &Temporal, literal: &str) -> Option<Value> {
@@ -624,7 +638,10 @@ pub(super) mod defaults {
             Temporal::ZonedTimestamp(digits) => {
                 Some(super::zoned_iso(DateTime::parse_zoned(text)?, *digits))
             }
-            Temporal::Time(form) => form.value(calendar::parse_time(text)?),
+            Temporal::Time(form) => match calendar::parse_time(text)? {
+                calendar::DAY => end_of_day(form),
+                micros => form.value(micros),
+            },
             Temporal::IntervalMicros | Temporal::IntervalText => form.decode(text, Phase::Stream),
             _ => None,
         }

@@ -159,6 +159,16 @@ fn same(a: &Json, b: &Json) -> bool {
     }
 }
 
+/// Types whose values the JVM loses although its schema could hold them.
+const LOST_THERE: [&str; 6] = [
+    "_box",
+    "_circle",
+    "_line",
+    "_time",
+    "int2vector",
+    "oidvector",
+];
+
 /// Calls `check` for each recorded case that has `what`, in each mode; `check` answers what we make
 /// of it. Reports all differences at once.
 fn against_the_recording(what: &str, check: impl Fn(&Json, &Modes) -> Json) {
@@ -168,6 +178,12 @@ fn against_the_recording(what: &str, check: impl Fn(&Json, &Modes) -> Json) {
         let Some(answers) = case.get(what) else {
             continue;
         };
+        let kept = case["type"]
+            .as_str()
+            .is_some_and(|name| LOST_THERE.contains(&name));
+        if what == "snapshot" && kept {
+            continue;
+        }
         for (name, modes) in modes() {
             count += 1;
             let (expected, found) = (recorded(answers, name), check(&case, &modes));
@@ -198,7 +214,7 @@ fn value_in(phase: Phase, case: &Json, modes: &Modes) -> Json {
     let text = Bytes::from(case["text"].as_str().unwrap().to_owned());
     let value = plan
         .value(ColumnValue::Text(Text::of(&text)), phase)
-        .unwrap_or_default();
+        .unwrap_or_else(|lost| lost.instead.unwrap_or_default());
     payload(&plan, value)
 }
 
@@ -235,6 +251,48 @@ fn values_of_the_stream_are_the_jvms() {
             assert!(same(&expected, &found), "{name} {line}\n  found {found}");
         }
     }
+}
+
+#[test]
+fn what_the_jvm_loses_of_arrays_is_kept_where_the_schema_can_hold_it() {
+    let value = |kind: &str, text: &str| {
+        let case = serde_json::json!({ "type": kind, "modifier": -1, "text": text });
+        value_in(Phase::Stream, &case, &Modes::default()).to_string()
+    };
+    assert_eq!(
+        value("_time", "{12:34:56.789012,24:00:00}"),
+        "[45296789012,86400000000]"
+    );
+    assert_eq!(
+        value("_line", r#"{"{1,2,3}"}"#),
+        r#"[{"a":1.0,"b":2.0,"c":3.0}]"#
+    );
+    assert_eq!(value("int2vector", "1 2"), "[1,2]");
+    assert_eq!(value("oidvector", ""), "[]");
+    assert_eq!(
+        value("_text", r#"{{a,"b c"},{d,NULL}}"#),
+        r#"["{a,\"b c\"}","{d,NULL}"]"#
+    );
+    let boxes = value("_box", "{(3,4),(1,2);(0,0),(0,0)}");
+    assert_eq!(boxes.matches("\"type\":\"box\"").count(), 2, "{boxes}");
+}
+
+#[test]
+fn what_a_schema_cannot_hold_is_told() {
+    let lost = |kind: &str, text: &'static str| {
+        let case = serde_json::json!({ "type": kind, "modifier": -1, "text": text });
+        let plan = plan_of(&column(&case, true), &Modes::default()).unwrap();
+        let text = Bytes::from_static(text.as_bytes());
+        let result = plan.value(ColumnValue::Text(Text::of(&text)), Phase::Stream);
+        result.err().map(|lost| lost.instead)
+    };
+    assert_eq!(lost("_int4", "{1,NULL}"), None);
+    let rows = Value::Array(vec![Value::Null, Value::Null]);
+    assert_eq!(lost("_int4", "{{1,2},{3,4}}"), Some(Some(rows)));
+    assert_eq!(lost("name", "n"), Some(Some(Value::Null)));
+    // Its elements may not be null, so that nothing of it can be kept.
+    assert_eq!(lost("_tsvector", "{a,NULL}"), Some(None));
+    assert_eq!(lost("numeric", "NaN"), Some(None));
 }
 
 #[test]
@@ -281,14 +339,35 @@ fn an_unchanged_value_becomes_its_placeholder() {
             "hstore",
             Json::from(format!("{{\"{placeholder}\":\"{placeholder}\"}}")),
         ),
-        ("numeric", Json::Null),
-        ("_float8", Json::Null),
-        ("tsvector", Json::Null),
+        ("tsvector", Json::from(placeholder)),
     ] {
         let case = serde_json::json!({ "type": name, "modifier": -1 });
         let plan = plan_of(&column(&case, true), &Modes::default()).unwrap();
         let value = plan.value(ColumnValue::Unchanged, Phase::Stream).unwrap();
         assert_eq!(payload(&plan, value), expected, "{name}");
+    }
+    for name in ["numeric", "_float8"] {
+        let case = serde_json::json!({ "type": name, "modifier": -1 });
+        let plan = plan_of(&column(&case, true), &Modes::default()).unwrap();
+        assert!(
+            plan.value(ColumnValue::Unchanged, Phase::Stream).is_err(),
+            "{name}"
+        );
+    }
+    for binary in [modes::BinaryMode::Base64, modes::BinaryMode::Base64Url] {
+        let modes = Modes {
+            binary,
+            ..Modes::default()
+        };
+        for (name, expected) in [
+            ("bytea", Json::from(placeholder)),
+            ("_bytea", Json::from(vec![placeholder])),
+        ] {
+            let case = serde_json::json!({ "type": name, "modifier": -1 });
+            let plan = plan_of(&column(&case, false), &modes).unwrap();
+            let value = plan.value(ColumnValue::Unchanged, Phase::Stream).unwrap();
+            assert_eq!(payload(&plan, value), expected, "{name}");
+        }
     }
 }
 

@@ -369,7 +369,8 @@ async fn live_table(
             type_oid: row.number(1)?,
             type_modifier: row.number(2)?,
             optional: !row.flag(3),
-            default_expression: row.get(4).filter(|_| !generated).map(str::to_owned),
+            // Of a generated column, its expression: the driver does not tell them apart.
+            default_expression: row.get(4).map(str::to_owned),
             generated,
             comment: row.get(6).map(str::to_owned),
         });

@@ -225,19 +225,49 @@ fn a_value_that_cannot_be_converted_is_null_or_stops_the_task() {
 #[test]
 fn null_for_a_required_field_stops_the_task() {
     let info = table("t", &["bt numeric!"], &[]);
-    let plan = TablePlan::new(
-        &info,
-        &config(&[("decimal.handling.mode", "string")]),
-        Phase::Stream,
-    )
-    .unwrap();
+    let plan = TablePlan::new(&info, &config(&[]), Phase::Stream).unwrap();
     let (buffer, _) = row(&[]);
     let error = plan
         .row(TupleRef::new(&buffer, &[Cell::Unchanged]), Phase::Stream)
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Invalid value: null used for required field: \"bt\", schema type: STRING"
+        "Invalid value: null used for required field: \"bt\", schema type: STRUCT"
+    );
+    assert_eq!(plan.lost("bt"), 1);
+}
+
+#[test]
+fn fields_that_an_adjustment_makes_equal_are_refused() {
+    let info = table("t", &["a.b int4", "a_b int4"], &[]);
+    let config = config(&[("field.name.adjustment.mode", "avro")]);
+    let error = TablePlan::new(&info, &config, Phase::Stream).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Cannot create field because of field name duplication a_b"
+    );
+}
+
+#[test]
+fn a_strategy_with_a_regular_expression_has_keys_tell_their_table() {
+    let info = table("t_1", &["id int4!"], &["id"]);
+    let strategy = [
+        (
+            "topic.naming.strategy",
+            "io.debezium.schema.SchemaRegexTopicNamingStrategy",
+        ),
+        ("topic.regex", "(.*)t_[0-9]+"),
+        ("topic.replacement", "$1t"),
+    ];
+    let plan = TablePlan::new(&info, &config(&strategy), Phase::Stream).unwrap();
+    assert_eq!(plan.topic, "dbz.public.t");
+    let (buffer, cells) = row(&[Some("5")]);
+    let key = plan
+        .key(TupleRef::new(&buffer, &cells), Phase::Stream)
+        .unwrap();
+    assert_eq!(
+        bare(&key.unwrap()),
+        r#"{"id":5,"__dbz__physicalTableIdentifier":"dbz.public.t_1"}"#
     );
 }
 
