@@ -30,6 +30,7 @@ say() { echo "setup: $*" >&2; }
 packages=()
 need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
 need java openjdk-17-jre-headless
+if [ "$what" = test ]; then need javac openjdk-17-jdk-headless; fi
 need mvn maven
 need unzip unzip
 need xz xz-utils
@@ -47,7 +48,7 @@ if [ ${#packages[@]} -gt 0 ]; then
   install() { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends "$@"; }
   if ! install "${packages[@]}" >"$parts/apt.log" 2>&1; then
     # Newer releases carry a newer Java only.
-    if ! install "${packages[@]/openjdk-17-jre-headless/default-jre-headless}" >>"$parts/apt.log" 2>&1; then
+    if ! install "${packages[@]/openjdk-17-/default-}" >>"$parts/apt.log" 2>&1; then
       say "could not install: ${packages[*]} (see $parts/apt.log); install them and run this again"; exit 1
     fi
   fi

@@ -3,6 +3,7 @@
 //! `TARGET=java` runs the recorded scenarios against the JVM worker and rewrites what is recorded
 //! (`make record`). A part that is missing is a failure, never a skip.
 
+mod assignor;
 mod bad_input;
 mod chaos;
 mod examples;

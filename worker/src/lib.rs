@@ -7,6 +7,7 @@
 //! | [`plugins`], [`providers`] | the plugins it knows; where `${…}` comes from |
 //! | [`rest`] | the REST API: parse, ask the herder, show the answer |
 //! | [`herder`] | decides what runs; validates configurations |
+//! | [`group`] | the group of workers: membership, and who runs what |
 //! | [`task`] | runs connectors and tasks |
 //! | [`store`] | the config, offset and status topics |
 //! | [`logging`] | levels that can be changed while it runs |
@@ -16,6 +17,7 @@
 
 pub mod config;
 pub mod environment;
+pub mod group;
 pub mod herder;
 pub mod kafka;
 pub mod logging;
