@@ -11,7 +11,7 @@
 //! | [`task`] | runs connectors and tasks |
 //! | [`store`] | the config, offset and status topics |
 //! | [`logging`] | levels that can be changed while it runs |
-//! | [`kafka`] | the Kafka client |
+//! | [`kafka`], [`keystore`] | the Kafka client; key stores as JVMs have them |
 //!
 //! This crate names no connector: `main.rs` hands the list in.
 
@@ -20,6 +20,7 @@ pub mod environment;
 pub mod group;
 pub mod herder;
 pub mod kafka;
+pub mod keystore;
 pub mod logging;
 pub mod plugins;
 pub mod providers;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub use kind::{Parsed, Type, join_list};
 pub use validator::{
     Validator, any_of, any_of_ignoring_case, at_least, between, check_text, list_rules, non_empty,
-    non_empty_without_control, non_null, regex_list,
+    non_empty_without_control, non_null, regex_list, within,
 };
 
 use crate::{Error, Props, Result};
@@ -123,6 +123,8 @@ pub struct ConfigKey {
     pub recommender: Option<Recommender>,
     /// Whether it is hidden from answers (`internalConfig`).
     pub internal: bool,
+    /// Whether what stands twice in its LIST counts once. Validation still speaks of it.
+    pub distinct: bool,
 }
 
 impl std::fmt::Debug for ConfigKey {
@@ -150,6 +152,7 @@ impl ConfigKey {
             dependents: Vec::new(),
             recommender: None,
             internal: false,
+            distinct: false,
         }
     }
     /// The default, as text.
@@ -217,6 +220,12 @@ impl ConfigKey {
     #[must_use]
     pub fn internal(mut self) -> Self {
         self.internal = true;
+        self
+    }
+    /// What stands twice in the LIST counts once.
+    #[must_use]
+    pub fn distinct(mut self) -> Self {
+        self.distinct = true;
         self
     }
     /// The default as answers show it: `null` for a required key and for a null.
@@ -294,7 +303,7 @@ impl ConfigDef {
     /// Kind Config with the first problem's text as `ConfigException` gives it; the others follow
     /// as causes.
     pub fn parse(&self, props: &Props) -> Result<Config> {
-        let (values, mut problems) = self.check(props);
+        let (values, mut problems) = self.check(props, true);
         let mut found: Vec<String> = self
             .keys
             .keys()
@@ -316,7 +325,7 @@ impl ConfigDef {
 
     /// What the validate endpoint shows for each option, in the order of declaration.
     pub fn validate(&self, props: &Props) -> Vec<ConfigValue> {
-        let (values, mut problems) = self.check(props);
+        let (values, mut problems) = self.check(props, false);
         self.keys()
             .map(|key| {
                 let advice = key
@@ -339,7 +348,7 @@ impl ConfigDef {
             .collect()
     }
 
-    fn check(&self, props: &Props) -> (Values, HashMap<String, Vec<String>>) {
+    fn check(&self, props: &Props, distinct: bool) -> (Values, HashMap<String, Vec<String>>) {
         let mut values = Values::with_capacity(self.keys.len());
         let mut problems: HashMap<String, Vec<String>> = HashMap::new();
         for key in self.keys() {
@@ -355,11 +364,15 @@ impl ConfigDef {
                     None
                 }
             };
-            let value = given.and_then(|text| {
+            let mut value = given.and_then(|text| {
                 Parsed::parse(&key.name, key.kind, text)
                     .map_err(|why| found.push(why))
                     .ok()
             });
+            if let (true, Some(Parsed::List(items))) = (distinct && key.distinct, &mut value) {
+                let mut seen = std::collections::HashSet::new();
+                items.retain(|item| seen.insert(item.clone()));
+            }
             // As in Java, also on the null that a missing value or a failed parse leaves.
             if let Some(Err(why)) = key
                 .validator

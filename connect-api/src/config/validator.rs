@@ -23,6 +23,24 @@ pub fn between(min: i64, max: i64) -> Validator {
     range(Some(min), Some(max))
 }
 
+/// A floating-point number from `min` to `max`, both included (`Range.between` of doubles).
+pub fn within(min: f64, max: f64) -> Validator {
+    let text = crate::java::double_to_string;
+    Arc::new(move |name, value| {
+        let why = match value {
+            Some(Parsed::Double(value)) if *value < min => {
+                format!("Value must be at least {}", text(min))
+            }
+            Some(Parsed::Double(value)) if *value > max => {
+                format!("Value must be no more than {}", text(max))
+            }
+            Some(Parsed::Double(_)) => return Ok(()),
+            _ => "Value must be non-null".to_owned(),
+        };
+        Err(invalid(name, &shown(value), &why))
+    })
+}
+
 fn range(min: Option<i64>, max: Option<i64>) -> Validator {
     Arc::new(move |name, value| {
         let why = match value {

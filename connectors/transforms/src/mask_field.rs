@@ -32,6 +32,7 @@ fn definition() -> ConfigDef {
         .define(
             ConfigKey::new(FIELDS, Type::List, Importance::High)
                 .validator(list_rules(false, false))
+                .distinct()
                 .doc("The fields to mask."),
         )
         .define(

@@ -37,6 +37,7 @@ fn definition() -> ConfigDef {
         ConfigKey::new(name, Type::List, Importance::Medium)
             .default("")
             .validator(list_rules(true, false))
+            .distinct()
     };
     ConfigDef::new()
         .define(list(EXCLUDE).doc("Fields to leave out; they win over include."))

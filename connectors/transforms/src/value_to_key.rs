@@ -39,6 +39,7 @@ fn definition() -> ConfigDef {
         .define(
             ConfigKey::new(FIELDS, Type::List, Importance::High)
                 .validator(list_rules(false, false))
+                .distinct()
                 .doc("The fields of the value that make up the key."),
         )
         .define(replace_null_key())

@@ -4,9 +4,13 @@
 //! where the JVM worker works out its listeners and its advertised address (`RestServer`).
 
 pub mod definition;
+pub mod override_policy;
+pub(crate) mod security_keys;
 
 use connect_api::config::{Config, props_with_prefix};
 use connect_api::{Error, Props, Result};
+
+use self::override_policy::OverridePolicy;
 
 /// What a worker was told.
 #[derive(Clone, Debug)]
@@ -17,6 +21,8 @@ pub struct WorkerConfig {
     pub props: Props,
     /// Whether the worker works alone.
     pub standalone: bool,
+    /// Which client settings connectors may override.
+    pub override_policy: OverridePolicy,
     /// Where the REST API listens.
     pub listeners: Vec<Listener>,
     /// Where its administration part listens, if elsewhere; empty: nowhere.
@@ -113,8 +119,10 @@ impl WorkerConfig {
             None => None,
         };
         warn_about_unknown(&definition, &props);
+        let override_policy = OverridePolicy::of(&options)?;
         let mut config = Self {
             options,
+            override_policy,
             props,
             standalone,
             listeners,
@@ -182,8 +190,17 @@ impl WorkerConfig {
     }
 }
 
-/// `inter.worker.signature.algorithm` has to be one that this worker itself accepts.
+/// Keys can be made, and `inter.worker.signature.algorithm` is one that this worker itself accepts.
 fn check_signatures(options: &Config) -> Result<()> {
+    if let Some(size) = options.int_opt("inter.worker.key.size")
+        && size < 40
+    {
+        let algorithm = options.string("inter.worker.key.generation.algorithm");
+        return Err(Error::config(format!(
+            "Unable to create key generator with algorithm {algorithm} and key size {size}: \
+             Key length must be at least 40 bits"
+        )));
+    }
     let algorithm = options.string("inter.worker.signature.algorithm");
     let accepted = options.list("inter.worker.verification.algorithms");
     match accepted.iter().any(|known| known == algorithm) {

@@ -466,7 +466,12 @@ impl Validator {
                     .shown(),
                 None => text.clone(),
             };
-            let errors: Vec<String> = self.refuse_override(name).into_iter().collect();
+            let errors: Vec<String> = self
+                .config
+                .override_policy
+                .refusal(name)
+                .into_iter()
+                .collect();
             infos.error_count += usize::from(!errors.is_empty());
             let value = ConfigValue {
                 name: format!("{prefix}{name}"),
@@ -491,34 +496,6 @@ impl Validator {
             infos.configs.push((key, Some(value)));
         }
         Ok(())
-    }
-
-    /// What the worker's override policy says against a client setting.
-    pub fn refuse_override(&self, name: &str) -> Option<String> {
-        let policy = self
-            .config
-            .options
-            .string("connector.client.config.override.policy");
-        let policy = policy.rsplit_once('.').map_or(policy, |(_, class)| class);
-        let policy = policy
-            .strip_suffix("ConnectorClientConfigOverridePolicy")
-            .unwrap_or(policy);
-        let allowed = match policy {
-            "None" => false,
-            "Principal" => {
-                ["sasl.jaas.config", "sasl.mechanism", "security.protocol"].contains(&name)
-            }
-            "Allowlist" => self
-                .config
-                .options
-                .list("connector.client.config.override.allowlist")
-                .iter()
-                .any(|key| key == name),
-            _ => true,
-        };
-        (!allowed).then(|| {
-            format!("The '{policy}' policy does not allow '{name}' to be overridden in the connector configuration.")
-        })
     }
 
     /// The options of converters that the connector itself names.

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod consumer;
 pub mod jaas;
 pub mod producer;
+mod security;
 pub mod translate;
 
 use std::error::Error as _;

@@ -7,7 +7,7 @@ use connect_api::{Error, Props, Result};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::jaas;
+use super::security;
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ enum Rule {
     Kilobytes(&'static str),
     /// A text of librdkafka for each of Java's; others are refused.
     Names(&'static str, &'static [(&'static str, &'static str)]),
-    /// Collected by [`security`].
+    /// Looked at by [`super::security`].
     Security,
     /// The worker does it itself.
     Ours,
@@ -302,7 +302,7 @@ const ASSIGNOR: &[(&str, &str)] = &[
 
 /// Whether the key is one that a client of this kind knows, or a security setting.
 pub fn is_known(client: Client, key: &str) -> bool {
-    is_security(key) || rule(client, key).is_some()
+    security::is_setting(key) || rule(client, key).is_some()
 }
 
 fn rule(client: Client, key: &str) -> Option<&'static Rule> {
@@ -314,10 +314,6 @@ fn rule(client: Client, key: &str) -> Option<&'static Rule> {
     KEYS.iter()
         .find(|(name, clients, _)| *name == key && clients & bit != 0)
         .map(|(_, _, rule)| rule)
-}
-
-fn is_security(key: &str) -> bool {
-    key == "security.protocol" || key.starts_with("ssl.") || key.starts_with("sasl.")
 }
 
 /// A librdkafka configuration that does what a Java client with these properties does. What Java
@@ -334,7 +330,7 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
     for (key, value) in props {
         let value = value.trim();
         let Some(rule) = rule(client, key) else {
-            if !is_security(key) {
+            if !security::is_setting(key) {
                 tracing::warn!(
                     key,
                     "the configuration was supplied but is not a known config"
@@ -402,7 +398,7 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
             Unsupported | Security | Ours | NoEffect => {}
         }
     }
-    security(props, &mut config)?;
+    security::apply(props, &mut config)?;
     Ok(config)
 }
 
@@ -444,183 +440,6 @@ fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             ("socket.timeout.ms", "30000"),
             ("metadata.recovery.strategy", "rebootstrap"),
         ],
-    }
-}
-
-/// Security settings: translated completely or refused, never weakened silently.
-fn security(props: &Props, config: &mut ClientConfig) -> Result<()> {
-    let get = |key: &str| {
-        props
-            .get(key)
-            .map(|value| value.trim())
-            .filter(|value| !value.is_empty())
-    };
-    let protocol = get("security.protocol")
-        .unwrap_or("PLAINTEXT")
-        .to_ascii_uppercase();
-    let (tls, sasl) = match protocol.as_str() {
-        "PLAINTEXT" => (false, false),
-        "SSL" => (true, false),
-        "SASL_PLAINTEXT" => (false, true),
-        "SASL_SSL" => (true, true),
-        _ => {
-            return Err(Error::config(format!(
-                "Invalid value {protocol} for configuration security.protocol: String must be one \
-                 of (case insensitive): PLAINTEXT, SASL_PLAINTEXT, SASL_SSL, SSL"
-            )));
-        }
-    };
-    config.set("security.protocol", protocol.to_ascii_lowercase());
-    if tls {
-        tls_settings(&get, config)?;
-        set_endpoint_check(props, config);
-    }
-    if sasl {
-        sasl_settings(&get, config)?;
-    }
-    Ok(())
-}
-
-fn refuse(key: &str, value: &str, hint: &str) -> Error {
-    Error::config(format!(
-        "the setting {key}={value} cannot be honoured: {hint}"
-    ))
-}
-
-fn tls_settings<'a>(
-    get: &impl Fn(&str) -> Option<&'a str>,
-    config: &mut ClientConfig,
-) -> Result<()> {
-    if let Some(pem) = get("ssl.truststore.certificates") {
-        config.set("ssl.ca.pem", pem);
-    } else if let Some(file) = get("ssl.truststore.location") {
-        let kind = get("ssl.truststore.type").unwrap_or("JKS");
-        if !kind.eq_ignore_ascii_case("PEM") {
-            return Err(refuse(
-                "ssl.truststore.type",
-                kind,
-                "set ssl.truststore.type=PEM with a PEM file; \
-                 `keytool -exportcert -rfc -keystore STORE -alias ALIAS` makes one",
-            ));
-        }
-        config.set("ssl.ca.location", file);
-    }
-    if let Some(key) = get("ssl.keystore.key") {
-        config.set("ssl.key.pem", key);
-        if let Some(chain) = get("ssl.keystore.certificate.chain") {
-            config.set("ssl.certificate.pem", chain);
-        }
-    } else if let Some(file) = get("ssl.keystore.location") {
-        match get("ssl.keystore.type")
-            .unwrap_or("JKS")
-            .to_ascii_uppercase()
-            .as_str()
-        {
-            "PEM" => {
-                config
-                    .set("ssl.certificate.location", file)
-                    .set("ssl.key.location", file);
-            }
-            "PKCS12" => {
-                config.set("ssl.keystore.location", file);
-                if let Some(password) = get("ssl.keystore.password") {
-                    config.set("ssl.keystore.password", password);
-                }
-            }
-            other => {
-                return Err(refuse(
-                    "ssl.keystore.type",
-                    other,
-                    "set ssl.keystore.type to PEM or PKCS12; `keytool -importkeystore \
-                     -deststoretype PKCS12` makes the latter from a JKS store",
-                ));
-            }
-        }
-    }
-    if let Some(password) = get("ssl.key.password") {
-        config.set("ssl.key.password", password);
-    }
-    if let Some(suites) = get("ssl.cipher.suites") {
-        return Err(refuse(
-            "ssl.cipher.suites",
-            suites,
-            "Java's names of suites are not OpenSSL's",
-        ));
-    }
-    for key in [
-        "ssl.engine.factory.class",
-        "security.providers",
-        "ssl.provider",
-    ] {
-        if let Some(value) = get(key) {
-            return Err(refuse(
-                key,
-                value,
-                "this worker has no Java classes to load",
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn sasl_settings<'a>(
-    get: &impl Fn(&str) -> Option<&'a str>,
-    config: &mut ClientConfig,
-) -> Result<()> {
-    let mechanism = get("sasl.mechanism")
-        .unwrap_or("GSSAPI")
-        .to_ascii_uppercase();
-    if !matches!(
-        mechanism.as_str(),
-        "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
-    ) {
-        return Err(refuse(
-            "sasl.mechanism",
-            &mechanism,
-            "this build has PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512",
-        ));
-    }
-    for key in [
-        "sasl.client.callback.handler.class",
-        "sasl.login.callback.handler.class",
-        "sasl.login.class",
-    ] {
-        if let Some(value) = get(key) {
-            return Err(refuse(
-                key,
-                value,
-                "this worker has no Java classes to load",
-            ));
-        }
-    }
-    let text = get("sasl.jaas.config").ok_or_else(|| {
-        Error::config("sasl.jaas.config is missing: it holds the user and password")
-    })?;
-    // The text itself holds the password, so the message does not repeat it.
-    let module = jaas::parse(text)
-        .map_err(|why| Error::config(format!("sasl.jaas.config cannot be read: {why}")))?;
-    let option = |name: &str| {
-        module.options.get(name).cloned().ok_or_else(|| {
-            Error::config(format!(
-                "sasl.jaas.config has no option {name} for {}",
-                module.class
-            ))
-        })
-    };
-    config
-        .set("sasl.mechanism", mechanism)
-        .set("sasl.username", option("username")?)
-        .set("sasl.password", option("password")?);
-    Ok(())
-}
-
-/// The SSL endpoint check is Java's unless it is switched off with an empty text.
-fn set_endpoint_check(props: &Props, config: &mut ClientConfig) {
-    if props
-        .get("ssl.endpoint.identification.algorithm")
-        .is_some_and(|text| text.trim().is_empty())
-    {
-        config.set("ssl.endpoint.identification.algorithm", "none");
     }
 }
 
@@ -676,31 +495,6 @@ mod tests {
         )
         .expect("valid");
         assert_eq!(config.get("partition.assignment.strategy"), Some("range"));
-    }
-
-    #[test]
-    fn security_is_translated_or_refused() {
-        let scram = [
-            ("security.protocol", "SASL_SSL"),
-            ("sasl.mechanism", "SCRAM-SHA-512"),
-            (
-                "sasl.jaas.config",
-                "x.ScramLoginModule required username=\"u\" password=\"p\";",
-            ),
-        ];
-        let config = translate(Client::Admin, &props(&scram)).expect("valid");
-        assert_eq!(config.get("sasl.username"), Some("u"));
-        assert_eq!(config.get("security.protocol"), Some("sasl_ssl"));
-        for (key, value) in [
-            ("sasl.mechanism", "GSSAPI"),
-            ("ssl.truststore.location", "/x.jks"),
-            ("ssl.engine.factory.class", "x.Y"),
-        ] {
-            let mut entries = scram.to_vec();
-            entries.push((key, value));
-            let error = translate(Client::Admin, &props(&entries)).expect_err("refused");
-            assert_eq!(error.kind(), connect_api::ErrorKind::Config, "{key}");
-        }
     }
 
     #[test]

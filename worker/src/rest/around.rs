@@ -167,7 +167,7 @@ fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
 /// The rules of `response.http.headers.config`: `action name:value`, apart by commas, a rule with a
 /// comma in quotes as a whole. What is none is passed over with a warning.
 fn header_rules(text: &str) -> Vec<HeaderRule> {
-    split_quoted(text)
+    crate::config::definition::split_quoted(text)
         .iter()
         .filter(|rule| !rule.trim().is_empty())
         .filter_map(|rule| {
@@ -193,20 +193,6 @@ fn header_rule(rule: &str) -> Option<HeaderRule> {
         name: name.trim().parse().ok()?,
         value: value.trim().parse().ok()?,
     })
-}
-
-fn split_quoted(text: &str) -> Vec<String> {
-    let mut items = vec![String::new()];
-    let mut quoted = false;
-    for character in text.chars() {
-        match (character, items.last_mut()) {
-            ('"', _) => quoted = !quoted,
-            (',', _) if !quoted => items.push(String::new()),
-            (other, Some(item)) => item.push(other),
-            (_, None) => {}
-        }
-    }
-    items
 }
 
 #[cfg(test)]

@@ -31,30 +31,9 @@ fn overridden(
     connector: &Props,
 ) -> Result<Props> {
     let overrides = props_with_prefix(connector, prefix);
-    let policy = worker
-        .options
-        .string("connector.client.config.override.policy");
-    let policy = policy.rsplit('.').next().unwrap_or(policy);
-    let policy = policy
-        .strip_suffix("ConnectorClientConfigOverridePolicy")
-        .unwrap_or(policy);
-    let allowed: Vec<&str> = match policy {
-        "Principal" => vec!["sasl.jaas.config", "sasl.mechanism", "security.protocol"],
-        "Allowlist" => worker
-            .props
-            .get("connector.client.config.override.allowlist")
-            .map_or_else(Vec::new, |list| list.split(',').map(str::trim).collect()),
-        _ => Vec::new(),
-    };
     let refused: Vec<String> = overrides
         .keys()
-        .filter(|key| policy != "All" && !allowed.contains(&key.as_str()))
-        .map(|key| {
-            format!(
-                "The '{policy}' policy does not allow '{key}' to be overridden in the connector \
-                 configuration."
-            )
-        })
+        .filter_map(|key| worker.override_policy.refusal(key))
         .collect();
     if !refused.is_empty() {
         return Err(Error::config(format!(
