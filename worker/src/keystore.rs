@@ -204,7 +204,7 @@ mod tests {
             let key = openssl::pkey::PKey::private_key_from_pem(identity.key_pem.as_bytes());
             assert_eq!(key.expect(kind).bits(), 2048, "{kind}");
             let store = read_bytes(trust, Some("changeit")).expect(kind);
-            assert_eq!(store.trusted, [certificate.clone()], "{kind}");
+            assert_eq!(store.trusted, std::slice::from_ref(certificate), "{kind}");
             assert!(store.identity.is_none(), "{kind}");
         }
     }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use connect_api::plugin::{Plugin, PluginKind};
 
 use crate::herder::request::RequestError;
+use crate::herder::version_range::VersionRange;
 
 /// All plugins, in the order of `/connector-plugins`: by kind, then by class.
 #[derive(Clone, Debug)]
@@ -80,6 +81,61 @@ impl Plugins {
             .iter()
             .copied()
             .find(|plugin| plugin.class == class)
+    }
+
+    /// What is said where a plugin is not there in the version that is asked for.
+    ///
+    /// # Errors
+    /// The text is no range of versions.
+    pub fn check_version(&self, plugin: &Plugin, wanted: &str) -> Result<Option<String>, String> {
+        let range = VersionRange::parse(wanted.trim())?;
+        // A class of two kinds counts twice.
+        let available: Vec<&str> = self
+            .all
+            .iter()
+            .filter(|known| known.class == plugin.class)
+            .map(|known| known.version)
+            .collect();
+        Ok(
+            match available.iter().any(|version| range.contains(version)) {
+                true => None,
+                false => Some(format!(
+                    "Plugin {} not found that matches the version range {}, available versions: [{}]",
+                    plugin.class,
+                    range.text,
+                    available.join(", ")
+                )),
+            },
+        )
+    }
+
+    /// What is wrong with the version that is asked for, be it the text or that there is none such.
+    pub fn version_problem(&self, plugin: &Plugin, wanted: &str) -> Option<String> {
+        self.check_version(plugin, wanted).unwrap_or_else(Some)
+    }
+
+    /// What is said of a class that is none of the plugins, though the JVM would know it: one whose
+    /// inner classes are the plugins, or the interface itself.
+    pub fn abstract_class(&self, class: &str) -> Option<String> {
+        const ABSTRACT: &str = "This class is abstract and cannot be created.";
+        let prefix = format!("{class}$");
+        let mut inner: Vec<&str> = self
+            .all
+            .iter()
+            .map(|plugin| plugin.class)
+            .filter(|known| known.starts_with(&prefix))
+            .collect();
+        inner.dedup();
+        let interfaces = [
+            "org.apache.kafka.connect.storage.Converter",
+            "org.apache.kafka.connect.storage.HeaderConverter",
+            "org.apache.kafka.connect.transforms.Transformation",
+            "org.apache.kafka.connect.transforms.predicates.Predicate",
+        ];
+        match inner.is_empty() {
+            false => Some(format!("{ABSTRACT} Did you mean {}?", inner.join(", "))),
+            true => interfaces.contains(&class).then(|| ABSTRACT.to_owned()),
+        }
     }
 
     /// A connector by class or alias.
@@ -194,6 +250,33 @@ mod tests {
             classes,
             ["a.Has$Key", "a.Plain", "b.Other$Key", "c.TopicPredicate"]
         );
+    }
+
+    #[test]
+    fn a_version_that_is_not_there_is_told_with_those_that_are() {
+        let plugins = Plugins::new(&[&LIST]);
+        let plain = plugins.any("a.Plain").expect("listed");
+        assert_eq!(plugins.check_version(plain, "[1,2)"), Ok(None));
+        assert_eq!(
+            plugins.version_problem(plain, "9").as_deref(),
+            Some(
+                "Plugin a.Plain not found that matches the version range [9,9], available versions: [1]"
+            )
+        );
+        assert_eq!(
+            plugins.version_problem(plain, "[,").as_deref(),
+            Some("Unbounded range: [,")
+        );
+    }
+
+    #[test]
+    fn a_class_around_plugins_is_abstract() {
+        let plugins = Plugins::new(&[&LIST]);
+        assert_eq!(
+            plugins.abstract_class("a.Has").as_deref(),
+            Some("This class is abstract and cannot be created. Did you mean a.Has$Key?")
+        );
+        assert_eq!(plugins.abstract_class("a.Plain"), None);
     }
 
     #[test]

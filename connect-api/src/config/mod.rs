@@ -303,7 +303,7 @@ impl ConfigDef {
     /// Kind Config with the first problem's text as `ConfigException` gives it; the others follow
     /// as causes.
     pub fn parse(&self, props: &Props) -> Result<Config> {
-        let (values, mut problems) = self.check(props, true);
+        let (values, mut problems) = self.check(props, &[], true);
         let mut found: Vec<String> = self
             .keys
             .keys()
@@ -325,7 +325,12 @@ impl ConfigDef {
 
     /// What the validate endpoint shows for each option, in the order of declaration.
     pub fn validate(&self, props: &Props) -> Vec<ConfigValue> {
-        let (values, mut problems) = self.check(props, false);
+        self.validate_with_nulls(props, &[])
+    }
+
+    /// The same where some keys were given as null, which stands for no default.
+    pub fn validate_with_nulls(&self, props: &Props, nulls: &[&str]) -> Vec<ConfigValue> {
+        let (values, mut problems) = self.check(props, nulls, false);
         self.keys()
             .map(|key| {
                 let advice = key
@@ -348,13 +353,20 @@ impl ConfigDef {
             .collect()
     }
 
-    fn check(&self, props: &Props, distinct: bool) -> (Values, HashMap<String, Vec<String>>) {
+    fn check(
+        &self,
+        props: &Props,
+        nulls: &[&str],
+        distinct: bool,
+    ) -> (Values, HashMap<String, Vec<String>>) {
         let mut values = Values::with_capacity(self.keys.len());
         let mut problems: HashMap<String, Vec<String>> = HashMap::new();
         for key in self.keys() {
             let mut found = Vec::new();
             let given = match (props.get(&key.name), &key.default) {
-                (Some(text), _) | (None, Default::Text(text)) => Some(text),
+                (Some(text), _) => Some(text),
+                (None, _) if nulls.contains(&key.name.as_str()) => None,
+                (None, Default::Text(text)) => Some(text),
                 (None, Default::Null) => None,
                 (None, Default::Required) => {
                     found.push(format!(

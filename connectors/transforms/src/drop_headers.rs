@@ -6,13 +6,12 @@
 //!
 //! Answers for `org.apache.kafka.connect.transforms.DropHeaders`.
 
-use connect_api::config::{ConfigDef, ConfigKey, Importance, Type};
+use connect_api::config::{ConfigDef, ConfigKey, Importance, Type, list_rules};
 use connect_api::context::PluginContext;
 use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{Props, Result};
 
-use crate::header_from::not_empty;
 use crate::operand::plugin;
 
 plugin!(
@@ -27,7 +26,8 @@ const HEADERS: &str = "headers";
 fn definition() -> ConfigDef {
     ConfigDef::new().define(
         ConfigKey::new(HEADERS, Type::List, Importance::High)
-            .validator(not_empty())
+            .validator(list_rules(false, false))
+            .distinct()
             .doc("The names of the headers to remove."),
     )
 }

@@ -7,7 +7,7 @@
 //!
 //! Answers for `org.apache.kafka.connect.transforms.InsertHeader`.
 
-use connect_api::config::{ConfigDef, ConfigKey, Importance, Type};
+use connect_api::config::{ConfigDef, ConfigKey, Importance, Type, non_null};
 use connect_api::context::PluginContext;
 use connect_api::data::text::parse_string;
 use connect_api::data::{Header, SchemaAndValue};
@@ -29,9 +29,14 @@ const VALUE: &str = "value.literal";
 
 fn definition() -> ConfigDef {
     ConfigDef::new()
-        .define(ConfigKey::new(HEADER, Type::String, Importance::High).doc("The header's name."))
+        .define(
+            ConfigKey::new(HEADER, Type::String, Importance::High)
+                .validator(non_null())
+                .doc("The header's name."),
+        )
         .define(
             ConfigKey::new(VALUE, Type::String, Importance::High)
+                .validator(non_null())
                 .doc("The header's value; its type is the one that the text looks like."),
         )
 }

@@ -67,8 +67,8 @@ pub(super) fn framework(
 
 /// The options of every connector, where the connector itself is not there in the version that is
 /// asked for.
-pub(super) fn without_connector(plugins: &Plugins) -> ConfigDef {
-    common(None, plugins, &Props::new(), |_| None)
+pub(super) fn without_connector(plugin: &'static Plugin, plugins: &Plugins) -> ConfigDef {
+    common(Some(plugin), plugins, &Props::new(), |_| None)
 }
 
 /// The options of every connector of `plugin`'s kind, as they are without a worker: converters have
@@ -101,6 +101,16 @@ fn common(
         let default = worker_class(role.option);
         let class = props.get(role.option).or(default.as_ref());
         let used = class.and_then(|class| plugins.find(role.kind, class.trim()));
+        let version_name = format!("{}.plugin.version", role.option);
+        // Counts only beside a class of the connector's own.
+        let wanted = props
+            .get(&version_name)
+            .filter(|_| props.contains_key(role.option));
+        let checked = used
+            .zip(wanted)
+            .map(|(plugin, wanted)| plugins.check_version(plugin, wanted));
+        let mismatch = checked.clone().and_then(|checked| checked.ok().flatten());
+        let problem = checked.and_then(|checked| checked.unwrap_or_else(Some));
         let names: Vec<String> = match default {
             Some(_) => plugins
                 .of_kind(role.kind)
@@ -114,7 +124,7 @@ fn common(
                 Some(class) => converter.default(plugins.class(class)),
                 None => converter.default_null(),
             }
-            .validator(plugin_class(plugins, role.kind))
+            .validator(plugin_class(plugins, role.kind, mismatch))
             .recommender(move |_, _| Recommendation {
                 values: names.clone(),
                 visible: true,
@@ -124,10 +134,13 @@ fn common(
         );
         options.add(
             converter_version_key(
-                &format!("{}.plugin.version", role.option),
+                &version_name,
                 used,
-                class.is_some_and(|class| plugins.any(class.trim()).is_some()),
+                class.map(|class| class.trim()).is_some_and(|class| {
+                    plugins.any(class).is_some() || plugins.abstract_class(class).is_some()
+                }),
             )
+            .validator(refusing(problem))
             .group(COMMON, order + 1, Width::Short, format!("{label} version"))
             .doc("The version of that converter."),
         );
@@ -276,6 +289,10 @@ pub(super) fn add_aliases(
         let plugin = props
             .get(&type_name)
             .and_then(|class| plugins.find(kind, class.trim()));
+        let version_name = format!("{prefix}plugin.version");
+        let problem = plugin
+            .zip(props.get(&version_name))
+            .and_then(|(plugin, wanted)| plugins.version_problem(plugin, wanted));
         let negate_alone = kind == PluginKind::Transformation
             && props.contains_key(&format!("{prefix}negate"))
             && !props.contains_key(&format!("{prefix}predicate"));
@@ -287,6 +304,7 @@ pub(super) fn add_aliases(
                     kind,
                     label,
                     negate_alone.then(|| prefix.clone()),
+                    problem.clone(),
                 ))
                 .recommender(move |_, _| Recommendation {
                     values: names.clone(),
@@ -304,7 +322,8 @@ pub(super) fn add_aliases(
                 )),
         );
         options.add(
-            version_key(&format!("{prefix}plugin.version"), plugin, High)
+            version_key(&version_name, plugin, High)
+                .validator(refusing(problem.clone()))
                 .group(
                     group.clone(),
                     1,
@@ -316,7 +335,9 @@ pub(super) fn add_aliases(
                     label.to_lowercase()
                 )),
         );
-        let Some(plugin) = plugin else { continue };
+        let Some(plugin) = plugin.filter(|_| problem.is_none()) else {
+            continue;
+        };
         let mut own = ConfigDef::new();
         if kind == PluginKind::Transformation {
             own.add(
@@ -424,15 +445,20 @@ fn converter_version_key(
     }
 }
 
-/// A class that is a plugin of that kind.
-fn plugin_class(plugins: &Plugins, kind: PluginKind) -> Validator {
+/// Refuses whatever the value is, if there is something to say.
+fn refusing(problem: Option<String>) -> Validator {
+    Arc::new(move |_, _| problem.clone().map_or(Ok(()), Err))
+}
+
+/// A class that is a plugin of that kind; `mismatch` is said of its version.
+fn plugin_class(plugins: &Plugins, kind: PluginKind, mismatch: Option<String>) -> Validator {
     let plugins = plugins.clone();
     Arc::new(move |name, value| {
         let Some(Parsed::Class(class)) = value else {
             return Ok(());
         };
         if plugins.find(kind, class).is_some() {
-            return Ok(());
+            return mismatch.clone().map_or(Ok(()), Err);
         }
         let interface = match kind {
             PluginKind::HeaderConverter => "HeaderConverter",
@@ -440,18 +466,21 @@ fn plugin_class(plugins: &Plugins, kind: PluginKind) -> Validator {
         };
         Err(match plugins.any(class) {
             Some(other) => not_a(other.class, interface),
-            None => not_found(name, class),
+            None => plugins
+                .abstract_class(class)
+                .unwrap_or_else(|| not_found(name, class)),
         })
     })
 }
 
 /// The `type` of a transformation or predicate; `negated` is the prefix of one that is negated
-/// without a predicate.
+/// without a predicate, `mismatch` what is said of its version.
 fn alias_type(
     plugins: &Plugins,
     kind: PluginKind,
     label: &'static str,
     negated: Option<String>,
+    mismatch: Option<String>,
 ) -> Validator {
     let plugins = plugins.clone();
     Arc::new(move |name, value| {
@@ -460,7 +489,9 @@ fn alias_type(
             _ => None,
         };
         if let Some(class) = class.filter(|class| plugins.any(class).is_none()) {
-            return Err(not_found(name, class));
+            return Err(plugins
+                .abstract_class(class)
+                .unwrap_or_else(|| not_found(name, class)));
         }
         if let Some(prefix) = &negated {
             return Err(format!(
@@ -471,7 +502,8 @@ fn alias_type(
             Some(class) if plugins.find(kind, class).is_none() => {
                 Err(not_a(plugins.class(class), label))
             }
-            _ => Ok(()),
+            Some(_) => mismatch.clone().map_or(Ok(()), Err),
+            None => Ok(()),
         }
     })
 }

@@ -11,7 +11,7 @@ mod offsets;
 pub mod request;
 pub mod state;
 pub mod validate;
-mod version_range;
+pub(crate) mod version_range;
 
 use std::collections::HashMap;
 use std::path::Path;

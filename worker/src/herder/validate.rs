@@ -20,7 +20,6 @@ use connect_api::{Error, Props};
 use super::client_settings::{self, Fallback, Setting};
 use super::connector_config::{self, CONVERTER_ROLES};
 use super::request::{Answer, RawConfig, RequestError};
-use super::version_range::VersionRange;
 use crate::config::WorkerConfig;
 use crate::plugins::Plugins;
 use crate::providers::{Resolved, Resolver};
@@ -156,9 +155,12 @@ impl Validator {
         };
         let plugin = self.plugins.connector(class)?;
         if let Some(wanted) = props.get("connector.plugin.version")
-            && let Err(why) = check_version(plugin, wanted)?
+            && let Some(why) = self
+                .plugins
+                .check_version(plugin, wanted)
+                .map_err(RequestError::bad_request)?
         {
-            return Ok(self.without_connector(class, props, &why));
+            return Ok(self.without_connector(class, plugin, props, &why));
         }
         let mut infos = self.main_part(class, plugin, raw, &resolved)?;
         self.client_overrides(plugin, raw, &resolved, &mut infos)?;
@@ -168,8 +170,14 @@ impl Validator {
     }
 
     /// What is shown where the connector is not there in the version that is asked for.
-    fn without_connector(&self, class: &str, props: &Props, why: &str) -> ConfigInfos {
-        let options = connector_config::without_connector(&self.plugins);
+    fn without_connector(
+        &self,
+        class: &str,
+        plugin: &'static Plugin,
+        props: &Props,
+        why: &str,
+    ) -> ConfigInfos {
+        let options = connector_config::without_connector(plugin, &self.plugins);
         let mut found = Found(options.validate(&self.with_full_class_names(props)));
         found.add("connector.class", why);
         found.add("connector.plugin.version", why);
@@ -194,7 +202,12 @@ impl Validator {
     ) -> Answer<ConfigInfos> {
         let props = &resolved.props;
         let options = self.definition(plugin, props);
-        let mut values = options.validate(&self.with_full_class_names(props));
+        let nulls: Vec<&str> = raw
+            .iter()
+            .filter(|(_, value)| value.is_none())
+            .map(|(key, _)| key.as_str())
+            .collect();
+        let mut values = options.validate_with_nulls(&self.with_full_class_names(props), &nulls);
         for value in &mut values {
             if value
                 .errors
@@ -209,13 +222,11 @@ impl Validator {
             PluginKind::Sink => self.check_sink(props, &mut found),
             _ => self.check_source(plugin, props, &mut found),
         }
-        for (key, value) in raw {
-            if value.is_none() {
-                found.add(
-                    key,
-                    "Null value can not be supplied as the configuration value.",
-                );
-            }
+        for key in nulls {
+            found.add(
+                key,
+                "Null value can not be supplied as the configuration value.",
+            );
         }
         let mut values: Vec<ConfigValue> = found.0;
         let connector = match plugin.make {
@@ -343,11 +354,19 @@ impl Validator {
             return;
         };
         match props.get(OVERRIDE) {
-            Some(group) if group == workers => found.add(
-                OVERRIDE,
-                &format!("Consumer group {group} conflicts with Connect worker group {workers}"),
-            ),
-            Some(_) => {}
+            Some(group) => {
+                let conflict = (group == workers).then(|| {
+                    format!("Consumer group {group} conflicts with Connect worker group {workers}")
+                });
+                // Shown among the options, whether it is good or not.
+                found.0.push(ConfigValue {
+                    name: OVERRIDE.to_owned(),
+                    value: Some(group.clone()),
+                    recommended_values: Vec::new(),
+                    errors: conflict.into_iter().collect(),
+                    visible: true,
+                });
+            }
             None => {
                 if let Some(name) = props
                     .get("name")
@@ -508,6 +527,12 @@ impl Validator {
             let Some(plugin) = self.plugins.find(role.kind, class.trim()) else {
                 continue;
             };
+            let wanted = resolved
+                .props
+                .get(&format!("{}.plugin.version", role.option));
+            if wanted.is_some_and(|wanted| self.plugins.version_problem(plugin, wanted).is_some()) {
+                continue;
+            }
             let prefix = format!("{}.", role.option);
             let mut props = props_with_prefix(&resolved.props, &prefix);
             props.insert("converter.type".to_owned(), role.name.to_owned());
@@ -533,21 +558,6 @@ impl Validator {
             }
         }
     }
-}
-
-/// Whether a plugin is there in the version that is asked for; if not, what is said of it.
-///
-/// # Errors
-/// The text is no range of versions.
-pub fn check_version(plugin: &Plugin, wanted: &str) -> Answer<Result<(), String>> {
-    let range = VersionRange::parse(wanted.trim())?;
-    Ok(match range.contains(plugin.version) {
-        true => Ok(()),
-        false => Err(format!(
-            "Plugin {} not found that matches the version range {}, available versions: [{}]",
-            plugin.class, range.text, plugin.version
-        )),
-    })
 }
 
 /// Values on the way to the answer.

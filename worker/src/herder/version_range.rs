@@ -5,13 +5,11 @@
 
 use std::cmp::Ordering;
 
-use super::request::{Answer, RequestError};
-
 /// A range of versions.
 #[derive(Debug)]
-pub(super) struct VersionRange {
+pub(crate) struct VersionRange {
     /// The range as texts show it.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Bounds, each with whether it belongs to the range; none for `latest`.
     bounds: Option<(Bound, Bound)>,
 }
@@ -27,7 +25,7 @@ impl VersionRange {
     ///
     /// # Errors
     /// A bracket is left open.
-    pub(super) fn parse(text: &str) -> Answer<Self> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         if text == "latest" {
             return Ok(Self {
                 text: text.to_owned(),
@@ -48,9 +46,7 @@ impl VersionRange {
         let inner = text.get(1..).unwrap_or_default();
         let closing = inner.chars().last().filter(|last| "])".contains(*last));
         let Some(closing) = closing else {
-            return Err(RequestError::bad_request(format!(
-                "Unbounded range: {text}"
-            )));
+            return Err(format!("Unbounded range: {text}"));
         };
         let inner = inner.get(..inner.len() - 1).unwrap_or_default();
         let (low, high) = inner.split_once(',').unwrap_or((inner, inner));
@@ -65,7 +61,7 @@ impl VersionRange {
     }
 
     /// Whether a version belongs to the range.
-    pub(super) fn contains(&self, version: &str) -> bool {
+    pub(crate) fn contains(&self, version: &str) -> bool {
         let Some((low, high)) = &self.bounds else {
             return true;
         };
@@ -126,7 +122,7 @@ mod tests {
         check("latest", "latest", true);
         check("", "[,]", false);
         assert_eq!(
-            VersionRange::parse("[1").expect_err("refused").message,
+            VersionRange::parse("[1").expect_err("refused"),
             "Unbounded range: [1"
         );
     }

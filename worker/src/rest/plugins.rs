@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::body::{Infos, Key};
 use super::{Api, Body, Call, json_body, ok, resource};
 use crate::herder::request::{Refusal, RequestError};
-use crate::herder::validate::{KeyInfo, check_version};
+use crate::herder::validate::KeyInfo;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -66,7 +66,15 @@ async fn config(
         .any(&name)
         .ok_or_else(|| RequestError::not_found(format!("Unknown plugin {name}.")))?;
     if let Some(wanted) = call.params("version").first() {
-        check_version(plugin, wanted)?.map_err(RequestError::bad_request)?;
+        match plugins.check_version(plugin, wanted) {
+            Ok(None) => {}
+            Ok(Some(why)) => return Err(RequestError::bad_request(why)),
+            Err(_) => {
+                return Err(RequestError::bad_request(format!(
+                    "Invalid version specification: {wanted}"
+                )));
+            }
+        }
     }
     let own = (plugin.config)();
     let framework = match plugin.kind() {
