@@ -13,6 +13,7 @@ pub const PLUGINS: &[&[Plugin]] = &[
     s3_sink::PLUGINS,
     transforms::PLUGINS,
     converters::PLUGINS,
+    avro_converter::PLUGINS,
 ];
 
 /// All plugins, one after the other.

@@ -1,13 +1,18 @@
 //! The Avro schema of a Connect schema, as `AvroData.fromConnectSchema` maps it. Maps schemas
 //! only; how values are written is the format's affair.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use connect_api::data::logical::{self, Logical};
-use connect_api::data::{Schema, SchemaType, Value as ConnectValue};
+use connect_api::data::{Schema, SchemaType};
 use connect_api::{Error, Result};
 use serde_json::{Map, Value, json};
 
+pub use crate::defaults::default_json;
+use crate::defaults::is_valid;
+use crate::names::{self, full_name, refused};
 use crate::schema::{Avro, AvroField, AvroRef, Name, Shape};
 
 /// Namespace of the names that unnamed types get.
@@ -20,15 +25,30 @@ pub const MAP_ENTRY: &str = "MapEntry";
 pub const ENUM: &str = "io.confluent.connect.avro.Enum";
 /// Name of the struct that stands for an Avro union.
 pub const UNION: &str = "io.confluent.connect.avro.Union";
+/// Parameter of a STRING that was an enum of any format; its value is the enum's full name.
+pub const GENERIC_ENUM: &str = "org.apache.kafka.connect.data.Enum";
+/// Parameter of the struct that stands for a union of any format.
+pub const GENERIC_UNION: &str = "org.apache.kafka.connect.data.Union";
 /// Parameter with a Decimal's precision.
 pub const DECIMAL_PRECISION: &str = "connect.decimal.precision";
 /// Precision of a Decimal that says none; wide enough for whatever Connect holds.
 pub const DEFAULT_PRECISION: i64 = 64;
 /// Parameter that marks a default as the field's own rather than the type's.
-const FIELD_DEFAULT: &str = "io.confluent.connect.avro.field.default";
-const FIXED_SIZE: &str = "connect.fixed.size";
-const RECORD_DOC: &str = "io.confluent.connect.avro.record.doc";
-const FIELD_DOC: &str = "io.confluent.connect.avro.field.doc.";
+pub const FIELD_DEFAULT: &str = "io.confluent.connect.avro.field.default";
+/// Parameter with the length of BYTES that were an Avro fixed.
+pub const FIXED_SIZE: &str = "connect.fixed.size";
+/// Parameter with a record's documentation.
+pub const RECORD_DOC: &str = "io.confluent.connect.avro.record.doc";
+/// Parameter with a record's documentation where type and documentation are kept apart.
+pub const CONNECT_RECORD_DOC: &str = "connect.record.doc";
+/// Prefix of parameters with the documentation of a record's fields.
+pub const FIELD_DOC: &str = "io.confluent.connect.avro.field.doc.";
+/// Prefix of parameters with an enum's documentation.
+pub const ENUM_DOC: &str = "io.confluent.connect.avro.enum.doc.";
+/// Prefix of parameters with an enum's default symbol.
+pub const ENUM_DEFAULT: &str = "io.confluent.connect.avro.enum.default.";
+/// Property that marks the entries of a map.
+pub const INTERNAL_TYPE: &str = "connect.internal.type";
 
 /// The options of `AvroDataConfig` that change the mapping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +59,17 @@ pub struct Options {
     pub enhanced_schema_support: bool,
     /// Whether maps with optional string keys are Avro maps.
     pub allow_optional_map_keys: bool,
+    /// Whether enums and unions go by the names that all formats share
+    /// (`generalized.sum.type.support`).
+    pub generalized_sum_types: bool,
+    /// Whether a field's documentation is its schema's (`discard.type.doc.default`).
+    pub discard_type_doc_default: bool,
+    /// Whether names that Avro does not allow are changed (`scrub.invalid.names`).
+    pub scrub_invalid_names: bool,
+    /// Whether a union of one type is that type (`flatten.singleton.unions`).
+    pub flatten_singleton_unions: bool,
+    /// Whether a null stays null where its schema has a default (`ignore.default.for.nullables`).
+    pub ignore_default_for_nullables: bool,
 }
 
 impl Default for Options {
@@ -47,6 +78,11 @@ impl Default for Options {
             connect_meta_data: true,
             enhanced_schema_support: false,
             allow_optional_map_keys: false,
+            generalized_sum_types: false,
+            discard_type_doc_default: false,
+            scrub_invalid_names: false,
+            flatten_singleton_unions: true,
+            ignore_default_for_nullables: false,
         }
     }
 }
@@ -59,6 +95,7 @@ pub fn from_connect_schema(schema: &Schema, options: Options) -> Result<AvroRef>
     Mapping {
         options,
         named: Vec::new(),
+        open: Vec::new(),
         unnamed: 0,
     }
     .map(schema)
@@ -68,6 +105,8 @@ struct Mapping {
     options: Options,
     /// Structs seen so far, in their required form; equal ones share one record.
     named: Vec<(Schema, AvroRef)>,
+    /// The structs around the place that is being mapped, by address.
+    open: Vec<(usize, Name)>,
     /// How many unnamed records there are.
     unnamed: usize,
 }
@@ -89,7 +128,7 @@ impl Mapping {
             _ => vec![base],
         };
         branches.insert(if value_first { branches.len() } else { 0 }, null);
-        Ok(Avro::plain(Shape::Union(branches)))
+        union(branches)
     }
 
     /// The schema without its null.
@@ -108,7 +147,7 @@ impl Mapping {
             SchemaType::Boolean => Shape::Boolean,
             SchemaType::String => self.string(schema)?,
             SchemaType::Bytes => {
-                let shape = fixed_or_bytes(schema)?;
+                let shape = self.fixed_or_bytes(schema)?;
                 if is_logical(schema, logical::DECIMAL) {
                     let (scale, precision) = decimal_parts(schema)?;
                     props.insert("scale".to_owned(), json!(scale));
@@ -124,29 +163,51 @@ impl Mapping {
         Ok(Arc::new(Avro { shape, props }))
     }
 
+    fn fixed_or_bytes(&self, schema: &Schema) -> Result<Shape> {
+        match (schema.name(), schema.parameter(FIXED_SIZE)) {
+            (Some(name), Some(size)) => {
+                let size = size
+                    .parse()
+                    .map_err(|_| Error::data(format!("Invalid {FIXED_SIZE} parameter: {size}")))?;
+                Ok(Shape::Fixed {
+                    name: self.name(name)?,
+                    size,
+                })
+            }
+            _ => Ok(Shape::Bytes),
+        }
+    }
+
+    fn name(&self, full: &str) -> Result<Name> {
+        full_name(full, self.options.scrub_invalid_names)
+    }
+
     fn string(&self, schema: &Schema) -> Result<Shape> {
-        let Some(full) = schema
-            .parameter(ENUM)
-            .filter(|_| self.options.enhanced_schema_support)
-        else {
+        let parameter = if self.options.generalized_sum_types {
+            GENERIC_ENUM
+        } else {
+            ENUM
+        };
+        let wanted = self.options.generalized_sum_types || self.options.enhanced_schema_support;
+        let Some(full) = schema.parameter(parameter).filter(|_| wanted) else {
             return Ok(Shape::String);
         };
-        let name = checked_name(full)?;
-        let prefix = format!("{ENUM}.");
+        let name = self.name(full)?;
+        let prefix = format!("{parameter}.");
         let symbols = schema
             .parameters()
             .iter()
-            .filter(|(key, _)| key.starts_with(&prefix))
-            .map(|(_, symbol)| symbol.to_string())
+            .filter_map(|(key, _)| key.strip_prefix(&prefix))
+            .map(ToOwned::to_owned)
             .collect();
-        let about = |what: &str| {
+        let about = |prefix: &str| {
             schema
-                .parameter(&format!("{NAMESPACE}.enum.{what}.{}", name.name))
+                .parameter(&format!("{prefix}{}", name.name))
                 .map(ToOwned::to_owned)
         };
         Ok(Shape::Enum {
-            doc: about("doc"),
-            default: about("default"),
+            doc: about(ENUM_DOC),
+            default: about(ENUM_DEFAULT),
             name,
             symbols,
         })
@@ -182,8 +243,8 @@ impl Mapping {
         let mut entry_props = Map::new();
         let name = match schema.name() {
             Some(name) => {
-                entry_props.insert("connect.internal.type".to_owned(), json!(MAP_ENTRY));
-                checked_name(name)?
+                entry_props.insert(INTERNAL_TYPE.to_owned(), json!(MAP_ENTRY));
+                self.name(name)?
             }
             None => Name {
                 name: MAP_ENTRY.to_owned(),
@@ -206,7 +267,7 @@ impl Mapping {
     }
 
     fn structure(&mut self, schema: &Schema) -> Result<AvroRef> {
-        if schema.name() == Some(UNION) {
+        if is_union(schema) {
             let members = schema.fields().iter().map(|field| {
                 self.map(
                     &field
@@ -217,14 +278,23 @@ impl Mapping {
                         .build(),
                 )
             });
-            return Ok(Avro::plain(Shape::Union(members.collect::<Result<_>>()?)));
+            let members = members.collect::<Result<_>>()?;
+            return union(members);
+        }
+        if let Some(target) = schema.recursion() {
+            let address = Arc::as_ptr(&target).addr();
+            let around = self.open.iter().find(|(open, _)| *open == address);
+            let (_, name) = around.ok_or_else(|| {
+                Error::data("a recursive schema refers to a struct that is not around it")
+            })?;
+            return Ok(Avro::plain(Shape::Reference(name.clone())));
         }
         let required = (*schema.to_builder().optional_if(false).build()).clone();
         if let Some((_, known)) = self.named.iter().find(|(seen, _)| *seen == required) {
             return Ok(Arc::clone(known));
         }
         let name = match schema.name() {
-            Some(name) => checked_name(name)?,
+            Some(name) => self.name(name)?,
             None => {
                 self.unnamed += 1;
                 let number = if self.unnamed == 1 {
@@ -238,31 +308,66 @@ impl Mapping {
                 }
             }
         };
-        let mut fields = Vec::with_capacity(schema.fields().len());
-        for field in schema.fields() {
-            check_part(&field.name)?;
-            let default = match field.schema.default_value() {
-                Some(value) if !value.is_null() => Some(default_json(&field.schema, value)?),
-                _ => null_default(&field.schema),
-            };
-            fields.push(AvroField {
-                name: field.name.to_string(),
-                schema: self.map(&field.schema)?,
-                doc: schema
-                    .parameter(&format!("{FIELD_DOC}{}", field.name))
-                    .map(ToOwned::to_owned),
-                default,
-            });
-        }
+        self.open
+            .push((std::ptr::from_ref(schema).addr(), name.clone()));
+        let fields = self.fields(schema);
+        self.open.pop();
         let mut props = Map::new();
         self.add_props(schema, &mut props, None)?;
-        let doc = schema.parameter(RECORD_DOC).map(ToOwned::to_owned);
+        let doc = schema.parameter(if self.options.discard_type_doc_default {
+            CONNECT_RECORD_DOC
+        } else {
+            RECORD_DOC
+        });
         let record = Arc::new(Avro {
-            shape: Shape::Record { name, doc, fields },
+            shape: Shape::Record {
+                name,
+                doc: doc.map(ToOwned::to_owned),
+                fields: fields?,
+            },
             props,
         });
         self.named.push((required, Arc::clone(&record)));
         Ok(record)
+    }
+
+    fn fields(&mut self, schema: &Schema) -> Result<Vec<AvroField>> {
+        let mut fields: Vec<AvroField> = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let name = if self.options.scrub_invalid_names {
+                names::scrub(&field.name)
+            } else {
+                field.name.to_string()
+            };
+            names::check(&name)?;
+            if fields.iter().any(|other| other.name == name) {
+                return Err(refused(format!(
+                    "Duplicate field {name} in record {}",
+                    schema.name().unwrap_or(DEFAULT_RECORD)
+                )));
+            }
+            let avro = self.map(&field.schema)?;
+            let default = match field.schema.default_value() {
+                Some(value) if !value.is_null() => {
+                    let default = default_json(&field.schema, value)?;
+                    // Avro refuses what is no default of the type; the type keeps it all the same.
+                    is_valid(&avro, &default).then_some(default)
+                }
+                _ => null_default(&field.schema),
+            };
+            let doc = if self.options.discard_type_doc_default {
+                field.schema.doc()
+            } else {
+                schema.parameter(&format!("{FIELD_DOC}{}", field.name))
+            };
+            fields.push(AvroField {
+                name,
+                schema: avro,
+                doc: doc.map(ToOwned::to_owned),
+                default,
+            });
+        }
+        Ok(fields)
     }
 
     fn add_props(
@@ -288,7 +393,8 @@ impl Mapping {
                 props.insert("connect.parameters".to_owned(), Value::Object(parameters));
             }
             if let Some(default) = schema.default_value().filter(|default| !default.is_null())
-                && schema.parameter(FIELD_DEFAULT).is_none()
+                && (self.options.discard_type_doc_default
+                    || schema.parameter(FIELD_DEFAULT).is_none())
             {
                 props.insert("connect.default".to_owned(), default_json(schema, default)?);
             }
@@ -319,6 +425,94 @@ impl Mapping {
     }
 }
 
+/// Whether a struct stands for a union: one field for each of its types.
+pub fn is_union(schema: &Schema) -> bool {
+    schema.kind() == SchemaType::Struct
+        && (schema.name() == Some(UNION) || schema.parameter(GENERIC_UNION).is_some())
+}
+
+fn union(branches: Vec<AvroRef>) -> Result<AvroRef> {
+    for (at, branch) in branches.iter().enumerate() {
+        if matches!(branch.shape, Shape::Union(_)) {
+            return Err(of_avro("Nested union".to_owned()));
+        }
+        let name = branch.type_name();
+        if branches[..at].iter().any(|other| other.type_name() == name) {
+            return Err(of_avro(format!("Duplicate in union:{name}")));
+        }
+    }
+    Ok(Avro::plain(Shape::Union(branches)))
+}
+
+fn of_avro(message: String) -> Error {
+    Error::data(message).with_class("org.apache.avro.AvroRuntimeException")
+}
+
+/// Refuses a schema in which one name stands for two types: as text the second would be a reference
+/// to the first, and values written with the one could not be read with the other.
+///
+/// # Errors
+/// Kind Data: the name.
+pub fn check_names(schema: &AvroRef) -> Result<()> {
+    let mut defined = HashMap::new();
+    check_names_in(schema, &mut defined)
+}
+
+fn check_names_in<'a>(
+    schema: &'a AvroRef,
+    defined: &mut HashMap<String, &'a AvroRef>,
+) -> Result<()> {
+    if let Some(name) = schema
+        .name()
+        .filter(|_| !matches!(schema.shape, Shape::Reference(_)))
+    {
+        match defined.entry(name.full()) {
+            Entry::Occupied(known) if Arc::ptr_eq(known.get(), schema) => return Ok(()),
+            Entry::Occupied(known) if !same_encoding(known.get(), schema) => {
+                return Err(Error::data(format!(
+                    "two different types have the name {}: Avro tells types apart by their names \
+                     alone",
+                    known.key()
+                )));
+            }
+            Entry::Occupied(_) => {}
+            Entry::Vacant(free) => {
+                free.insert(schema);
+            }
+        }
+    }
+    match &schema.shape {
+        Shape::Array(inner) | Shape::Map(inner) => check_names_in(inner, defined),
+        Shape::Union(branches) => branches
+            .iter()
+            .try_for_each(|branch| check_names_in(branch, defined)),
+        Shape::Record { fields, .. } => fields
+            .iter()
+            .try_for_each(|field| check_names_in(&field.schema, defined)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether values of both look the same in binary, so that one name may stand for both.
+fn same_encoding(one: &Avro, other: &Avro) -> bool {
+    match (&one.shape, &other.shape) {
+        (Shape::Record { fields: a, .. }, Shape::Record { fields: b, .. }) => {
+            a.len() == b.len()
+                && a.iter()
+                    .zip(b)
+                    .all(|(a, b)| a.name == b.name && same_encoding(&a.schema, &b.schema))
+        }
+        (Shape::Union(a), Shape::Union(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_encoding(a, b))
+        }
+        (Shape::Array(a), Shape::Array(b)) | (Shape::Map(a), Shape::Map(b)) => same_encoding(a, b),
+        (Shape::Enum { symbols: a, .. }, Shape::Enum { symbols: b, .. }) => a == b,
+        (Shape::Reference(a), _) => Some(a) == other.name(),
+        (_, Shape::Reference(b)) => one.name() == Some(b),
+        (a, b) => a == b,
+    }
+}
+
 fn is_logical(schema: &Schema, name: &str) -> bool {
     schema
         .name()
@@ -343,21 +537,6 @@ fn decimal_parts(schema: &Schema) -> Result<(i64, i64)> {
     ))
 }
 
-fn fixed_or_bytes(schema: &Schema) -> Result<Shape> {
-    match (schema.name(), schema.parameter(FIXED_SIZE)) {
-        (Some(name), Some(size)) => {
-            let size = size
-                .parse()
-                .map_err(|_| Error::data(format!("Invalid {FIXED_SIZE} parameter: {size}")))?;
-            Ok(Shape::Fixed {
-                name: checked_name(name)?,
-                size,
-            })
-        }
-        _ => Ok(Shape::Bytes),
-    }
-}
-
 fn value_schema(schema: &Schema) -> Result<&Arc<Schema>> {
     schema
         .value_schema()
@@ -366,90 +545,6 @@ fn value_schema(schema: &Schema) -> Result<&Arc<Schema>> {
 
 fn null_default(schema: &Schema) -> Option<Value> {
     schema.is_optional().then_some(Value::Null)
-}
-
-fn checked_name(full: &str) -> Result<Name> {
-    let name = Name::parse(full);
-    check_part(&name.name)?;
-    Ok(name)
-}
-
-/// Avro's rule for names: a letter or underscore, then letters, digits, underscores.
-fn check_part(name: &str) -> Result<()> {
-    let mut characters = name.chars();
-    match characters.next() {
-        None => return Err(Error::data("Empty name")),
-        Some(first) if !(first.is_alphabetic() || first == '_') => {
-            return Err(Error::data(format!("Illegal initial character: {name}")));
-        }
-        Some(_) => {}
-    }
-    if characters.any(|character| !(character.is_alphanumeric() || character == '_')) {
-        return Err(Error::data(format!("Illegal character in: {name}")));
-    }
-    Ok(())
-}
-
-/// A default as Avro writes it in JSON: bytes as ISO-8859-1 text, dates and times as numbers.
-///
-/// # Errors
-/// Kind Data: the default is not of the schema.
-pub fn default_json(schema: &Schema, value: &ConnectValue) -> Result<Value> {
-    let text = |bytes: &[u8]| Value::String(bytes.iter().map(|&byte| char::from(byte)).collect());
-    Ok(match value {
-        ConnectValue::Null => Value::Null,
-        ConnectValue::Boolean(flag) => json!(flag),
-        ConnectValue::Int8(number) => json!(number),
-        ConnectValue::Int16(number) => json!(number),
-        ConnectValue::Int32(number) | ConnectValue::Date(number) | ConnectValue::Time(number) => {
-            json!(number)
-        }
-        ConnectValue::Int64(number) | ConnectValue::Timestamp(number) => json!(number),
-        ConnectValue::Float32(number) => json!(number),
-        ConnectValue::Float64(number) => json!(number),
-        ConnectValue::String(string) => json!(&**string),
-        ConnectValue::Bytes(bytes) => text(bytes),
-        ConnectValue::Decimal(decimal) => decimal.with_signed_bytes_be(text),
-        ConnectValue::Array(items) => items
-            .iter()
-            .map(|item| default_json(value_schema(schema)?, item))
-            .collect::<Result<_>>()?,
-        ConnectValue::Map(map) => {
-            let keys = schema
-                .key_schema()
-                .ok_or_else(|| Error::data("a map schema has no key schema"))?;
-            let values = value_schema(schema)?;
-            let plain = keys.kind() == SchemaType::String && !keys.is_optional();
-            if plain {
-                let entries = map.iter().map(|(key, item)| {
-                    Ok((
-                        key.as_str().unwrap_or_default().to_owned(),
-                        default_json(values, item)?,
-                    ))
-                });
-                Value::Object(entries.collect::<Result<_>>()?)
-            } else {
-                map.iter()
-                    .map(|(key, item)| {
-                        Ok(json!([
-                            default_json(keys, key)?,
-                            default_json(values, item)?
-                        ]))
-                    })
-                    .collect::<Result<_>>()?
-            }
-        }
-        ConnectValue::Struct(structure) => {
-            let entries = structure.schema.fields().iter().zip(&structure.values);
-            Value::Object(
-                entries
-                    .map(|(field, item)| {
-                        Ok((field.name.to_string(), default_json(&field.schema, item)?))
-                    })
-                    .collect::<Result<_>>()?,
-            )
-        }
-    })
 }
 
 /// Scale of a schema that Connect's values hold as decimals.
@@ -466,7 +561,7 @@ pub fn decimal_scale(schema: &Schema) -> Result<Option<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use connect_api::data::logical;
+    use connect_api::data::{Value as ConnectValue, logical};
 
     fn json_of(schema: &Schema) -> Value {
         let options = Options {
@@ -572,6 +667,45 @@ mod tests {
         let bad = Schema::structure().name("x.a-b").build();
         let error = from_connect_schema(&bad, Options::default()).expect_err("refused");
         assert_eq!(error.message(), "Illegal character in: a-b");
+    }
+
+    #[test]
+    fn one_name_for_two_types_is_found() {
+        let of = |kind: Schema| {
+            Schema::structure()
+                .name("a.S")
+                .field("x", kind.to_builder().build())
+                .build()
+        };
+        let both = |one, other| {
+            let root = Schema::structure()
+                .field("a", of(one))
+                .field("b", of(other))
+                .build();
+            let avro = from_connect_schema(&root, Options::default()).expect("mapped");
+            check_names(&avro)
+        };
+        let int = || (*Schema::int32().build()).clone();
+        both(int(), int()).expect("the same");
+        both(int(), (*Schema::int32().doc("d").build()).clone()).expect("read alike");
+        both(int(), (*Schema::string().build()).clone()).expect_err("not the same");
+    }
+
+    #[test]
+    fn a_schema_that_contains_itself_names_itself() {
+        let knot = connect_api::data::Knot::new();
+        let node = Schema::structure()
+            .name("r.Node")
+            .field(
+                "next",
+                Schema::recursive(knot.clone())
+                    .name("r.Node")
+                    .optional()
+                    .build(),
+            )
+            .build();
+        knot.tie(&node);
+        assert_eq!(json_of(&node)["fields"][0]["type"], json!(["null", "Node"]));
     }
 
     #[test]

@@ -8,9 +8,25 @@
 //! | --- | --- |
 //! | [`schema`] | an Avro schema as a value, and its JSON |
 //! | [`from_connect`] | the mapping from a Connect schema |
+//! | [`to_connect`], [`read`] | the mapping to a Connect schema; binary data to Connect values |
+//! | [`write`] | Connect values to binary data |
+//! | [`parse`] | a schema from its text |
+//! | [`compatible`] | whether one schema reads what another writes |
+//! | [`defaults`], [`names`], [`text`] | defaults, names and the print of a schema |
 
+pub mod compatible;
+pub mod defaults;
 pub mod from_connect;
+pub mod names;
+pub mod parse;
+pub mod read;
 pub mod schema;
+pub mod text;
+pub mod to_connect;
+pub mod write;
 
 pub use from_connect::{Options, from_connect_schema};
+pub use parse::Parser;
+pub use read::Reader;
 pub use schema::{Avro, AvroField, AvroRef, Name, Shape};
+pub use write::Writer;

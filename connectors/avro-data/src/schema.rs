@@ -92,6 +92,25 @@ pub enum Shape {
     },
     /// A union of these branches.
     Union(Vec<AvroRef>),
+    /// The named type around this place that has this name: how a schema contains itself.
+    Reference(Name),
+}
+
+impl Shape {
+    /// The name of a primitive type; empty for the others.
+    pub fn primitive(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean => "boolean",
+            Self::Int => "int",
+            Self::Long => "long",
+            Self::Float => "float",
+            Self::Double => "double",
+            Self::Bytes => "bytes",
+            Self::String => "string",
+            _ => "",
+        }
+    }
 }
 
 /// One field of a record.
@@ -131,11 +150,25 @@ impl Avro {
     /// The full name of a named type.
     pub fn name(&self) -> Option<&Name> {
         match &self.shape {
-            Shape::Fixed { name, .. } | Shape::Enum { name, .. } | Shape::Record { name, .. } => {
-                Some(name)
-            }
+            Shape::Fixed { name, .. }
+            | Shape::Enum { name, .. }
+            | Shape::Record { name, .. }
+            | Shape::Reference(name) => Some(name),
             _ => None,
         }
+    }
+    /// What tells a union's branches apart: a named type's full name, or else the type.
+    pub fn type_name(&self) -> String {
+        if let Some(name) = self.name() {
+            return name.full();
+        }
+        match &self.shape {
+            Shape::Array(_) => "array",
+            Shape::Map(_) => "map",
+            Shape::Union(_) => "union",
+            other => other.primitive(),
+        }
+        .to_owned()
     }
     /// Whether it is a union with a null branch.
     pub fn is_nullable(&self) -> bool {
@@ -150,6 +183,10 @@ impl Avro {
             seen: HashMap::new(),
         };
         printer.print(self)
+    }
+    /// The schema's text, as Avro's Java library prints it.
+    pub fn to_text(&self) -> String {
+        crate::text::print(&self.to_json())
     }
 }
 
@@ -172,17 +209,7 @@ impl Printer {
             }
             self.seen.insert(name.full(), ());
         }
-        let primitive = match &schema.shape {
-            Shape::Null => "null",
-            Shape::Boolean => "boolean",
-            Shape::Int => "int",
-            Shape::Long => "long",
-            Shape::Float => "float",
-            Shape::Double => "double",
-            Shape::Bytes => "bytes",
-            Shape::String => "string",
-            _ => "",
-        };
+        let primitive = schema.shape.primitive();
         if !primitive.is_empty() && schema.props.is_empty() {
             return Value::String(primitive.to_owned());
         }

@@ -172,6 +172,7 @@ fn format_settings(config: &Config) -> FormatSettings {
             connect_meta_data: config.bool("connect.meta.data"),
             enhanced_schema_support: config.bool("enhanced.avro.schema.support"),
             allow_optional_map_keys: config.bool("allow.optional.map.keys"),
+            ..AvroOptions::default()
         },
     }
 }

@@ -1,0 +1,121 @@
+//! Apicurio's options as Confluent's, for the mode in which its converter writes what Confluent's
+//! writes: a four-byte id before the data. Its other modes are refused.
+
+use connect_api::{Error, Props, Result};
+use schema_registry::config::URL;
+
+const PREFIX: &str = "apicurio.registry.";
+/// Where Apicurio serves Confluent's API.
+const COMPATIBLE_PATH: &str = "/apis/ccompat/v7";
+const STRATEGIES: &str = "io.confluent.kafka.serializers.subject.";
+
+/// The options with Apicurio's translated; Confluent's that are there already stay.
+///
+/// # Errors
+/// Kind Config: a mode that writes something else, or a strategy that is none here.
+pub(crate) fn translated(props: &Props) -> Result<Props> {
+    let mut out: Props = props
+        .iter()
+        .filter(|(key, _)| !key.starts_with(PREFIX))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let given = |key: &str| {
+        props
+            .get(&format!("{PREFIX}{key}"))
+            .map(|value| value.trim())
+    };
+    let mut set = |key: &str, value: String| {
+        out.entry(key.to_owned()).or_insert(value);
+    };
+    let url = given("url");
+    if let Some(url) = url {
+        let base = url.split_once("/apis/").map_or(url, |(base, _)| base);
+        let base = base.trim_end_matches('/');
+        set(URL, format!("{base}{COMPATIBLE_PATH}"));
+    }
+    let is_old = url.is_some_and(|url| url.contains("/apis/registry/v2"));
+    let compatible = match given("as-confluent") {
+        Some(value) => value.eq_ignore_ascii_case("true"),
+        None => !is_old || given("id-handler").is_some_and(|class| class.contains("4Byte")),
+    };
+    let in_headers = given("headers.enabled").is_some_and(|value| value == "true");
+    if !compatible || in_headers {
+        return Err(Error::config(
+            "Apicurio's converter is here in its Confluent-compatible mode only: set \
+             apicurio.registry.as-confluent=true and apicurio.registry.headers.enabled=false",
+        ));
+    }
+    set(
+        "auto.register.schemas",
+        given("auto-register").unwrap_or("false").to_owned(),
+    );
+    if let Some(latest) = given("find-latest") {
+        set("use.latest.version", latest.to_owned());
+    }
+    let strategy = match given("artifact-resolver-strategy") {
+        None => "TopicNameStrategy",
+        Some(class) if class.ends_with(".TopicIdStrategy") => "TopicNameStrategy",
+        Some(class) if class.ends_with(".RecordIdStrategy") => "RecordNameStrategy",
+        Some(class) if class.ends_with(".TopicRecordIdStrategy") => "TopicRecordNameStrategy",
+        Some(class) => {
+            return Err(Error::config(format!(
+                "Invalid value {class} for configuration {PREFIX}artifact-resolver-strategy: no \
+                 such strategy in Confluent-compatible mode"
+            )));
+        }
+    };
+    for side in ["key", "value"] {
+        set(
+            &format!("{side}.subject.name.strategy"),
+            format!("{STRATEGIES}{strategy}"),
+        );
+    }
+    if let (Some(user), Some(password)) = (given("auth.username"), given("auth.password")) {
+        set("basic.auth.credentials.source", "USER_INFO".to_owned());
+        set("basic.auth.user.info", format!("{user}:{password}"));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated_from(entries: &[(&str, &str)]) -> Result<Props> {
+        let props = entries
+            .iter()
+            .map(|&(key, value)| (format!("{PREFIX}{key}"), value.to_owned()))
+            .collect();
+        translated(&props)
+    }
+
+    #[test]
+    fn the_address_becomes_the_compatible_one() {
+        let props = translated_from(&[
+            ("url", "http://r:8080/apis/registry/v2"),
+            ("as-confluent", "true"),
+            ("auto-register", "true"),
+            ("auth.username", "u"),
+            ("auth.password", "p"),
+        ])
+        .expect("compatible");
+        assert_eq!(props[URL], "http://r:8080/apis/ccompat/v7");
+        assert_eq!(props["auto.register.schemas"], "true");
+        assert_eq!(props["basic.auth.user.info"], "u:p");
+        assert_eq!(
+            props["value.subject.name.strategy"],
+            "io.confluent.kafka.serializers.subject.TopicNameStrategy"
+        );
+    }
+
+    #[test]
+    fn other_modes_are_refused() {
+        let old = ("url", "http://r/apis/registry/v2");
+        translated_from(&[old]).expect_err("eight-byte ids");
+        translated_from(&[old, ("as-confluent", "false")]).expect_err("eight-byte ids");
+        let new = ("url", "http://r/apis/registry/v3");
+        translated_from(&[new, ("headers.enabled", "true")]).expect_err("ids in headers");
+        translated_from(&[new, ("artifact-resolver-strategy", "my.Own")]).expect_err("unknown");
+        translated_from(&[new]).expect("four-byte ids are the default there");
+    }
+}
