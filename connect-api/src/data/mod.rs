@@ -5,6 +5,7 @@
 //! copies no payload.
 
 mod decimal;
+mod headers;
 pub mod json;
 pub mod logical;
 mod schema;
@@ -15,6 +16,7 @@ mod value;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use decimal::Decimal;
+pub use headers::Headers;
 pub use schema::{Field, Knot, Schema, SchemaBuilder, SchemaRef, SchemaType};
 pub use schema_cache::SchemaCache;
-pub use value::{ConnectMap, Header, Headers, SchemaAndValue, Struct, Value};
+pub use value::{ConnectMap, Header, SchemaAndValue, Struct, Value};

@@ -209,6 +209,3 @@ pub struct Header {
     /// Its value, with a schema or without.
     pub value: SchemaAndValue,
 }
-
-/// A record's headers, in order; a key may stand there more than once.
-pub type Headers = Vec<Header>;

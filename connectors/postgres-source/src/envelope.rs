@@ -297,6 +297,7 @@ pub fn context_headers(config: &PostgresConfig, task: u32, run_id: &str) -> Head
         ),
         header("__debezium.context.runId", &text, Value::from(run_id)),
     ]
+    .into()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connect_api::ByteString;
-use connect_api::data::{Schema, SchemaAndValue, SchemaRef, Struct, Value};
+use connect_api::data::{Headers, Schema, SchemaAndValue, SchemaRef, Struct, Value};
 use connect_api::record::{Record, SourceOffset, SourcePartition, SourceRecord};
 
 use crate::error::PgError;
@@ -109,7 +109,7 @@ impl Heartbeat {
                 key: self.key.clone(),
                 value: SchemaAndValue::new(Arc::clone(&self.value_schema), value),
                 timestamp: None,
-                headers: Vec::new(),
+                headers: Headers::new(),
             },
             source_partition: Arc::clone(partition),
             source_offset: offset,

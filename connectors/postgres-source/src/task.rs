@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connect_api::data::Value;
+use connect_api::data::{Headers, Value};
 use connect_api::error::{Chain, Error};
 use connect_api::record::{OffsetMap, SourceOffset, SourcePartition, SourceRecord};
 use connect_api::source::{SourceBatch, SourceProgress, SourceTask, SourceTaskContext};
@@ -99,7 +99,7 @@ impl SourceTask for PostgresTask {
         let headers = if config.extended_headers_enabled {
             context_headers(&config, context.task, &run_id())
         } else {
-            Vec::new()
+            Headers::new()
         };
         let envelopes = EnvelopeFactory::new(&config);
         let emitter = Arc::new(Emitter::new(&config, partition, envelopes, headers));

@@ -74,7 +74,7 @@ fn record(schema: &SchemaRef, topic: &ByteString, partition: i32, offset: i64) -
                 value: Value::Struct(Struct::new(Arc::clone(schema), values)),
             },
             timestamp: Some(1_705_314_600_000 + id / 1000),
-            headers: Vec::new(),
+            headers: connect_api::data::Headers::new(),
         },
         offset,
         timestamp_type: TimestampType::CreateTime,

@@ -32,7 +32,7 @@ pub(crate) fn record(offset: i64, value: Value, schema: Option<SchemaRef>) -> Si
             key: SchemaAndValue::NULL,
             value: SchemaAndValue { schema, value },
             timestamp: None,
-            headers: Vec::new(),
+            headers: connect_api::data::Headers::new(),
         },
         offset,
         timestamp_type: TimestampType::CreateTime,
@@ -397,10 +397,10 @@ fn headers_are_stored_beside_the_values() {
     let mut records = texts(0..3);
     for record in &mut records[..2] {
         let value = SchemaAndValue::new(None, Value::Int32(12));
-        record.record.headers = vec![Header {
+        record.record.headers.push(Header {
             key: ByteString::from_static("h"),
             value,
-        }];
+        });
     }
     records.swap(1, 2);
     sink.put(&records);

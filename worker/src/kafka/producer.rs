@@ -63,7 +63,7 @@ pub struct Outgoing<'a> {
 }
 
 /// Headers of an outgoing record.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct OutgoingHeaders(OwnedHeaders);
 
 impl OutgoingHeaders {

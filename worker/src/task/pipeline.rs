@@ -67,7 +67,32 @@ pub struct Converted {
     pub has_value: bool,
     /// The headers.
     pub headers: Option<OutgoingHeaders>,
+    repeated: Repeated,
     scratch: Vec<u8>,
+}
+
+/// Headers that record after record shares are converted once, per topic.
+#[derive(Debug, Default)]
+struct Repeated {
+    topic: ByteString,
+    given: Headers,
+    /// Made when they come for the second time.
+    converted: Option<OutgoingHeaders>,
+}
+
+impl Repeated {
+    /// Whether these are the headers of the record before; remembers them if not.
+    fn is(&mut self, topic: &ByteString, given: &Headers) -> bool {
+        if given.same(&self.given) && *topic == self.topic {
+            return true;
+        }
+        *self = Self {
+            topic: topic.clone(),
+            given: given.clone(),
+            converted: None,
+        };
+        false
+    }
 }
 
 impl Pipeline {
@@ -178,26 +203,17 @@ impl Pipeline {
         out.headers = None;
         let given = record.headers.len();
         if given > 0 {
-            let mut headers = OutgoingHeaders::with_capacity(given);
-            for entry in &record.headers {
-                let present = tolerance
-                    .attempt(stop, || {
-                        out.scratch.clear();
-                        header.converter.from_connect_header(
-                            &record.topic,
-                            &entry.key,
-                            &entry.value,
-                            &mut out.scratch,
-                        )
-                    })
-                    .map_err(|error| Failure {
-                        stage: Stage::HeaderConverter,
-                        class: header.class,
-                        error,
-                    })?;
-                headers = headers.with(&entry.key, present.then_some(&out.scratch));
+            let repeats = out.repeated.is(&record.topic, &record.headers);
+            out.headers = match &out.repeated.converted {
+                Some(converted) => Some(converted.clone()),
+                None => {
+                    let scratch = &mut out.scratch;
+                    Some(headers(record, header, tolerance, stop, scratch)?)
+                }
+            };
+            if repeats && out.repeated.converted.is_none() {
+                out.repeated.converted.clone_from(&out.headers);
             }
-            out.headers = Some(headers);
         }
         out.has_key = tolerance
             .attempt(stop, || {
@@ -309,6 +325,36 @@ impl Pipeline {
         }
         Ok((key, value, headers))
     }
+}
+
+/// A record's headers as bytes.
+fn headers(
+    record: &Record,
+    header: &mut Named<dyn HeaderConverter>,
+    tolerance: &Tolerance,
+    stop: &connect_api::context::StopSignal,
+    scratch: &mut Vec<u8>,
+) -> Result<OutgoingHeaders, Failure> {
+    let mut headers = OutgoingHeaders::with_capacity(record.headers.len());
+    for entry in &record.headers {
+        let present = tolerance
+            .attempt(stop, || {
+                scratch.clear();
+                header.converter.from_connect_header(
+                    &record.topic,
+                    &entry.key,
+                    &entry.value,
+                    scratch,
+                )
+            })
+            .map_err(|error| Failure {
+                stage: Stage::HeaderConverter,
+                class: header.class,
+                error,
+            })?;
+        headers = headers.with(&entry.key, present.then_some(scratch));
+    }
+    Ok(headers)
 }
 
 fn list<'a>(props: &'a Props, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {
