@@ -35,6 +35,18 @@ impl<'a> TupleRef<'a> {
         Self { buffer, cells }
     }
 
+    /// What the cells point into.
+    #[must_use]
+    pub fn buffer(&self) -> &'a Bytes {
+        self.buffer
+    }
+
+    /// The columns.
+    #[must_use]
+    pub fn cells(&self) -> &'a [Cell] {
+        self.cells
+    }
+
     /// How many columns the row has.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -5,6 +5,7 @@
 //! [`EnvelopeFactory`]. Answers for `RelationalChangeRecordEmitter` and `EventDispatcher`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -40,6 +41,10 @@ pub struct Table {
     pub plan: TablePlan,
     /// Its columns of an enumeration, by place.
     enums: Vec<(usize, Arc<TypeInfo>)>,
+    /// Old rows hold the columns of an index, and the key has others.
+    identity_lacks_key: bool,
+    /// How many deletes had no key for that reason.
+    keyless_deletes: AtomicU64,
 }
 
 impl Table {
@@ -59,7 +64,42 @@ impl Table {
             captured.then(|| (index, Arc::clone(data_type)))
         });
         let enums = enums.collect();
-        Ok(Self { info, plan, enums })
+        Ok(Self {
+            info,
+            plan,
+            enums,
+            identity_lacks_key: false,
+            keyless_deletes: AtomicU64::new(0),
+        })
+    }
+
+    /// The same table, old rows of which hold only these columns: those of an index that is its
+    /// replica identity.
+    #[must_use]
+    pub fn identified_by(mut self, is_identity: impl Fn(usize) -> bool) -> Self {
+        self.identity_lacks_key = self.plan.key_columns().any(|index| !is_identity(index));
+        self
+    }
+
+    /// Whether old rows lack columns of the key.
+    #[must_use]
+    pub fn identity_lacks_key(&self) -> bool {
+        self.identity_lacks_key
+    }
+
+    /// Counts a delete whose key the log does not hold, and tells of it the more seldom the more
+    /// often it happens.
+    #[cold]
+    fn count_keyless_delete(&self) {
+        let count = self.keyless_deletes.fetch_add(1, Ordering::Relaxed) + 1;
+        if count.is_power_of_two() {
+            tracing::warn!(
+                table = %self.info.id,
+                count,
+                "the key of a deleted row is not in the log, for the replica identity is an index \
+                 without the key's columns; use REPLICA IDENTITY DEFAULT or FULL"
+            );
+        }
     }
 
     /// An enumeration that has got a label which the table's schema does not have yet, and that
@@ -192,7 +232,12 @@ impl Emitter {
                 if self.skip_without_change && before == after {
                     return Ok(());
                 }
-                let (old_key, new_key) = (key_of(old)?, key_of(new)?);
+                // An old row without the key's columns says nothing about a changed key.
+                let old_key = match table.identity_lacks_key {
+                    true => None,
+                    false => key_of(old)?,
+                };
+                let new_key = key_of(new)?;
                 if old_key.is_some() && old_key != new_key {
                     let keys = (old_key.map(Value::Struct), new_key.map(Value::Struct));
                     self.key_change(table, keys, (before, after), place, out);
@@ -208,6 +253,9 @@ impl Emitter {
                 }
             }
             (Operation::Delete, Some(old), _) => {
+                if table.identity_lacks_key {
+                    table.count_keyless_delete();
+                }
                 let key = key_of(old)?.map(Value::Struct);
                 let headers = self.context_headers.clone();
                 self.delete(table, key, before, headers, place, out);

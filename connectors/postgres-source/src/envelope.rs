@@ -13,15 +13,25 @@ use connect_api::data::{Header, Headers, Schema, SchemaAndValue, SchemaRef, Stru
 use crate::change::{Operation, Position, SnapshotMarker};
 use crate::column::modes::BinaryMode;
 use crate::column::opaque;
-use crate::config::PostgresConfig;
+use crate::config::{CompatVersion, PostgresConfig};
 use crate::table::TablePlan;
 
-/// What records say they were made by: consumers look at the version, and so do our comparisons.
-pub const VERSION: &str = "3.7.0.Final";
 /// The connector's name in source blocks and headers.
 pub const CONNECTOR: &str = "postgresql";
 
-static SOURCE: LazyLock<SchemaRef> = LazyLock::new(|| {
+static SOURCE_24: LazyLock<SchemaRef> = LazyLock::new(|| build_source(CompatVersion::V24));
+static SOURCE_37: LazyLock<SchemaRef> = LazyLock::new(|| build_source(CompatVersion::V37));
+
+/// The schema of the source block.
+fn source_schema(compat: CompatVersion) -> &'static SchemaRef {
+    match compat {
+        CompatVersion::V24 => &SOURCE_24,
+        CompatVersion::V37 => &SOURCE_37,
+    }
+}
+
+fn build_source(compat: CompatVersion) -> SchemaRef {
+    let newer = compat == CompatVersion::V37;
     let text = Schema::string().build();
     let number = Schema::int64().build();
     let optional_text = Schema::string().optional().build();
@@ -31,32 +41,43 @@ static SOURCE: LazyLock<SchemaRef> = LazyLock::new(|| {
         .version(1)
         .parameter(
             "allowed",
-            "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental",
+            if newer {
+                "true,first,first_in_data_collection,last_in_data_collection,last,false,incremental"
+            } else {
+                "true,last,false,incremental"
+            },
         )
         .optional()
         .default_value(Value::text("false"))
         .build();
-    Schema::structure()
+    let mut builder = Schema::structure()
         .name("io.debezium.connector.postgresql.Source")
-        .version(1)
         .field("version", Arc::clone(&text))
         .field("connector", Arc::clone(&text))
         .field("name", Arc::clone(&text))
         .field("ts_ms", number)
         .field("snapshot", snapshot)
         .field("db", Arc::clone(&text))
-        .field("sequence", Arc::clone(&optional_text))
-        .field("ts_us", Arc::clone(&optional_number))
-        .field("ts_ns", Arc::clone(&optional_number))
+        .field("sequence", Arc::clone(&optional_text));
+    if newer {
+        builder = builder
+            .version(1)
+            .field("ts_us", Arc::clone(&optional_number))
+            .field("ts_ns", Arc::clone(&optional_number));
+    }
+    builder = builder
         .field("schema", Arc::clone(&text))
         .field("table", text)
         .field("txId", Arc::clone(&optional_number))
         .field("lsn", Arc::clone(&optional_number))
-        .field("xmin", Arc::clone(&optional_number))
-        .field("origin", optional_text)
-        .field("origin_lsn", optional_number)
-        .build()
-});
+        .field("xmin", Arc::clone(&optional_number));
+    if newer {
+        builder = builder
+            .field("origin", optional_text)
+            .field("origin_lsn", optional_number);
+    }
+    builder.build()
+}
 
 static TRANSACTION: LazyLock<SchemaRef> = LazyLock::new(|| {
     let number = Schema::int64().build();
@@ -70,8 +91,7 @@ static TRANSACTION: LazyLock<SchemaRef> = LazyLock::new(|| {
         .build()
 });
 
-/// The schema of an envelope's `transaction` block: the fourth of its values, null where there is
-/// no transaction metadata.
+/// The schema of an envelope's `transaction` block, null where there is no transaction metadata.
 #[must_use]
 pub fn transaction_schema() -> &'static SchemaRef {
     &TRANSACTION
@@ -79,20 +99,28 @@ pub fn transaction_schema() -> &'static SchemaRef {
 
 /// The envelope's schema for a table whose rows have this schema; `name` is the full one.
 #[must_use]
-pub fn envelope_schema(name: String, row: &SchemaRef) -> SchemaRef {
+pub fn envelope_schema(name: String, row: &SchemaRef, compat: CompatVersion) -> SchemaRef {
     let clock = Schema::int64().optional().build();
-    Schema::structure()
+    let builder = Schema::structure()
         .name(name)
-        .version(2)
         .field("before", Arc::clone(row))
         .field("after", Arc::clone(row))
-        .field("source", Arc::clone(&SOURCE))
-        .field("transaction", Arc::clone(&TRANSACTION))
-        .field("op", Schema::string().build())
-        .field("ts_ms", Arc::clone(&clock))
-        .field("ts_us", Arc::clone(&clock))
-        .field("ts_ns", clock)
-        .build()
+        .field("source", Arc::clone(source_schema(compat)));
+    let builder = match compat {
+        CompatVersion::V24 => builder
+            .version(1)
+            .field("op", Schema::string().build())
+            .field("ts_ms", clock)
+            .field("transaction", Arc::clone(&TRANSACTION)),
+        CompatVersion::V37 => builder
+            .version(2)
+            .field("transaction", Arc::clone(&TRANSACTION))
+            .field("op", Schema::string().build())
+            .field("ts_ms", Arc::clone(&clock))
+            .field("ts_us", Arc::clone(&clock))
+            .field("ts_ns", clock),
+    };
+    builder.build()
 }
 
 /// Makes envelopes.
@@ -105,6 +133,7 @@ pub struct EnvelopeFactory {
     message_value: SchemaRef,
     message: SchemaRef,
     binary: BinaryMode,
+    compat: CompatVersion,
 }
 
 impl EnvelopeFactory {
@@ -123,6 +152,14 @@ impl EnvelopeFactory {
                 .name(config.naming.schema_name(&name))
                 .version(1)
         };
+        let compat = config.compat;
+        let mut message_value = named("MessageValue")
+            .field("op", Schema::string().build())
+            .field("ts_ms", Schema::int64().optional().build())
+            .field("source", Arc::clone(source_schema(compat)));
+        if compat == CompatVersion::V37 {
+            message_value = message_value.field("transaction", Arc::clone(&TRANSACTION));
+        }
         let message = named("Message")
             .field("prefix", Arc::clone(&text))
             .field("content", content.optional().build())
@@ -132,15 +169,10 @@ impl EnvelopeFactory {
             db: ByteString::from(config.dbname.as_str()),
             message_topic: ByteString::from(config.naming.message_topic()),
             message_key: named("MessageKey").field("prefix", text).build(),
-            message_value: named("MessageValue")
-                .field("op", Schema::string().build())
-                .field("ts_ms", Schema::int64().optional().build())
-                .field("source", Arc::clone(&SOURCE))
-                .field("transaction", Arc::clone(&TRANSACTION))
-                .field("message", Arc::clone(&message))
-                .build(),
+            message_value: message_value.field("message", Arc::clone(&message)).build(),
             message,
             binary,
+            compat,
         }
     }
 
@@ -163,16 +195,22 @@ impl EnvelopeFactory {
             &plan.source_schema_name,
             &plan.source_table,
         );
-        let values = vec![
-            before.unwrap_or_default(),
-            after.unwrap_or_default(),
-            Value::Struct(source),
-            Value::Null,
-            Value::text(operation.code()),
-            Value::Int64(now_ns / 1_000_000),
-            Value::Int64(now_ns / 1000),
-            Value::Int64(now_ns),
-        ];
+        let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+        let (source, operation) = (Value::Struct(source), Value::text(operation.code()));
+        let now_ms = Value::Int64(now_ns / 1_000_000);
+        let values = match self.compat {
+            CompatVersion::V24 => vec![before, after, source, operation, now_ms, Value::Null],
+            CompatVersion::V37 => vec![
+                before,
+                after,
+                source,
+                Value::Null,
+                operation,
+                now_ms,
+                Value::Int64(now_ns / 1000),
+                Value::Int64(now_ns),
+            ],
+        };
         Struct::new(Arc::clone(&plan.envelope_schema), values)
     }
 
@@ -191,13 +229,14 @@ impl EnvelopeFactory {
         let key = Struct::new(Arc::clone(&self.message_key), vec![prefix.clone()]);
         let content = opaque(content, self.binary);
         let message = Struct::new(Arc::clone(&self.message), vec![prefix, content]);
-        let values = vec![
-            Value::text(Operation::Message.code()),
-            Value::Int64(now_ns / 1_000_000),
-            Value::Struct(source),
-            Value::Null,
-            Value::Struct(message),
-        ];
+        let mut values = Vec::with_capacity(5);
+        values.push(Value::text(Operation::Message.code()));
+        values.push(Value::Int64(now_ns / 1_000_000));
+        values.push(Value::Struct(source));
+        if self.compat == CompatVersion::V37 {
+            values.push(Value::Null);
+        }
+        values.push(Value::Struct(message));
         let value = Struct::new(Arc::clone(&self.message_value), values);
         (
             self.message_topic.clone(),
@@ -216,25 +255,33 @@ impl EnvelopeFactory {
     ) -> Struct {
         let signed = |lsn: u64| Value::Int64(i64::from_ne_bytes(lsn.to_ne_bytes()));
         let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
-        let values = vec![
-            Value::text(VERSION),
+        let mut values = Vec::with_capacity(16);
+        values.extend([
+            Value::text(self.compat.release()),
             Value::text(CONNECTOR),
             Value::String(self.name.clone()),
             Value::Int64(position.ts_us.div_euclid(1000)),
             Value::text(marker.text()),
             Value::String(self.db.clone()),
             Value::String(sequence(position, marker)),
-            Value::Int64(position.ts_us),
-            Value::Int64(position.ts_us.wrapping_mul(1000)),
+        ]);
+        let newer = self.compat == CompatVersion::V37;
+        if newer {
+            values.push(Value::Int64(position.ts_us));
+            values.push(Value::Int64(position.ts_us.wrapping_mul(1000)));
+        }
+        values.extend([
             Value::String(schema.clone()),
             Value::String(table.clone()),
             number(position.tx_id),
             position.lsn.map_or(Value::Null, signed),
             number(position.xmin),
-            position.origin.clone().map_or(Value::Null, Value::String),
-            position.origin_lsn.map_or(Value::Null, signed),
-        ];
-        Struct::new(Arc::clone(&SOURCE), values)
+        ]);
+        if newer {
+            values.push(position.origin.clone().map_or(Value::Null, Value::String));
+            values.push(position.origin_lsn.map_or(Value::Null, signed));
+        }
+        Struct::new(Arc::clone(source_schema(self.compat)), values)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The crate's one error, and what the task does about each kind of it.
 //!
 //! Answers for `PostgresErrorHandler`: whatever came from the network or from the server is tried
-//! again, except a refused login (SQLSTATE class 28); everything else stops the task.
+//! again, except a refused login and, unlike there, whatever else no retry can mend; everything
+//! else stops the task.
 
 use std::fmt;
 use std::io;
@@ -136,6 +137,19 @@ impl PgError {
         }
     }
 
+    /// Whether the text of this error or of one of its causes is such.
+    #[must_use]
+    pub fn any_message(&self, is_such: impl Fn(&str) -> bool) -> bool {
+        let mut error: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(one) = error {
+            if is_such(&one.to_string()) {
+                return true;
+            }
+            error = one.source();
+        }
+        false
+    }
+
     /// The server's SQLSTATE, if it was the server that failed.
     #[must_use]
     pub fn sqlstate(&self) -> Option<&str> {
@@ -167,13 +181,28 @@ impl PgError {
         }
     }
 
+    /// Gives the server's error a hint on what to do, where the server has none.
+    #[must_use]
+    pub fn advised(mut self) -> Self {
+        let mut error = &mut self;
+        while let Self::While { source, .. } | Self::Final(source) = error {
+            error = source;
+        }
+        if let Self::Server(error) = error
+            && error.hint.is_none()
+        {
+            error.hint = remedy(error).map(str::to_owned);
+        }
+        self
+    }
+
     /// Whether trying again can help: all that the network or the server says may pass, except a
-    /// refused login.
+    /// refused login, a missing privilege or database, wrong SQL and lost log.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
             Self::Refused { .. } | Self::Attempt { .. } | Self::Io { .. } | Self::NoTls => true,
-            Self::Server(error) => !error.code.starts_with("28"),
+            Self::Server(error) => !is_lasting(&error.code),
             Self::While { source, .. } => source.is_retriable(),
             Self::Protocol(_)
             | Self::Config(_)
@@ -182,6 +211,53 @@ impl PgError {
             | Self::Fatal(_) => false,
         }
     }
+}
+
+/// Whether an error of this SQLSTATE stays until someone acts.
+fn is_lasting(code: &str) -> bool {
+    // A refused login; a missing database or schema; what the server cannot do at all.
+    let class = ["28", "3D", "3F", "0A"];
+    // Missing privileges and wrong SQL; an invalidated slot; log that was removed.
+    let states = ["42501", "42601", "42883", "55000", "58P01"];
+    class.iter().any(|class| code.starts_with(class)) || states.contains(&code)
+}
+
+/// What to do about an error of the server.
+fn remedy(error: &ServerError) -> Option<&'static str> {
+    Some(match error.code.as_str() {
+        "28P01" | "28000" => {
+            "Check database.user, database.password and the server's pg_hba.conf, which needs an entry for replication as well."
+        }
+        "3D000" => "Check database.dbname.",
+        "42501" if error.message.contains("replication") || error.message.contains("walsender") => {
+            "Give the role the attribute REPLICATION: ALTER ROLE ... REPLICATION."
+        }
+        "42501"
+            if error.message.contains("publication") || error.message.contains("for database") =>
+        {
+            "Create the publication as its tables' owner and set publication.autocreate.mode=disabled, or give the role the rights to create it."
+        }
+        "42501" => {
+            "Grant the role what it lacks: USAGE on the schema and SELECT on the table, or leave the table out by table.exclude.list."
+        }
+        "42704" if error.message.contains("publication") => {
+            "Create the publication, or let publication.autocreate.mode create it."
+        }
+        "53400" => "Drop unused replication slots or raise max_replication_slots on the server.",
+        "53300" => {
+            "Raise max_connections or max_wal_senders on the server, or end sessions that are not needed."
+        }
+        "55000" if error.message.contains("wal_level") => {
+            "Set wal_level=logical on the server and restart it."
+        }
+        "55000" | "58P01" => {
+            "The slot no longer holds the log that is needed. Drop it and start with snapshot.mode=when_needed; raise max_slot_wal_keep_size."
+        }
+        "55006" => {
+            "Give each connector a slot of its own by slot.name, and end the session that holds this one."
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -198,12 +274,32 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_is_final_and_any_other_sql_error_is_not() {
+    fn what_no_retry_can_mend_is_final_and_any_other_sql_error_is_not() {
         assert!(!server("28P01").is_retriable());
         assert!(!server("28000").while_("opening").is_retriable());
-        assert!(server("42501").is_retriable());
+        for lasting in ["42501", "42601", "3D000", "55000", "58P01", "0A000"] {
+            assert!(!server(lasting).is_retriable(), "{lasting}");
+        }
+        for passing in [
+            "42P01", "53300", "53400", "55006", "40001", "57014", "57P03",
+        ] {
+            assert!(server(passing).is_retriable(), "{passing}");
+        }
         assert!(server("57P01").while_("streaming").is_retriable());
         assert!(!PgError::Fatal("slot lost".to_owned()).is_retriable());
+    }
+
+    #[test]
+    fn advice_is_given_where_the_server_has_none() {
+        let told = |error: PgError| error.advised().server().unwrap().to_string();
+        assert!(told(server("42501").while_("reading")).contains("Hint: Grant the role"));
+        assert!(!told(server("XX000")).contains("Hint"));
+        let mut own = ServerError {
+            code: "55000".to_owned(),
+            ..ServerError::default()
+        };
+        own.hint = Some("the server's".to_owned());
+        assert!(told(PgError::Server(own)).ends_with("Hint: the server's"));
     }
 
     #[test]

@@ -28,6 +28,7 @@
 //! | [`snapshot`], [`stream`] | the two producers |
 //! | [`resume`] | what a restart repeats and is dropped |
 //! | [`replica_identity`] | identities set before the stream |
+//! | [`reselect`] | columns that are read from the table again |
 //! | [`emitter`] | a change becomes its records |
 //! | [`transaction`] | where transactions begin and end |
 //! | [`heartbeat`] | records of idle times |
@@ -51,6 +52,7 @@ pub mod naming;
 pub mod offset;
 pub mod protocol;
 pub mod replica_identity;
+pub mod reselect;
 pub mod resume;
 pub mod session;
 pub mod snapshot;

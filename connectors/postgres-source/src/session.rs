@@ -3,6 +3,8 @@
 //! Answers for Debezium's `MainConnectionProvidingConnectionFactory`. Initial statements run on
 //! each opening.
 
+use std::time::Duration;
+
 use crate::error::PgError;
 use crate::protocol::connection::{Connection, ConnectionSettings, SessionKind};
 
@@ -11,6 +13,8 @@ use crate::protocol::connection::{Connection, ConnectionSettings, SessionKind};
 pub struct Session {
     settings: ConnectionSettings,
     initial_statements: Vec<String>,
+    /// How long a statement may run; zero for ever.
+    limit: Duration,
     open: Option<Connection>,
 }
 
@@ -21,8 +25,21 @@ impl Session {
         Self {
             settings,
             initial_statements,
+            limit: Duration::ZERO,
             open: None,
         }
+    }
+
+    /// From now on no statement may run longer than this; zero lifts the limit.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn limit_statements(&mut self, limit: Duration) -> Result<(), PgError> {
+        self.limit = limit;
+        if let Some(connection) = &mut self.open {
+            set_limit(connection, limit).await?;
+        }
+        Ok(())
     }
 
     /// The open session.
@@ -36,6 +53,9 @@ impl Session {
                 let kind = SessionKind::Ordinary;
                 let mut connection =
                     Connection::open(&self.settings, kind, "Debezium General").await?;
+                if !self.limit.is_zero() {
+                    set_limit(&mut connection, self.limit).await?;
+                }
                 for statement in &self.initial_statements {
                     connection.query(statement).await?;
                 }
@@ -76,4 +96,9 @@ impl Session {
             connection.close().await;
         }
     }
+}
+
+async fn set_limit(connection: &mut Connection, limit: Duration) -> Result<(), PgError> {
+    let sql = format!("SET statement_timeout = {}", limit.as_millis());
+    connection.query(&sql).await.map(drop)
 }

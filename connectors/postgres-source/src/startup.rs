@@ -470,6 +470,7 @@ pub async fn start_stream(
         context.pause(config.streaming_delay).await?;
     }
     tracing::info!("Starting streaming");
+    session.limit_statements(config.query_timeout).await?;
     let connection = session.get().await?;
     ensure_publication(context, connection).await?;
     let captured = captured_tables(context, connection).await?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use connect_api::context::StopSignal;
+use connect_api::error::Chain;
 use connect_api::record::{SourceOffset, SourceRecord};
 use tokio::runtime::Handle;
 
@@ -25,6 +26,7 @@ use crate::protocol::catalog::Catalog;
 use crate::protocol::pgoutput::{self, Cells, Message, OldTuple, Relation};
 use crate::protocol::replication::{Chunk, LogMessage, ReplicationStream};
 use crate::protocol::slot;
+use crate::reselect;
 use crate::resume::Resume;
 use crate::session::Session;
 use crate::startup::PLUGIN_NAME;
@@ -426,6 +428,17 @@ impl Streaming {
         if let Some(row) = change.after {
             table = self.with_new_labels(relation_id, table, row)?;
         }
+        let read_again = match change.after {
+            Some(row) => self.read_again(&table, row)?,
+            None => None,
+        };
+        let change = match &read_again {
+            Some((buffer, cells)) => RowChange {
+                after: Some(TupleRef::new(buffer, cells)),
+                ..change
+            },
+            None => change,
+        };
         self.settle();
         self.advance_change(lsn, message_type);
         let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
@@ -444,6 +457,57 @@ impl Streaming {
         self.reached = after;
         self.count_transaction(length, out);
         Ok(())
+    }
+
+    /// A row with the columns that its post processors read from the table; none where nothing is
+    /// missing.
+    fn read_again(
+        &mut self,
+        table: &Table,
+        row: TupleRef<'_>,
+    ) -> Result<Option<(Bytes, Vec<Cell>)>, PgError> {
+        if self.context.config.reselect.is_empty()
+            || self.context.config.tables.is_signal_table(&table.info.id)
+        {
+            return Ok(None);
+        }
+        let mut completed: Option<(Bytes, Vec<Cell>)> = None;
+        for processor in &self.context.config.reselect {
+            let row = match &completed {
+                Some((buffer, cells)) => TupleRef::new(buffer, cells),
+                None => row,
+            };
+            let missing = processor.missing(table, row);
+            let Some(sql) = processor.query(table, row, &missing) else {
+                continue;
+            };
+            let session = &mut self.session;
+            let found = self
+                .context
+                .runtime
+                .block_on(async { session.get().await?.query_first(&sql).await });
+            let problem = match found {
+                Ok(Some(found)) => {
+                    let read: Vec<Option<&str>> =
+                        (0..missing.len()).map(|index| found.get(index)).collect();
+                    completed = Some(reselect::completed(row, &missing, &read));
+                    continue;
+                }
+                Ok(None) => PgError::Fatal(format!(
+                    "Failed to find row in table {} with key",
+                    table.info.id
+                )),
+                Err(error) => error.while_(format!(
+                    "Failed to re-select columns for table {}",
+                    table.info.id
+                )),
+            };
+            if processor.fails {
+                return Err(problem);
+            }
+            tracing::warn!(error = %Chain(&problem), "columns could not be read again");
+        }
+        Ok(completed)
     }
 
     /// Has the offset of the records from `first` on say how many events their transaction had.
@@ -609,14 +673,24 @@ impl Streaming {
                 column.default_expression = None;
             }
         }
+        let by_index = relation.replica_identity == pgoutput::ReplicaIdentity::Index;
         if let Some(Some(known)) = self.tables.get(&relation.id)
             && known.info == info
+            && !by_index
+            && !known.identity_lacks_key()
         {
             // Sent again without a change: schemas keep their identity.
             return Ok(());
         }
         tracing::debug!(table = %id, columns = info.columns.len(), "table schema read");
-        let table = Table::new(info, &self.context.config, Phase::Stream)?;
+        let mut table = Table::new(info, &self.context.config, Phase::Stream)?;
+        if by_index {
+            let is_identity = |index: usize| {
+                let column = relation.columns.get(index);
+                column.is_some_and(|column| column.key)
+            };
+            table = table.identified_by(is_identity);
+        }
         self.tables.insert(relation.id, Some(Arc::new(table)));
         Ok(())
     }
@@ -642,7 +716,12 @@ impl Streaming {
             catalog.load_enums(session.get().await?).await?;
             catalog.refresh_types(session.get().await?, &mut info).await
         })?;
-        let table = Arc::new(Table::new(info, &self.context.config, Phase::Stream)?);
+        let lacks_key = table.identity_lacks_key();
+        let mut table = Table::new(info, &self.context.config, Phase::Stream)?;
+        if lacks_key {
+            table = table.identified_by(|_| false);
+        }
+        let table = Arc::new(table);
         self.tables.insert(relation_id, Some(Arc::clone(&table)));
         Ok(table)
     }

@@ -121,7 +121,7 @@ impl TablePlan {
         Ok(Self {
             topic: ByteString::from(topic),
             key_schema,
-            envelope_schema: envelope::envelope_schema(envelope_name, &row_schema),
+            envelope_schema: envelope::envelope_schema(envelope_name, &row_schema, config.compat),
             row_schema,
             source_schema_name: ByteString::from(info.id.schema.as_str()),
             source_table: ByteString::from(info.id.table.as_str()),
@@ -132,6 +132,11 @@ impl TablePlan {
             captured,
             on_failure: config.event_converting_failure_handling,
         })
+    }
+
+    /// The places of the record key's columns.
+    pub fn key_columns(&self) -> impl Iterator<Item = usize> + '_ {
+        self.key.iter().map(|planned| planned.index)
     }
 
     /// Whether the column at `index` is part of the row.

@@ -13,7 +13,7 @@ use connect_api::record::{OffsetMap, SourceOffset, SourcePartition, SourceRecord
 use connect_api::source::{SourceBatch, SourceProgress, SourceTask, SourceTaskContext};
 use connect_api::{ByteString, Props, Result};
 
-use crate::config::{LsnFlushMode, PostgresConfig, SnapshotMode};
+use crate::config::{self, CompatVersion, LsnFlushMode, PostgresConfig};
 use crate::emitter::Emitter;
 use crate::envelope::{EnvelopeFactory, context_headers};
 use crate::error::PgError;
@@ -79,14 +79,7 @@ impl SourceTask for PostgresTask {
             .with_source(error)
         };
         let config = Arc::new(PostgresConfig::parse(props).map_err(failed)?);
-        if config.snapshot_mode == SnapshotMode::Custom {
-            return Err(failed(PgError::Config(format!(
-                "Unable to find {} snapshotter. Please check your configuration.",
-                props
-                    .get("snapshot.mode.custom.name")
-                    .map_or("", String::as_str)
-            ))));
-        }
+        config::refuse_unknown(props).map_err(failed)?;
         let partition: Arc<SourcePartition> = Arc::new(OffsetMap::from_iter([(
             ByteString::from_static("server"),
             Value::from(config.topic_prefix.as_str()),
@@ -96,13 +89,16 @@ impl SourceTask for PostgresTask {
             Some(map) => Some(Offset::load(&map).map_err(failed)?),
             None => None,
         };
-        let headers = if config.extended_headers_enabled {
+        let headers = if config.extended_headers_enabled && config.compat == CompatVersion::V37 {
             context_headers(&config, context.task, &run_id())
         } else {
             Headers::new()
         };
         let envelopes = EnvelopeFactory::new(&config);
         let emitter = Arc::new(Emitter::new(&config, partition, envelopes, headers));
+        for remark in config::remarks(props) {
+            tracing::warn!("{remark}");
+        }
         if config.slot_drop_on_stop {
             tracing::warn!(
                 "Connector has enabled automated replication slot removal upon restart \
@@ -265,7 +261,11 @@ impl Running {
     /// Debezium's retries: inside the task, which stays RUNNING.
     fn failed(&mut self, error: PgError) -> Result<SourceBatch> {
         let limit = self.context.config.errors_max_retries;
-        let again = error.is_retriable() && (limit < 0 || self.retries < limit);
+        let custom = self.context.config.custom_retriable_exception.as_ref();
+        let asked_for =
+            custom.is_some_and(|pattern| error.any_message(|text| pattern.matches(text)));
+        let again = (error.is_retriable() || asked_for) && (limit < 0 || self.retries < limit);
+        let error = if again { error } else { error.advised() };
         if !again && self.opening {
             return Err(error.into_fatal());
         }

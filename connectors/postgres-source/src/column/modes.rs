@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use connect_api::ByteString;
 
-use crate::config::choice;
+use crate::config::{CompatVersion, choice};
 
 choice! {
     /// `binary.handling.mode`.
@@ -114,6 +114,8 @@ pub struct Modes {
     pub money_fraction_digits: i32,
     /// `unavailable.value.placeholder`.
     pub placeholder: Placeholder,
+    /// `debezium.compat.version`.
+    pub compat: CompatVersion,
 }
 
 impl Default for Modes {
@@ -127,6 +129,7 @@ impl Default for Modes {
             include_unknown: false,
             money_fraction_digits: 2,
             placeholder: Placeholder::parse("__debezium_unavailable_value"),
+            compat: CompatVersion::V37,
         }
     }
 }

@@ -28,6 +28,27 @@ macro_rules! choice {
 pub(crate) use choice;
 
 choice! {
+    /// `debezium.compat.version`: the line of Debezium whose records are made. Ours, not Debezium's.
+    CompatVersion {
+        /// 2.4: no context headers, source blocks and envelopes of that line, its type mapping.
+        V24 = "2.4",
+        /// 3.7.
+        V37 = "3.7",
+    }
+}
+
+impl CompatVersion {
+    /// What source blocks say they were made by.
+    #[must_use]
+    pub const fn release(self) -> &'static str {
+        match self {
+            Self::V24 => "2.4.2.Final",
+            Self::V37 => "3.7.0.Final",
+        }
+    }
+}
+
+choice! {
     /// `snapshot.mode`.
     SnapshotMode {
         /// At every start.

@@ -3,14 +3,16 @@
 //! Parsing looks at texts only; `validate` is the one that connects. Answers for
 //! `PostgresConnectorConfig`, `RelationalDatabaseConnectorConfig` and `CommonConnectorConfig`.
 //!
-//! Accepted beyond Debezium 3.7, because configurations in use say so, and nothing else is:
-//! `database.server.name` stands in for a missing `topic.prefix`, and `snapshot.locking.mode` may be
-//! one of [`LOCKING_MODES_BEYOND`], which locks nothing. Unknown keys are passed over, as there.
+//! Accepted beyond Debezium 3.7, because configurations in use say so, and nothing else is: names
+//! and values of older lines (`legacy`), and `snapshot.locking.mode` may be one of
+//! [`LOCKING_MODES_BEYOND`], which locks nothing. Unknown keys are passed over, as there.
 
 mod choices;
+mod classes;
 // One option a line reads best as a table.
 #[rustfmt::skip]
 mod keys;
+mod legacy;
 mod rules;
 
 use std::collections::HashMap;
@@ -22,6 +24,7 @@ use connect_api::Props;
 use connect_api::config::{
     ConfigDef, ConfigKey, ConfigValue, Recommendation, Values, props_with_prefix,
 };
+use connect_api::java::Regex;
 
 use crate::change::Operation;
 use crate::column::modes::{
@@ -32,20 +35,26 @@ use crate::filter::{ColumnRules, PatternList, TableFilter};
 use crate::naming::{NameAdjustment, Naming};
 use crate::protocol::connection::ConnectionSettings;
 use crate::protocol::tls::{SslMode, TlsSettings};
+use crate::reselect::Reselect;
 
 pub(crate) use choices::choice;
 pub use choices::{
-    AutocreateMode, ConversionFailure, FailureHandling, FlushTimeoutAction, GuardrailAction,
-    IsolationMode, LockingMode, LsnFlushMode, OffsetMismatchStrategy, RowCountOrder,
-    SchemaRefreshMode, SnapshotMode,
+    AutocreateMode, CompatVersion, ConversionFailure, FailureHandling, FlushTimeoutAction,
+    GuardrailAction, IsolationMode, LockingMode, LsnFlushMode, OffsetMismatchStrategy,
+    RowCountOrder, SchemaRefreshMode, SnapshotMode,
 };
+pub use classes::{RESELECT, refuse_unknown};
+pub use legacy::remarks;
 use rules::Rule;
+pub(crate) use rules::{items, java_boolean};
 
 /// Values of `snapshot.locking.mode` that older connectors knew and configurations still say. All
 /// of them mean `none`: a snapshot in one transaction needs no lock.
 pub const LOCKING_MODES_BEYOND: &[&str] = &["minimal"];
 /// What older connectors called `topic.prefix`.
 pub const SERVER_NAME: &str = "database.server.name";
+/// Ours: the line of Debezium whose records are made.
+const COMPAT_VERSION: &str = "debezium.compat.version";
 /// Default of `max.batch.size`.
 const MAX_BATCH_SIZE: i64 = 2048;
 /// Rows per read of a snapshot where `snapshot.fetch.size` is not set.
@@ -73,6 +82,8 @@ pub struct ConfigurationBased {
     reason = "each field is named after its key; `keys` says what it means"
 )]
 pub struct PostgresConfig {
+    /// The line of Debezium whose records are made.
+    pub compat: CompatVersion,
     pub connection: ConnectionSettings,
     pub dbname: String,
     pub query_timeout: Duration,
@@ -142,7 +153,9 @@ pub struct PostgresConfig {
     /// -1: without end.
     pub errors_max_retries: i64,
     pub retriable_restart_wait: Duration,
-    pub custom_retriable_exception: Option<String>,
+    /// What `post.processors` asks for.
+    pub reselect: Vec<Reselect>,
+    pub custom_retriable_exception: Option<Regex>,
     pub guardrail_collections_max: usize,
     pub guardrail_collections_limit_action: GuardrailAction,
 
@@ -209,6 +222,7 @@ fn advice(key: &keys::Key) -> Option<(&'static [&'static str], bool)> {
 /// answers carry errors but never values.
 #[must_use]
 pub fn check(props: &Props) -> Vec<ConfigValue> {
+    let props = &*legacy::in_todays_names(props);
     let all = keys::GROUPS.iter().flat_map(|(_, keys)| keys.iter());
     all.map(|key| {
         let (recommended, visible) = advice(key).unwrap_or((&[], true));
@@ -285,9 +299,9 @@ impl PostgresConfig {
         if !problems.is_empty() {
             return Err(PgError::Config(problems.join("; ")));
         }
+        let props = &*legacy::in_todays_names(props);
         let read = Reader(props);
-        let topic_prefix = read.text("topic.prefix").or_else(|| read.text(SERVER_NAME));
-        let topic_prefix = topic_prefix.unwrap_or_default().to_owned();
+        let topic_prefix = read.or_default("topic.prefix").to_owned();
         let naming = Naming::new(
             &topic_prefix,
             props,
@@ -304,6 +318,7 @@ impl PostgresConfig {
         )?;
         let dbname = read.or_default("database.dbname").to_owned();
         Ok(Self {
+            compat: compat_version(&read)?,
             connection: connection(&read, &dbname),
             query_timeout: read.millis("database.query.timeout.ms"),
             initial_statements: statements(read.or_default("database.initial.statements")),
@@ -328,7 +343,11 @@ impl PostgresConfig {
                 SchemaRefreshMode::of,
                 SchemaRefreshMode::ColumnsDiff,
             ),
-            snapshot_mode: read.choice("snapshot.mode", SnapshotMode::of, SnapshotMode::Initial),
+            snapshot_mode: read.choice(
+                "snapshot.mode",
+                |text| SnapshotMode::of(legacy::snapshot_mode(text)),
+                SnapshotMode::Initial,
+            ),
             snapshot_configuration_based: configuration_based(&read),
             snapshot_isolation_mode: read.choice(
                 "snapshot.isolation.mode",
@@ -400,7 +419,13 @@ impl PostgresConfig {
             ),
             errors_max_retries: read.number("errors.max.retries"),
             retriable_restart_wait: read.millis("retriable.restart.connector.wait.ms"),
-            custom_retriable_exception: read.owned("internal.custom.retriable.exception"),
+            reselect: Reselect::all(props)?,
+            custom_retriable_exception: read
+                .text("internal.custom.retriable.exception")
+                .map(|pattern| {
+                    Regex::new(pattern).map_err(|error| PgError::Config(error.to_string()))
+                })
+                .transpose()?,
             guardrail_collections_max: read.count("guardrail.collections.max"),
             guardrail_collections_limit_action: read.choice(
                 "guardrail.collections.limit.action",
@@ -422,7 +447,7 @@ impl PostgresConfig {
             notification_sink_topic_name: read.owned("notification.sink.topic.name"),
             skipped: skipped(&read),
             dbname,
-            originals: props.clone(),
+            originals: props.to_owned(),
         })
     }
 
@@ -491,6 +516,20 @@ fn connection(read: &Reader<'_>, dbname: &str) -> ConnectionSettings {
     }
 }
 
+/// `debezium.compat.version`.
+fn compat_version(read: &Reader<'_>) -> Result<CompatVersion, PgError> {
+    let Some(text) = read.text(COMPAT_VERSION) else {
+        return Ok(CompatVersion::V37);
+    };
+    // A release of the line stands for it.
+    let line: Vec<&str> = text.trim().split('.').take(2).collect();
+    CompatVersion::of(&line.join(".")).ok_or_else(|| {
+        PgError::Config(format!(
+            "The '{COMPAT_VERSION}' value is invalid: Value must be one of 2.4, 3.7"
+        ))
+    })
+}
+
 fn modes(read: &Reader<'_>) -> Modes {
     let digits = read
         .text("money.fraction.digits")
@@ -510,6 +549,7 @@ fn modes(read: &Reader<'_>) -> Modes {
             IntervalMode::Numeric,
         ),
         include_unknown: read.flag("include.unknown.datatypes"),
+        compat: compat_version(read).unwrap_or(CompatVersion::V37),
         money_fraction_digits: digits.unwrap_or(2),
         placeholder: Placeholder::parse(read.or_default("unavailable.value.placeholder")),
     }

@@ -81,8 +81,6 @@ fn alias<'a>(name: &str, props: &'a Props) -> Option<&'a str> {
         "legacy.snapshot.max.threads" => props
             .get("internal.legacy.snapshot.max.threads")
             .map(String::as_str),
-        // The documents' configurations still name the source so.
-        "topic.prefix" => props.get(super::SERVER_NAME).map(String::as_str),
         _ => None,
     }
 }
@@ -110,7 +108,7 @@ pub(super) fn java_number<T: std::str::FromStr>(text: &str) -> Option<T> {
 }
 
 /// `true` or `false` in any case, no blanks.
-pub(super) fn java_boolean(text: &str) -> Option<bool> {
+pub(crate) fn java_boolean(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         Some(true)
     } else if text.eq_ignore_ascii_case("false") {
@@ -121,7 +119,7 @@ pub(super) fn java_boolean(text: &str) -> Option<bool> {
 }
 
 /// Items apart by commas, blanks around each cut off; empty ones at the end are dropped.
-pub(super) fn items(text: &str) -> Vec<&str> {
+pub(crate) fn items(text: &str) -> Vec<&str> {
     let mut items: Vec<&str> = text.split(',').map(str::trim).collect();
     while items.last().is_some_and(|item| item.is_empty()) {
         items.pop();
@@ -151,6 +149,13 @@ impl Rule {
                 says("A non-negative long value is expected")
             }
             Self::Boolean if given && java_boolean(text).is_none() => says(BOOLEAN),
+            // Accepted beyond Debezium: what older lines called the modes.
+            Self::OneOf(allowed)
+                if allowed.contains(&"initial_only")
+                    && super::legacy::snapshot_mode(text) != text =>
+            {
+                None
+            }
             // Accepted beyond Debezium, see `config::LOCKING_MODES_BEYOND`.
             Self::OneOf(allowed)
                 if allowed.contains(&"shared")
