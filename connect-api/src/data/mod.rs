@@ -4,6 +4,7 @@
 //! ([`SchemaRef`]) or reference-counted buffers ([`ByteString`], [`Bytes`]); a clone of a value
 //! copies no payload.
 
+mod avro_name;
 mod decimal;
 mod headers;
 pub mod json;
@@ -13,6 +14,7 @@ mod schema_cache;
 pub mod text;
 mod value;
 
+pub use avro_name::NameAdjustment;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use decimal::Decimal;

@@ -8,7 +8,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use indexmap::IndexMap;
 
-use crate::data::{ByteString, Value};
+use crate::data::{ByteString, Decimal, Value};
 
 /// `Object.hashCode` of what Java would hold as the key.
 pub trait JavaHash {
@@ -53,6 +53,20 @@ fn long_hash(value: i64) -> i32 {
     hash
 }
 
+/// `BigDecimal.hashCode`: 31 times that of the unscaled number, plus the scale.
+fn decimal_hash(decimal: &Decimal) -> i32 {
+    let unscaled = decimal.unscaled();
+    let (sign, digits) = unscaled.to_u32_digits();
+    let magnitude = digits.iter().rev().fold(0i32, |hash, &digit| {
+        hash.wrapping_mul(31).wrapping_add(digit.cast_signed())
+    });
+    let number = match sign {
+        num_bigint::Sign::Minus => magnitude.wrapping_neg(),
+        _ => magnitude,
+    };
+    number.wrapping_mul(31).wrapping_add(decimal.scale())
+}
+
 impl JavaHash for Value {
     fn java_hash(&self) -> i32 {
         match self {
@@ -71,8 +85,17 @@ impl JavaHash for Value {
             Self::Array(items) => items.iter().fold(1i32, |hash, item| {
                 hash.wrapping_mul(31).wrapping_add(item.java_hash())
             }),
-            // Java hashes these by identity or by parts that never are keys in practice.
-            Self::Bytes(_) | Self::Map(_) | Self::Struct(_) | Self::Decimal(_) => 0,
+            // `ByteBuffer.hashCode`, the class that Debezium uses for bytes.
+            Self::Bytes(bytes) => bytes.iter().rev().fold(1i32, |hash, &byte| {
+                hash.wrapping_mul(31)
+                    .wrapping_add(i32::from(byte.cast_signed()))
+            }),
+            Self::Decimal(decimal) => decimal_hash(decimal),
+            Self::Map(map) => map.iter().fold(0i32, |hash, (key, value)| {
+                hash.wrapping_add(key.java_hash() ^ value.java_hash())
+            }),
+            // By identity, or by parts that are never keys in practice.
+            Self::Struct(_) => 0,
         }
     }
 }

@@ -3,7 +3,9 @@
 //!
 //! Answers for `org.apache.kafka.connect.json.{JsonConverter, JsonConverterConfig}`.
 
-use connect_api::config::{ConfigDef, ConfigKey, Importance, Type, Width, any_of_ignoring_case};
+use connect_api::config::{
+    Config, ConfigDef, ConfigKey, Importance, Type, Width, any_of_ignoring_case,
+};
 use connect_api::context::PluginContext;
 use connect_api::converter::Converter;
 use connect_api::data::json::{DecimalFormat, JsonOptions, JsonReader, JsonWriter};
@@ -121,22 +123,32 @@ impl Default for JsonConverter {
     }
 }
 
+/// The options of the mapping that a configuration gives.
+fn options(config: &Config) -> JsonOptions {
+    let numeric = config
+        .string(DECIMAL_FORMAT)
+        .eq_ignore_ascii_case("NUMERIC");
+    JsonOptions {
+        schemas_enable: config.bool(SCHEMAS_ENABLE),
+        schemas_cache_size: usize::try_from(config.int(SCHEMAS_CACHE_SIZE)).unwrap_or(0),
+        decimal_format: if numeric {
+            DecimalFormat::Numeric
+        } else {
+            DecimalFormat::Base64
+        },
+        replace_null_with_default: config.bool(REPLACE_NULL),
+    }
+}
+
+/// The same for another converter that writes JSON inside.
+pub(crate) fn parse_options(props: &Props) -> Result<JsonOptions> {
+    Ok(options(&definition().parse(&with_type(props, "value"))?))
+}
+
 impl JsonConverter {
     fn configure_as(&mut self, props: &Props, converter_type: &str) -> Result<()> {
         let config = definition().parse(&with_type(props, converter_type))?;
-        let numeric = config
-            .string(DECIMAL_FORMAT)
-            .eq_ignore_ascii_case("NUMERIC");
-        let options = JsonOptions {
-            schemas_enable: config.bool(SCHEMAS_ENABLE),
-            schemas_cache_size: usize::try_from(config.int(SCHEMAS_CACHE_SIZE)).unwrap_or(0),
-            decimal_format: if numeric {
-                DecimalFormat::Numeric
-            } else {
-                DecimalFormat::Base64
-            },
-            replace_null_with_default: config.bool(REPLACE_NULL),
-        };
+        let options = options(&config);
         self.writer = JsonWriter::new(options);
         self.reader = match config
             .string_opt(SCHEMA_CONTENT)

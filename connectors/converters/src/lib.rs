@@ -9,10 +9,14 @@
 //! | `byte_array` | `org.apache.kafka.connect.converters.ByteArrayConverter` |
 //! | `boolean` | `org.apache.kafka.connect.converters.BooleanConverter` |
 //! | `number` | `org.apache.kafka.connect.converters.{Short,Integer,Long,Float,Double}Converter` |
+//! | `binary_data` | `io.debezium.converters.{BinaryDataConverter, ByteArrayConverter}` |
+//! | `cloud_events` | `io.debezium.converters.CloudEventsConverter` |
 //! | `simple_header` | `org.apache.kafka.connect.storage.SimpleHeaderConverter` |
 
+mod binary_data;
 mod boolean;
 mod byte_array;
+mod cloud_events;
 mod json;
 mod number;
 mod simple_header;
@@ -26,6 +30,9 @@ use connect_api::{Props, Result};
 pub const PLUGINS: &[Plugin] = &[
     boolean::CONVERTER,
     byte_array::CONVERTER,
+    binary_data::BINARY_DATA,
+    binary_data::BYTE_ARRAY,
+    cloud_events::CONVERTER,
     number::DOUBLE,
     number::FLOAT,
     number::INTEGER,
@@ -34,6 +41,8 @@ pub const PLUGINS: &[Plugin] = &[
     json::CONVERTER,
     string::CONVERTER,
     boolean::HEADER_CONVERTER,
+    binary_data::BINARY_DATA_HEADER,
+    binary_data::BYTE_ARRAY_HEADER,
     byte_array::HEADER_CONVERTER,
     number::DOUBLE_HEADER,
     number::FLOAT_HEADER,
@@ -47,6 +56,8 @@ pub const PLUGINS: &[Plugin] = &[
 
 /// The version of Kafka whose converters these are.
 const KAFKA: &str = "4.3.1";
+/// The version of Debezium whose converters these are.
+const DEBEZIUM: &str = "3.7.0.Final";
 
 const CONVERTER_TYPE: &str = "converter.type";
 

@@ -332,11 +332,11 @@ pub fn context_headers(config: &PostgresConfig, task: u32, run_id: &str) -> Head
         key: ByteString::from_static(name),
         value: SchemaAndValue::new(Arc::clone(schema), value),
     };
-    let task = Value::Int32(i32::try_from(task).unwrap_or(i32::MAX));
+    let task = Value::from(task.to_string());
     let name = Value::from(config.topic_prefix.as_str());
     vec![
         header("__debezium.context.connectorLogicalName", &text, name),
-        header("__debezium.context.taskId", &Schema::int32().build(), task),
+        header("__debezium.context.taskId", &text, task),
         header(
             "__debezium.context.connectorName",
             &text,

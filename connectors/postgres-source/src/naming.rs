@@ -31,44 +31,21 @@ impl NameAdjustment {
     /// A schema's full name, legal for Avro if asked: dots stay.
     #[must_use]
     pub fn schema_name(self, name: &str) -> String {
-        self.adjust(name, true)
+        self.rule().schema_name(name)
     }
 
     /// A field's name, legal for Avro if asked.
     #[must_use]
     pub fn field_name(self, name: &str) -> String {
-        self.adjust(name, false)
+        self.rule().field_name(name)
     }
 
-    fn adjust(self, name: &str, dots: bool) -> String {
-        if self == Self::None {
-            return name.to_owned();
+    fn rule(self) -> connect_api::data::NameAdjustment {
+        match self {
+            Self::None => connect_api::data::NameAdjustment::None,
+            Self::Avro => connect_api::data::NameAdjustment::Avro,
+            Self::AvroUnicode => connect_api::data::NameAdjustment::AvroUnicode,
         }
-        let mut adjusted = String::with_capacity(name.len());
-        for (index, unit) in name.encode_utf16().enumerate() {
-            let ascii = u8::try_from(unit)
-                .ok()
-                .map(char::from)
-                .filter(char::is_ascii);
-            let legal = ascii.filter(|&character| match character {
-                '_' => self == Self::Avro,
-                '.' => dots && index > 0,
-                '0'..='9' => index > 0,
-                _ => character.is_ascii_alphabetic(),
-            });
-            match (legal, self) {
-                (Some(character), _) => adjusted.push(character),
-                (None, Self::AvroUnicode) => push_unicode(&mut adjusted, unit),
-                (None, _) => {
-                    adjusted.push('_');
-                    // Names that differ only in a leading digit stay different.
-                    adjusted.extend(
-                        ascii.filter(|&character| index == 0 && character.is_ascii_digit()),
-                    );
-                }
-            }
-        }
-        adjusted
     }
 }
 

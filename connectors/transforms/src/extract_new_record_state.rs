@@ -32,6 +32,7 @@ use self::options::{
     DROP_FIELDS_HEADER, DROP_FIELDS_KEEP_COMPATIBLE, DeleteHandling, HANDLING, ROUTE_BY_FIELD,
     definition,
 };
+use crate::debezium::is_envelope;
 use crate::operand::{
     REPLACE_NULL, SCHEMA_CACHE_SIZE, Side, add_field, copy_basics, optional_copy, read_field,
     string_field, take_struct,
@@ -295,13 +296,6 @@ impl Transformation for ExtractNewRecordState {
         }
         Ok(Some(record))
     }
-}
-
-/// "valid envelope": the schema's name says so.
-fn is_envelope(schema: &Schema) -> bool {
-    schema
-        .name()
-        .is_some_and(|name| name.ends_with(".Envelope"))
 }
 
 /// The topic that a row's field names; none where it is blank.

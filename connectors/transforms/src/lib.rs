@@ -6,6 +6,7 @@
 //! Answers for `org.apache.kafka.connect.transforms` and `io.debezium.transforms`.
 
 mod cast;
+mod debezium;
 mod drop_headers;
 mod extract_field;
 mod extract_new_record_state;
@@ -31,6 +32,18 @@ use connect_api::plugin::Plugin;
 /// All transformations and predicates.
 pub const PLUGINS: &[Plugin] = &[
     extract_new_record_state::PLUGIN,
+    debezium::content::FILTER,
+    debezium::content::ROUTER,
+    debezium::decode_logical_decoding_message_content::PLUGIN,
+    debezium::event_router::PLUGIN,
+    debezium::extract_changed_record_state::PLUGIN,
+    debezium::header_to_value::PLUGIN,
+    debezium::partition_routing::PLUGIN,
+    debezium::schema_change_event_filter::PLUGIN,
+    debezium::timezone_converter::PLUGIN,
+    debezium::topic_router::LOGICAL_TABLE,
+    debezium::topic_router::LOGICAL_TOPIC,
+    debezium::vector_to_json_converter::PLUGIN,
     cast::KEY,
     cast::VALUE,
     drop_headers::PLUGIN,

@@ -35,7 +35,9 @@ pub(crate) fn transformation(
     let mut made = PLUGINS
         .iter()
         .find_map(|plugin| match plugin.make {
-            Make::Transformation(make) if plugin.simple_name() == name => Some(make()),
+            Make::Transformation(make) if plugin.simple_name() == name || plugin.class == name => {
+                Some(make())
+            }
             _ => None,
         })
         .expect(name);
@@ -432,7 +434,9 @@ fn keys_headers_and_predicates() {
         let mut made: Box<dyn Predicate> = PLUGINS
             .iter()
             .find_map(|plugin| match plugin.make {
-                Make::Predicate(make) if plugin.simple_name() == name => Some(make()),
+                Make::Predicate(make) if plugin.simple_name() == name || plugin.class == name => {
+                    Some(make())
+                }
                 _ => None,
             })
             .expect(name);
@@ -452,7 +456,8 @@ fn keys_headers_and_predicates() {
             .headers,
         []
     );
-    let mut filter = transformation("Filter", &[]).expect("valid");
+    let mut filter =
+        transformation("org.apache.kafka.connect.transforms.Filter", &[]).expect("valid");
     assert_eq!(filter.apply(record).expect("filtered"), None);
 }
 
