@@ -9,7 +9,7 @@ pub(super) const NOT_A_NUMBER: &str = "java.lang.NumberFormatException";
 
 /// Why a text is not JSON.
 #[derive(Debug)]
-pub(super) struct JsonError {
+pub struct JsonError {
     jackson: JacksonError,
 }
 
@@ -64,7 +64,7 @@ pub(super) type Parsed<T> = Result<T, Box<Failure>>;
 
 /// What is wrong and where, before line and column are counted.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub struct Failure {
     pub(super) class: &'static str,
     pub(super) message: String,
     /// Where, in bytes.
@@ -73,7 +73,7 @@ pub(super) struct Failure {
 
 impl Failure {
     /// The error with line and column.
-    pub(super) fn located_in(self, text: &str) -> JsonError {
+    pub fn located_in(self, text: &str) -> JsonError {
         let (line, column) = place(text, self.at);
         JsonError {
             jackson: JacksonError {

@@ -21,9 +21,11 @@ mod schema;
 mod text;
 mod write;
 
+pub use error::{Failure, JsonError};
+pub use parse::{Number, Parser, RawString};
 pub use read::JsonReader;
-pub use text::write_string;
-pub use write::{JsonWriter, write_schemaless};
+pub use text::{decode_base64, write_string};
+pub use write::{JsonWriter, ValuePlan, ValueStyle, write_schemaless};
 
 use super::{ByteString, Bytes, ConnectMap, Value};
 use crate::record::OffsetMap;
@@ -136,7 +138,7 @@ fn not_json(error: error::JsonError) -> Error {
 }
 
 /// The text of a whole message; what follows the last valid UTF-8 is cut off.
-fn valid_text(bytes: &Bytes) -> ByteString {
+pub fn valid_text(bytes: &Bytes) -> ByteString {
     ByteString::try_from(bytes.clone()).unwrap_or_else(|_| {
         let valid = match std::str::from_utf8(bytes) {
             Ok(text) => text.len(),

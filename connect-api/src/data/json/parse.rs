@@ -106,30 +106,38 @@ pub(super) fn whole<B: Build>(text: &ByteString, bytes: &Bytes) -> Result<B, Jso
 }
 
 /// A string as it stands in the text.
-pub(super) struct RawString<'a> {
+#[derive(Debug)]
+pub struct RawString<'a> {
     /// Between the quotes.
-    pub(super) raw: &'a str,
+    pub raw: &'a str,
     /// Whether there are escapes in it.
-    pub(super) escaped: bool,
+    pub escaped: bool,
 }
 
 /// A number as it stands in the text.
-pub(super) enum Number<'a> {
+#[derive(Debug)]
+pub enum Number<'a> {
+    /// An integer that fits.
     Integer(i64),
+    /// An integer that does not fit.
     BigInteger(&'a str),
+    /// A number with a fraction or an exponent.
     Fraction(&'a str),
 }
 
-/// A place in a text.
-pub(super) struct Parser<'a> {
+/// A place in a text that is read token by token, without a tree.
+#[derive(Debug)]
+pub struct Parser<'a> {
     text: &'a ByteString,
     bytes: &'a [u8],
-    pub(super) pos: usize,
+    /// The place, in bytes.
+    pub pos: usize,
     depth: usize,
 }
 
 impl<'a> Parser<'a> {
-    pub(super) fn new(text: &'a ByteString) -> Self {
+    /// The beginning of a text.
+    pub fn new(text: &'a ByteString) -> Self {
         Self {
             text,
             bytes: text.as_bytes(),
@@ -137,7 +145,8 @@ impl<'a> Parser<'a> {
             depth: 0,
         }
     }
-    pub(super) fn rest(&self) -> &'a [u8] {
+    /// What is left.
+    pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.pos..).unwrap_or_default()
     }
     /// The next byte.
@@ -145,7 +154,7 @@ impl<'a> Parser<'a> {
         self.bytes.get(self.pos).copied()
     }
     /// The next byte that is no white space.
-    pub(super) fn peek_token(&mut self) -> Option<u8> {
+    pub fn peek_token(&mut self) -> Option<u8> {
         match self.peek() {
             Some(byte) if byte > b' ' => Some(byte),
             _ => {
@@ -160,7 +169,7 @@ impl<'a> Parser<'a> {
         }
     }
     /// Passes over `expected` if it is there.
-    pub(super) fn eat(&mut self, expected: &[u8]) -> bool {
+    pub fn eat(&mut self, expected: &[u8]) -> bool {
         let found = self.rest().starts_with(expected);
         if found {
             self.pos += expected.len();
@@ -431,7 +440,10 @@ impl<'a> Parser<'a> {
     }
 
     /// A string whose opening quote was passed, as it stands in the text.
-    pub(super) fn raw_string(&mut self) -> Parsed<RawString<'a>> {
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn raw_string(&mut self) -> Parsed<RawString<'a>> {
         let start = self.pos;
         let mut escaped = false;
         loop {
@@ -460,7 +472,10 @@ impl<'a> Parser<'a> {
     }
 
     /// A string whose opening quote was passed; shares the text where nothing is escaped.
-    pub(super) fn string(&mut self) -> Parsed<ByteString> {
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn string(&mut self) -> Parsed<ByteString> {
         let RawString { raw, escaped } = self.raw_string()?;
         if !escaped {
             return Ok(self.share(raw));
@@ -478,7 +493,10 @@ impl<'a> Parser<'a> {
     }
 
     /// A number; zeros may lead it (`ALLOW_LEADING_ZEROS_FOR_NUMBERS`).
-    pub(super) fn number(&mut self) -> Parsed<Number<'a>> {
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn number(&mut self) -> Parsed<Number<'a>> {
         let start = self.pos;
         let negative = self.eat(b"-");
         let first = self.pos;
@@ -570,7 +588,10 @@ impl<'a> Parser<'a> {
     }
 
     /// Passes over any value.
-    pub(super) fn skip_value(&mut self) -> Parsed<()> {
+    ///
+    /// # Errors
+    /// The text is not JSON.
+    pub fn skip_value(&mut self) -> Parsed<()> {
         self.value::<Skipped>().map(|_| ())
     }
 }

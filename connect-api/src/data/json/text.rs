@@ -127,7 +127,7 @@ pub(super) fn write_base64(bytes: &[u8], out: &mut Vec<u8>) {
 }
 
 /// The bytes of a base64 text as Jackson reads it: padded, white space between groups passed over.
-pub(super) fn decode_base64(text: &str) -> Option<Vec<u8>> {
+pub fn decode_base64(text: &str) -> Option<Vec<u8>> {
     if let Ok(bytes) = STANDARD.decode(text) {
         return Some(bytes);
     }

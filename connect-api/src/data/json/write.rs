@@ -23,7 +23,7 @@ pub struct JsonWriter {
 struct TopPlan {
     /// `{"schema":…,"payload":`, or why the schema cannot be written; empty without schemas.
     head: Result<Vec<u8>, String>,
-    plan: Plan,
+    plan: ValuePlan,
 }
 
 impl JsonWriter {
@@ -69,7 +69,7 @@ impl JsonWriter {
                 true => render_head(schema, options),
                 false => Ok(Vec::new()),
             },
-            plan: Plan::new(schema, options),
+            plan: ValuePlan::new(schema, options.style()),
         });
         if !options.schemas_enable {
             return top.plan.write(value, out);
@@ -92,9 +92,41 @@ fn render_head(schema: &SchemaRef, options: JsonOptions) -> Result<Vec<u8>, Stri
     Ok(head)
 }
 
+/// In what the converters that write JSON differ.
+#[derive(Clone, Copy, Debug)]
+pub struct ValueStyle {
+    /// How Decimals are written.
+    pub decimal_format: DecimalFormat,
+    /// A null takes its schema's default.
+    pub replace_null_with_default: bool,
+    /// So does a null that the schema allows.
+    pub replace_optional_null: bool,
+    /// A member that is null, required and without default is left out, not refused.
+    pub omit_required_nulls: bool,
+    /// A map without string keys is a list of objects with `key` and `value`, not of pairs; so is
+    /// one whose keys may be null.
+    pub entries_as_objects: bool,
+    /// Tells structs of which one field is set, that are written as this field's value alone.
+    pub is_union: fn(&Schema) -> bool,
+}
+
+impl JsonOptions {
+    /// `JsonConverter`'s way.
+    fn style(self) -> ValueStyle {
+        ValueStyle {
+            decimal_format: self.decimal_format,
+            replace_null_with_default: self.replace_null_with_default,
+            replace_optional_null: true,
+            omit_required_nulls: false,
+            entries_as_objects: false,
+            is_union: |_| false,
+        }
+    }
+}
+
 /// How values of one schema are written; made once per schema.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub struct ValuePlan {
     schema: SchemaRef,
     /// What a null becomes: its JSON text, or the error.
     null: Result<Vec<u8>, String>,
@@ -111,57 +143,82 @@ enum Shape {
     Date,
     Time,
     Timestamp,
-    Array(Box<Plan>),
+    Array(Box<ValuePlan>),
     Map {
-        as_object: bool,
-        key: Box<Plan>,
-        value: Box<Plan>,
+        entries: Entries,
+        key: Box<ValuePlan>,
+        value: Box<ValuePlan>,
     },
-    Struct(Vec<FieldPlan>),
+    Struct {
+        fields: Vec<FieldPlan>,
+        omit_required_nulls: bool,
+    },
+    Union(Vec<ValuePlan>),
     /// A struct whose fields are those of one around it: planned as values of it come.
-    Recursive(JsonOptions),
+    Recursive(ValueStyle),
+}
+
+/// How a map's entries stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Entries {
+    Object,
+    Pairs,
+    KeyValues,
 }
 
 #[derive(Debug)]
 struct FieldPlan {
-    /// `{"id":` for the first field, `,"id":` for the others.
-    prefix: Vec<u8>,
-    plan: Plan,
+    /// `"id":`.
+    name: Vec<u8>,
+    plan: ValuePlan,
 }
 
-impl Plan {
-    pub(super) fn new(schema: &SchemaRef, options: JsonOptions) -> Self {
+impl ValuePlan {
+    /// The plan for a schema.
+    pub fn new(schema: &SchemaRef, style: ValueStyle) -> Self {
         let shape = match (schema.logical(), schema.kind()) {
             (Some(Logical::Decimal), _) => Shape::Decimal {
                 scale: schema.parameter(SCALE).and_then(|scale| scale.parse().ok()),
-                format: options.decimal_format,
+                format: style.decimal_format,
             },
             (Some(Logical::Date), _) => Shape::Date,
             (Some(Logical::Time), _) => Shape::Time,
             (Some(Logical::Timestamp), _) => Shape::Timestamp,
-            (None, SchemaType::Array) => {
-                Shape::Array(Box::new(Self::new(element(schema), options)))
-            }
+            (None, SchemaType::Array) => Shape::Array(Box::new(Self::new(element(schema), style))),
             (None, SchemaType::Map) => {
                 let key = schema.key_schema().unwrap_or(schema);
+                let text = key.kind() == SchemaType::String;
+                let entries = match style.entries_as_objects {
+                    true if text && !key.is_optional() => Entries::Object,
+                    true => Entries::KeyValues,
+                    false if text => Entries::Object,
+                    false => Entries::Pairs,
+                };
                 Shape::Map {
-                    as_object: key.kind() == SchemaType::String,
-                    key: Box::new(Self::new(key, options)),
-                    value: Box::new(Self::new(element(schema), options)),
+                    entries,
+                    key: Box::new(Self::new(key, style)),
+                    value: Box::new(Self::new(element(schema), style)),
                 }
             }
-            (None, SchemaType::Struct) if schema.is_recursive() => Shape::Recursive(options),
+            (None, SchemaType::Struct) if schema.is_recursive() => Shape::Recursive(style),
+            (None, SchemaType::Struct) if (style.is_union)(schema) => {
+                let fields = schema.fields().iter();
+                Shape::Union(fields.map(|field| Self::new(&field.schema, style)).collect())
+            }
             (None, SchemaType::Struct) => {
                 let field = |field: &crate::data::Field| {
-                    let mut prefix = vec![if field.index == 0 { b'{' } else { b',' }];
-                    write_string(&field.name, &mut prefix);
-                    prefix.push(b':');
+                    let mut name = Vec::new();
+                    write_string(&field.name, &mut name);
+                    name.push(b':');
                     FieldPlan {
-                        prefix,
-                        plan: Self::new(&field.schema, options),
+                        name,
+                        plan: Self::new(&field.schema, style),
                     }
                 };
-                Shape::Struct(schema.fields().iter().map(field).collect())
+                Shape::Struct {
+                    fields: schema.fields().iter().map(field).collect(),
+                    omit_required_nulls: style.omit_required_nulls,
+                }
             }
             (None, primitive) => Shape::Primitive(primitive),
         };
@@ -171,7 +228,11 @@ impl Plan {
             shape,
         };
         plan.null = match schema.default_value() {
-            Some(default) if options.replace_null_with_default && !default.is_null() => {
+            Some(default)
+                if style.replace_null_with_default
+                    && !default.is_null()
+                    && (style.replace_optional_null || !schema.is_optional()) =>
+            {
                 let mut text = Vec::new();
                 plan.write(default, &mut text)
                     .map(|()| text)
@@ -187,7 +248,11 @@ impl Plan {
         plan
     }
 
-    pub(super) fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    /// Appends a value.
+    ///
+    /// # Errors
+    /// It is not a value of the schema.
+    pub fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         match (&self.shape, value) {
             (_, Value::Null) => match &self.null {
                 Ok(text) => out.extend_from_slice(text),
@@ -202,21 +267,39 @@ impl Plan {
             (Shape::Primitive(SchemaType::Float64), Value::Float64(n)) => write_double(*n, out),
             (Shape::Primitive(SchemaType::Float32), Value::Float32(n)) => write_float(*n, out),
             (Shape::Primitive(SchemaType::Bytes), Value::Bytes(bytes)) => write_base64(bytes, out),
-            (Shape::Struct(fields), Value::Struct(value)) => {
-                if !Arc::ptr_eq(&value.schema, &self.schema) && value.schema != self.schema {
-                    return Err(Error::data("Mismatching schema."));
-                }
-                if fields.is_empty() {
-                    out.push(b'{');
-                }
+            (
+                Shape::Struct {
+                    fields,
+                    omit_required_nulls,
+                },
+                Value::Struct(value),
+            ) => {
+                self.check_struct(value)?;
+                let mut separator = b'{';
                 for (field, value) in fields.iter().zip(&value.values) {
-                    out.extend_from_slice(&field.prefix);
+                    if *omit_required_nulls && value.is_null() && field.plan.null.is_err() {
+                        continue;
+                    }
+                    out.push(separator);
+                    separator = b',';
+                    out.extend_from_slice(&field.name);
                     field.plan.write(value, out)?;
+                }
+                if separator == b'{' {
+                    out.push(b'{');
                 }
                 out.push(b'}');
             }
-            (Shape::Recursive(options), Value::Struct(inside)) => {
-                Self::new(&inside.schema, *options).write(value, out)?;
+            (Shape::Recursive(style), Value::Struct(inside)) => {
+                Self::new(&inside.schema, *style).write(value, out)?;
+            }
+            (Shape::Union(fields), Value::Struct(value)) => {
+                self.check_struct(value)?;
+                let mut fields = fields.iter().zip(&value.values);
+                match fields.find(|(_, value)| !value.is_null()) {
+                    Some((plan, value)) => plan.write(value, out)?,
+                    None => out.extend_from_slice(b"null"),
+                }
             }
             (Shape::Decimal { scale, format }, Value::Decimal(value)) => {
                 write_decimal(value, *scale, *format, out)?;
@@ -258,38 +341,47 @@ impl Plan {
             }
             (
                 Shape::Map {
-                    as_object,
+                    entries,
                     key,
                     value,
                 },
                 Value::Map(map),
             ) => {
-                out.push(if *as_object { b'{' } else { b'[' });
+                let as_object = *entries == Entries::Object;
+                out.push(if as_object { b'{' } else { b'[' });
                 for (index, (entry_key, entry_value)) in map.iter().enumerate() {
                     if index > 0 {
                         out.push(b',');
                     }
-                    if *as_object {
-                        match entry_key {
-                            // Jackson's NullNode.asText().
-                            Value::Null if key.null.is_ok() => write_string("null", out),
-                            _ => key.write(entry_key, out)?,
-                        }
-                        out.push(b':');
-                        value.write(entry_value, out)?;
-                    } else {
-                        out.push(b'[');
-                        key.write(entry_key, out)?;
-                        out.push(b',');
-                        value.write(entry_value, out)?;
-                        out.push(b']');
+                    let (open, middle, close): (&[u8], &[u8], &[u8]) = match entries {
+                        Entries::Object => (b"", b":", b""),
+                        Entries::Pairs => (b"[", b",", b"]"),
+                        Entries::KeyValues => (b"{\"key\":", b",\"value\":", b"}"),
+                    };
+                    out.extend_from_slice(open);
+                    match entry_key {
+                        // Jackson's NullNode.asText().
+                        Value::Null if as_object && key.null.is_ok() => write_string("null", out),
+                        _ => key.write(entry_key, out)?,
                     }
+                    out.extend_from_slice(middle);
+                    value.write(entry_value, out)?;
+                    out.extend_from_slice(close);
                 }
-                out.push(if *as_object { b'}' } else { b']' });
+                out.push(if as_object { b'}' } else { b']' });
             }
             (shape, value) => return Err(wrong_type(shape, value)),
         }
         Ok(())
+    }
+}
+
+impl ValuePlan {
+    fn check_struct(&self, value: &crate::data::Struct) -> Result<()> {
+        if Arc::ptr_eq(&value.schema, &self.schema) || value.schema == self.schema {
+            return Ok(());
+        }
+        Err(Error::data("Mismatching schema."))
     }
 }
 
@@ -345,7 +437,9 @@ fn wrong_type(shape: &Shape, value: &Value) -> Error {
         Shape::Primitive(kind) => format!("Invalid type for {}: class {class}", kind.name()),
         Shape::Array(_) => format!("Invalid type for ARRAY: class {class}"),
         Shape::Map { .. } => format!("Invalid type for MAP: class {class}"),
-        Shape::Struct(_) | Shape::Recursive(_) => format!("Invalid type for STRUCT: class {class}"),
+        Shape::Struct { .. } | Shape::Union(_) | Shape::Recursive(_) => {
+            format!("Invalid type for STRUCT: class {class}")
+        }
     })
 }
 
@@ -429,7 +523,7 @@ pub(super) fn write_default(
         }),
         other => other.clone(),
     };
-    let written = Plan::new(&bare, options).write(&value, out);
+    let written = ValuePlan::new(&bare, options.style()).write(&value, out);
     if written.is_err() {
         out.truncate(start);
     }

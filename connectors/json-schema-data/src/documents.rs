@@ -1,0 +1,231 @@
+//! The texts of a schema and of what it refers to, and what a `$ref` in them means.
+
+use connect_api::{Error, Result};
+use serde_json::Value;
+
+/// A schema and the schemas that it refers to, parsed.
+#[derive(Debug)]
+pub struct Documents {
+    /// The schema itself first; the others by the name under which they are referred to.
+    documents: Vec<(String, Value)>,
+}
+
+/// A place in the documents.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) document: usize,
+    pub(crate) node: &'a Value,
+}
+
+impl<'a> Place<'a> {
+    /// Another node of the same document.
+    pub(crate) fn with(self, node: &'a Value) -> Self {
+        Self { node, ..self }
+    }
+    pub(crate) fn get(self, name: &str) -> Option<Self> {
+        self.node.get(name).map(|node| self.with(node))
+    }
+    pub(crate) fn text(self, name: &str) -> Option<&'a str> {
+        self.node.get(name).and_then(Value::as_str)
+    }
+    /// The members of an array.
+    pub(crate) fn list(self, name: &str) -> Option<impl Iterator<Item = Self>> {
+        let list = self.node.get(name)?.as_array()?;
+        Some(list.iter().map(move |node| self.with(node)))
+    }
+    /// Tells nodes apart.
+    pub(crate) fn address(self) -> usize {
+        std::ptr::from_ref(self.node).addr()
+    }
+}
+
+impl Documents {
+    /// A schema's text with those that it refers to by name.
+    ///
+    /// # Errors
+    /// A text is not JSON, or is nested too deeply.
+    pub fn parse(text: &str, references: &[(String, String)]) -> Result<Self> {
+        let mut documents = vec![(String::new(), parse(text, "the schema")?)];
+        for (name, text) in references {
+            documents.push((name.clone(), parse(text, name)?));
+        }
+        Ok(Self { documents })
+    }
+
+    /// The schema itself.
+    pub(crate) fn root(&self) -> Place<'_> {
+        Place {
+            document: 0,
+            node: self.documents.first().map_or(&Value::Null, |(_, root)| root),
+        }
+    }
+
+    /// What `reference` means where it stands in `document`.
+    pub(crate) fn resolve(&self, document: usize, reference: &str) -> Result<Place<'_>> {
+        self.find(document, reference).ok_or_else(|| {
+            Error::data(format!(
+                "the JSON Schema refers to {reference}, which is neither in it nor among its references"
+            ))
+        })
+    }
+
+    fn find(&self, document: usize, reference: &str) -> Option<Place<'_>> {
+        let (uri, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+        let base = self.at(document)?;
+        let target = if uri.is_empty() {
+            base
+        } else {
+            let resolved = join(id(base.node).unwrap_or_default(), uri);
+            self.document(uri)
+                .or_else(|| self.document(&resolved))
+                .or_else(|| self.inner(uri))
+                .or_else(|| self.inner(&resolved))?
+        };
+        if fragment.is_empty() {
+            return Some(target);
+        }
+        if fragment.starts_with('/') {
+            let pointer = percent_decoded(fragment);
+            return Some(target.with(target.node.pointer(&pointer)?));
+        }
+        let anchor = format!("#{fragment}");
+        let named = |node: &Value| {
+            id(node).is_some_and(|id| id.ends_with(&anchor))
+                || ["$anchor", "$dynamicAnchor"]
+                    .iter()
+                    .any(|key| node.get(key).and_then(Value::as_str) == Some(fragment))
+        };
+        search(target.node, &named).map(|node| target.with(node))
+    }
+
+    fn at(&self, document: usize) -> Option<Place<'_>> {
+        let (_, node) = self.documents.get(document)?;
+        Some(Place { document, node })
+    }
+
+    /// The document of this name or `$id`.
+    fn document(&self, uri: &str) -> Option<Place<'_>> {
+        let same = |id: &str| id.trim_end_matches('#') == uri;
+        let at = self
+            .documents
+            .iter()
+            .position(|(name, root)| name == uri || id(root).is_some_and(same))?;
+        self.at(at)
+    }
+
+    /// The node inside a document that has this `$id`.
+    fn inner(&self, uri: &str) -> Option<Place<'_>> {
+        let found = |node: &Value| id(node) == Some(uri);
+        (0..self.documents.len()).find_map(|document| {
+            let place = self.at(document)?;
+            search(place.node, &found).map(|node| place.with(node))
+        })
+    }
+}
+
+fn parse(text: &str, what: &str) -> Result<Value> {
+    serde_json::from_str(text)
+        .map_err(|error| Error::data(format!("{what} is no JSON Schema")).with_source(error))
+}
+
+fn id(node: &Value) -> Option<&str> {
+    node.get("$id").or_else(|| node.get("id"))?.as_str()
+}
+
+/// The first node, from the outside in, that is `wanted`.
+fn search<'a>(node: &'a Value, wanted: &dyn Fn(&Value) -> bool) -> Option<&'a Value> {
+    if wanted(node) {
+        return Some(node);
+    }
+    match node {
+        Value::Object(members) => members.values().find_map(|inner| search(inner, wanted)),
+        Value::Array(items) => items.iter().find_map(|inner| search(inner, wanted)),
+        _ => None,
+    }
+}
+
+/// A relative address beside the base.
+fn join(base: &str, uri: &str) -> String {
+    if uri.contains("://") || uri.starts_with("urn:") {
+        return uri.to_owned();
+    }
+    let (root, path) = match base.split_once("://") {
+        Some((scheme, rest)) => {
+            let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+            (format!("{scheme}://{host}/"), path)
+        }
+        None => (String::new(), base),
+    };
+    if let Some(absolute) = uri.strip_prefix('/') {
+        return format!("{root}{absolute}");
+    }
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in uri.split('/') {
+        match part {
+            "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("{root}{}", parts.join("/"))
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let code = after
+            .get(..2)
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match code {
+            Some(code) if byte == b'%' => {
+                bytes.push(code);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn documents() -> Documents {
+        Documents::parse(
+            r##"{"$id":"http://x.org/a/root.json","definitions":{"A b":{"title":"A"}},
+                "properties":{"n":{"$id":"#named","title":"N"},"m":{"$anchor":"mm","title":"M"}}}"##,
+            &[
+                ("other.json".to_owned(), r#"{"title":"O","definitions":{"B":{"title":"B"}}}"#.to_owned()),
+                ("x".to_owned(), r#"{"$id":"http://x.org/a/third.json","title":"T"}"#.to_owned()),
+            ],
+        )
+        .expect("JSON")
+    }
+
+    #[test]
+    fn references_lead_to_pointers_names_anchors_and_ids() {
+        let documents = documents();
+        for (reference, title) in [
+            ("#/definitions/A%20b", "A"),
+            ("#named", "N"),
+            ("#mm", "M"),
+            ("other.json", "O"),
+            ("other.json#/definitions/B", "B"),
+            ("third.json", "T"),
+            ("../a/third.json#", "T"),
+            ("http://x.org/a/third.json", "T"),
+        ] {
+            let place = documents.resolve(0, reference).expect(reference);
+            assert_eq!(place.text("title"), Some(title), "{reference}");
+        }
+        let error = documents.resolve(0, "#/nowhere").expect_err("nowhere");
+        assert!(error.message().contains("#/nowhere"));
+    }
+}

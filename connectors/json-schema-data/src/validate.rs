@@ -1,0 +1,4 @@
+//! placeholder
+/// v
+#[derive(Debug)]
+pub struct Validator;
