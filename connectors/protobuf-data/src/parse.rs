@@ -170,13 +170,6 @@ impl<'a> Parser<'a> {
         }
         Ok(found)
     }
-    fn eat_word(&mut self, word: &str) -> Parsed<bool> {
-        let found = self.is_word(word);
-        if found {
-            self.next()?;
-        }
-        Ok(found)
-    }
     fn expect(&mut self, sign: u8) -> Parsed<()> {
         match self.eat(sign)? {
             true => Ok(()),
@@ -335,7 +328,7 @@ impl<'a> Parser<'a> {
                         if self.eat(b';')? {
                             continue;
                         }
-                        if self.is_word("option") && self.declares() {
+                        if self.is_word("option") {
                             self.next()?;
                             self.option(&mut OptionSink::default())?;
                             self.expect(b';')?;
@@ -344,7 +337,7 @@ impl<'a> Parser<'a> {
                         self.field(&mut message, Some(oneof))?;
                     }
                 }
-                Token::Word("option") if self.declares() || self.text.get(self.at..).is_some_and(|rest| rest.trim_start().starts_with('(')) => {
+                Token::Word("option") => {
                     self.next()?;
                     let mut option = OptionSink::default();
                     self.option(&mut option)?;
@@ -381,9 +374,7 @@ impl<'a> Parser<'a> {
         let rest = self.text.get(self.at..).unwrap_or_default().trim_start();
         let name = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
         let after = name.trim_start();
-        name.len() < rest.len()
-            && !self.is_word("option")
-            && after.starts_with('=')
+        name.len() < rest.len() && after.starts_with('=')
     }
 
     fn field(&mut self, message: &mut Message, oneof: Option<usize>) -> Parsed<()> {
