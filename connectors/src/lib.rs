@@ -14,6 +14,7 @@ pub const PLUGINS: &[&[Plugin]] = &[
     transforms::PLUGINS,
     converters::PLUGINS,
     avro_converter::PLUGINS,
+    registry_converters::PLUGINS,
 ];
 
 /// All plugins, one after the other.

@@ -56,8 +56,16 @@ impl Documents {
     pub(crate) fn root(&self) -> Place<'_> {
         Place {
             document: 0,
-            node: self.documents.first().map_or(&Value::Null, |(_, root)| root),
+            node: self
+                .documents
+                .first()
+                .map_or(&Value::Null, |(_, root)| root),
         }
+    }
+
+    /// All schemas.
+    pub(crate) fn roots(&self) -> impl Iterator<Item = &Value> {
+        self.documents.iter().map(|(_, root)| root)
     }
 
     /// What `reference` means where it stands in `document`.
@@ -121,6 +129,12 @@ impl Documents {
             search(place.node, &found).map(|node| place.with(node))
         })
     }
+}
+
+/// The title at a schema's root.
+pub fn title(text: &str) -> Option<String> {
+    let root: Value = serde_json::from_str(text).ok()?;
+    root.get("title")?.as_str().map(ToOwned::to_owned)
 }
 
 fn parse(text: &str, what: &str) -> Result<Value> {

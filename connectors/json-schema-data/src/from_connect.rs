@@ -22,6 +22,7 @@ pub fn schema_text(schema: &SchemaRef, options: &JsonSchemaOptions) -> Result<St
         options,
         out: Vec::new(),
         ids: Vec::new(),
+        root: schema,
         depth: 0,
     };
     printer.schema(schema, None)?;
@@ -34,6 +35,7 @@ struct Printer<'a> {
     out: Vec<u8>,
     /// The `$id`s that stand above or before.
     ids: Vec<String>,
+    root: &'a SchemaRef,
     depth: usize,
 }
 
@@ -90,6 +92,22 @@ impl Printer<'_> {
             }
             self.ids.push(id.to_owned());
         }
+        if schema.is_recursive() {
+            // Without an `$id` only the whole can be named.
+            if !schema
+                .recursion()
+                .is_some_and(|whole| SchemaRef::ptr_eq(&whole, self.root))
+            {
+                return Err(Error::data(
+                    "a schema refers to a struct around it that has no name in JSON Schema",
+                ));
+            }
+            self.text("$ref", "#");
+            self.index(index);
+            self.out.push(b'}');
+            self.depth -= 1;
+            return Ok(());
+        }
         let symbols = symbols(schema);
         let connect_type = self.head(schema, symbols.as_deref());
         if let Some(name) = schema.name() {
@@ -140,9 +158,7 @@ impl Printer<'_> {
             SchemaType::Float64 => ("number", Some("float64")),
             SchemaType::String => ("string", None),
             SchemaType::Bytes => match schema.logical() {
-                Some(Logical::Decimal)
-                    if self.options.decimal_format == DecimalFormat::Numeric =>
-                {
+                Some(Logical::Decimal) if self.options.decimal_format == DecimalFormat::Numeric => {
                     ("number", Some("bytes"))
                 }
                 _ => ("string", Some("bytes")),
@@ -176,7 +192,8 @@ impl Printer<'_> {
             }
             SchemaType::Map => {
                 self.name("items");
-                self.out.extend_from_slice(b"{\"type\":\"object\",\"properties\":{");
+                self.out
+                    .extend_from_slice(b"{\"type\":\"object\",\"properties\":{");
                 // In hash order.
                 write_string(VALUE, &mut self.out);
                 self.out.push(b':');
@@ -279,7 +296,7 @@ pub(crate) fn is_object(map: &Schema) -> bool {
         .is_some_and(|key| key.kind() == SchemaType::String && !key.is_optional())
 }
 
-/// The symbols of a text that is one of a list, in the order of its parameters.
+/// The symbols of a text that is one of a list, in hash order.
 fn symbols(schema: &Schema) -> Option<Vec<&str>> {
     if schema.kind() != SchemaType::String {
         return None;
@@ -287,15 +304,15 @@ fn symbols(schema: &Schema) -> Option<Vec<&str>> {
     let name = [ENUM, GENERAL_ENUM]
         .into_iter()
         .find(|name| schema.parameter(name).is_some())?;
-    let symbol = |key: &'_ str| -> Option<usize> {
-        key.strip_prefix(name)?.strip_prefix('.').map(str::len)
-    };
-    let symbols: Vec<&str> = schema
-        .parameters()
-        .iter()
-        .filter_map(|(key, _)| key.get(key.len() - symbol(key)?..))
-        .collect();
-    (!symbols.is_empty()).then_some(symbols)
+    let symbol =
+        |key: &'_ str| -> Option<usize> { key.strip_prefix(name)?.strip_prefix('.').map(str::len) };
+    let mut symbols: JavaHashMap<_, &str> = JavaHashMap::new();
+    for (key, _) in schema.parameters() {
+        if let Some(symbol) = symbol(key).and_then(|length| key.get(key.len() - length..)) {
+            symbols.insert(symbol.to_owned(), symbol);
+        }
+    }
+    (!symbols.is_empty()).then(|| symbols.values().copied().collect())
 }
 
 /// Arrays and maps are built with their parts.

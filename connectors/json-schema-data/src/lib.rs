@@ -10,8 +10,10 @@
 //! | `documents` | schema texts, what `$ref` points to |
 //! | `to_connect` | a JSON Schema as a Connect schema |
 //! | `read` | JSON straight into values of a Connect schema |
+//! | `compatible` | whether one schema reads what another one writes |
 //! | `validate` | whether a JSON text is what its schema says |
 
+mod compatible;
 mod documents;
 mod from_connect;
 mod read;
@@ -19,7 +21,8 @@ mod to_connect;
 mod validate;
 mod write;
 
-pub use documents::Documents;
+pub use compatible::compatible;
+pub use documents::{Documents, title};
 pub use from_connect::schema_text;
 pub use read::read;
 pub use to_connect::connect_schema;

@@ -66,6 +66,11 @@ impl<'a> Reader<'a> {
         if let Some(logical) = schema.logical() {
             return self.logical(logical, schema, first);
         }
+        if schema.is_recursive() {
+            let whole = schema.recursion();
+            let whole = whole.ok_or_else(|| self.unexpected(schema))?;
+            return self.nested(|this| this.value(&whole));
+        }
         Ok(match schema.kind() {
             SchemaType::String if first == b'"' => Value::String(self.string()?),
             // What an enum lists or an empty schema allows need not be a text.
@@ -526,8 +531,8 @@ impl Token {
                 .max();
         }
         let integer = matches!(kind, T::Int8 | T::Int16 | T::Int32 | T::Int64);
-        let number = matches!(kind, T::Float32 | T::Float64)
-            || schema.logical() == Some(Logical::Decimal);
+        let number =
+            matches!(kind, T::Float32 | T::Float64) || schema.logical() == Some(Logical::Decimal);
         let yes = |fits: bool| fits.then_some(1);
         match self {
             Self::Text => yes(matches!(kind, T::String | T::Bytes)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use connect_api::data::{Bytes, Schema, SchemaBuilder, SchemaRef};
+use connect_api::data::{Bytes, Knot, Schema, SchemaBuilder, SchemaRef, SchemaType};
 use connect_api::java::HashMap as JavaHashMap;
 use connect_api::{Error, Result};
 use serde_json::Value;
@@ -33,25 +33,27 @@ pub fn connect_schema(
         documents,
         options,
         unions,
-        open: HashSet::from([root.address()]),
+        open: HashMap::from([(root.address(), None)]),
         converted: HashMap::new(),
         ids: HashMap::new(),
         depth: 0,
         places: 0,
     };
     let schema = converter.schema(root, false)?;
-    Ok(match version {
+    let knot = converter.open.remove(&root.address()).flatten();
+    let schema = match version {
         Some(version) if schema.version().is_none() => schema.to_builder().version(version).build(),
         _ => schema,
-    })
+    };
+    converter.tied(schema, root, knot)
 }
 
 struct Converter<'a, 'o> {
     documents: &'a Documents,
     options: &'o JsonSchemaOptions,
     unions: &'o mut usize,
-    /// What is being converted and can be referred to from inside itself.
-    open: HashSet<usize>,
+    /// What is being converted, with the end that refers to it from inside, if there is one.
+    open: HashMap<usize, Option<Knot>>,
     /// What was referred to: the schema of each use after the first, by whether it is optional.
     converted: HashMap<(usize, bool), SchemaRef>,
     /// The name given to what is referred to more than once.
@@ -84,7 +86,7 @@ impl<'a> Converter<'a, '_> {
                 .iter()
                 .any(|name| place.node.get(name).is_some());
             if !more {
-                return self.referred(target, reference, optional);
+                return self.referred(target, optional);
             }
         }
         let parts = self.parts(place)?;
@@ -96,35 +98,64 @@ impl<'a> Converter<'a, '_> {
 
     /// What a reference leads to. From the second use on it has a name, by which writing finds out
     /// that it is the same.
-    fn referred(&mut self, target: Place<'a>, reference: &str, optional: bool) -> Result<SchemaRef> {
+    fn referred(&mut self, target: Place<'a>, optional: bool) -> Result<SchemaRef> {
         let address = target.address();
         if let Some(known) = self.converted.get(&(address, optional)) {
             return Ok(SchemaRef::clone(known));
         }
-        if !self.open.insert(address) {
-            return Err(Error::data(format!(
-                "the JSON Schema refers to itself by {reference}, which has no Connect form"
-            )));
+        if let Some(knot) = self.open.get_mut(&address) {
+            let knot = knot.get_or_insert_with(Knot::new).clone();
+            let mut end = Schema::recursive(knot).optional_if(optional);
+            if let Some(title) = target.text("title") {
+                end = end.name(title);
+            }
+            return Ok(end.parameter(ID, self.id(address)).build());
         }
+        self.open.insert(address, None);
         let schema = self.schema(target, optional)?;
-        self.open.remove(&address);
-        match self.ids.get(&address) {
-            None => {
-                self.ids.insert(address, None);
-                Ok(schema)
-            }
-            Some(id) => {
-                let id = id.clone().unwrap_or_else(|| {
-                    let given = self.ids.values().flatten().count();
-                    format!("#id{}", given + 1)
-                });
-                let schema = schema.to_builder().parameter(ID, id.clone()).build();
-                self.ids.insert(address, Some(id));
-                self.converted
-                    .insert((address, optional), SchemaRef::clone(&schema));
-                Ok(schema)
-            }
+        let knot = self.open.remove(&address).flatten();
+        if knot.is_some() || !self.ids.contains_key(&address) {
+            let id = knot.is_some().then(|| self.id(address));
+            self.ids.insert(address, id);
+            return self.tied(schema, target, knot);
         }
+        let id = self.id(address);
+        let schema = schema.to_builder().parameter(ID, id).build();
+        let known = SchemaRef::clone(&schema);
+        self.converted.insert((address, optional), known);
+        Ok(schema)
+    }
+
+    /// The name given to a place that is referred to again.
+    fn id(&mut self, address: usize) -> String {
+        if let Some(Some(id)) = self.ids.get(&address) {
+            return id.clone();
+        }
+        let given = self.ids.values().flatten().count();
+        let id = format!("#id{}", given + 1);
+        self.ids.insert(address, Some(id.clone()));
+        id
+    }
+
+    /// A schema to which what refers to it from inside is tied.
+    fn tied(
+        &mut self,
+        schema: SchemaRef,
+        place: Place<'a>,
+        knot: Option<Knot>,
+    ) -> Result<SchemaRef> {
+        let Some(knot) = knot else {
+            return Ok(schema);
+        };
+        if schema.kind() != SchemaType::Struct || schema.is_recursive() {
+            return Err(Error::data(
+                "the JSON Schema refers to itself where it is no object, which has no Connect form",
+            ));
+        }
+        let id = self.id(place.address());
+        let schema = schema.to_builder().parameter(ID, id).build();
+        knot.tie(&schema);
+        Ok(schema)
     }
 
     /// What has to hold together: the schema's own words, and each member of its `allOf`.
@@ -145,9 +176,8 @@ impl<'a> Converter<'a, '_> {
             let target = self.documents.resolve(place.document, reference)?;
             self.collect(target, parts, depth + 1)?;
         }
-        if place.node.get("const").is_some() {
-            parts.push(Part::Enum(place));
-        } else if place.node.get("enum").is_some_and(Value::is_array) {
+        if place.node.get("const").is_some() || place.node.get("enum").is_some_and(Value::is_array)
+        {
             parts.push(Part::Enum(place));
         }
         match place.node.get("type") {
@@ -193,7 +223,9 @@ impl<'a> Converter<'a, '_> {
                     // By way of an `allOf` or a reference: the outer words win.
                     false => self.with_metadata(builder, place, optional),
                 };
-                let nullable = optional || name == "null" || place.node.get("nullable") == Some(&Value::Bool(true));
+                let nullable = optional
+                    || name == "null"
+                    || place.node.get("nullable") == Some(&Value::Bool(true));
                 let builder = builder.optional_if(nullable);
                 Ok(self.with_metadata(builder, outer, nullable).build())
             }
@@ -210,7 +242,10 @@ impl<'a> Converter<'a, '_> {
     ) -> Result<SchemaRef> {
         let nullable = optional || parts.iter().any(|part| part.allows_null());
         let objects: Vec<Place<'a>> = self.objects(parts)?;
-        if objects.iter().any(|place| place.node.get("properties").is_some()) {
+        if objects
+            .iter()
+            .any(|place| place.node.get("properties").is_some())
+        {
             let mut properties = Vec::new();
             let mut required = HashSet::new();
             for place in &objects {
@@ -313,7 +348,9 @@ impl<'a> Converter<'a, '_> {
                 }
             },
             ("object", connect_type) => {
-                let values = place.get("additionalProperties").filter(|values| values.node.is_object());
+                let values = place
+                    .get("additionalProperties")
+                    .filter(|values| values.node.is_object());
                 let properties: Vec<_> = members(place, "properties").collect();
                 let patterns: Vec<_> = members(place, "patternProperties").collect();
                 match (connect_type, values, patterns.as_slice()) {
@@ -345,7 +382,9 @@ impl<'a> Converter<'a, '_> {
         let properties = place.get("items").and_then(|items| items.get("properties"));
         let part = |name| properties.and_then(|properties| properties.get(name));
         let (Some(key), Some(value)) = (part(KEY), part(VALUE)) else {
-            return Err(Error::data("Map schema did not specify the key and value types"));
+            return Err(Error::data(
+                "Map schema did not specify the key and value types",
+            ));
         };
         let key = self.schema(key, false)?;
         let value = self.schema(value, false)?;
@@ -361,8 +400,7 @@ impl<'a> Converter<'a, '_> {
     ) -> Result<SchemaBuilder> {
         let mut by_name: JavaHashMap<String, (Place<'a>, bool)> = JavaHashMap::new();
         for (name, place) in properties {
-            let optional =
-                self.options.use_optional_for_nonrequired && !required.contains(name);
+            let optional = self.options.use_optional_for_nonrequired && !required.contains(name);
             by_name.insert((*name).to_owned(), (*place, optional));
         }
         for (name, place) in chosen {
@@ -390,7 +428,7 @@ impl<'a> Converter<'a, '_> {
     fn enumeration(&self, place: Place<'a>) -> SchemaBuilder {
         let one = place.node.get("const").map(std::slice::from_ref);
         let list = place.node.get("enum").and_then(Value::as_array);
-        let symbols = one.or(list.map(Vec::as_slice)).unwrap_or_default();
+        let symbols = one.or_else(|| list.map(Vec::as_slice)).unwrap_or_default();
         let parameter = match self.options.generalized_sum_types {
             true => GENERAL_ENUM,
             false => ENUM,
@@ -453,7 +491,12 @@ impl<'a> Converter<'a, '_> {
         Ok(builder.optional_if(nullable).build())
     }
 
-    fn member(&mut self, member: Member<'a>, outer: Place<'a>, optional: bool) -> Result<SchemaRef> {
+    fn member(
+        &mut self,
+        member: Member<'a>,
+        outer: Place<'a>,
+        optional: bool,
+    ) -> Result<SchemaRef> {
         match member {
             Member::Schema(place) => self.schema(place, optional),
             Member::Typed(place, name) => {
@@ -504,7 +547,10 @@ impl<'a> Converter<'a, '_> {
         if let Some(version) = version(place) {
             builder = builder.version(version);
         }
-        let parameters = place.node.get(CONNECT_PARAMETERS).and_then(Value::as_object);
+        let parameters = place
+            .node
+            .get(CONNECT_PARAMETERS)
+            .and_then(Value::as_object);
         for (key, value) in parameters.into_iter().flatten() {
             let value = match value {
                 Value::String(text) => text.clone(),
@@ -517,7 +563,11 @@ impl<'a> Converter<'a, '_> {
 
     /// The default, where it is a value of the schema.
     fn with_default(&self, builder: SchemaBuilder, place: Place<'a>) -> SchemaBuilder {
-        let Some(default) = place.node.get("default").filter(|default| !default.is_null()) else {
+        let Some(default) = place
+            .node
+            .get("default")
+            .filter(|default| !default.is_null())
+        else {
             return builder;
         };
         let schema = builder.clone().build();
@@ -574,11 +624,31 @@ fn implied_type(node: &Value) -> Option<&'static str> {
     if node.get("const").is_some() || node.get("enum").is_some() {
         return None;
     }
-    if has(&["properties", "additionalProperties", "patternProperties", "minProperties", "maxProperties", "propertyNames"]) {
+    if has(&[
+        "properties",
+        "additionalProperties",
+        "patternProperties",
+        "minProperties",
+        "maxProperties",
+        "propertyNames",
+    ]) {
         Some("object")
-    } else if has(&["items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains"]) {
+    } else if has(&[
+        "items",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "contains",
+    ]) {
         Some("array")
-    } else if has(&["minimum", "maximum", "multipleOf", "exclusiveMinimum", "exclusiveMaximum"]) {
+    } else if has(&[
+        "minimum",
+        "maximum",
+        "multipleOf",
+        "exclusiveMinimum",
+        "exclusiveMaximum",
+    ]) {
         Some("number")
     } else if has(&["minLength", "maxLength", "pattern", "format"]) {
         Some("string")

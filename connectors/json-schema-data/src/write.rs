@@ -122,10 +122,7 @@ mod tests {
     #[test]
     fn indented_text_has_objects_over_lines_and_arrays_in_one() {
         let mut out = Vec::new();
-        indent(
-            br#"{"a":1,"b":[1,{"c":"x\",{"}],"d":{},"e":[]}"#,
-            &mut out,
-        );
+        indent(br#"{"a":1,"b":[1,{"c":"x\",{"}],"d":{},"e":[]}"#, &mut out);
         assert_eq!(
             String::from_utf8(out).expect("UTF-8"),
             "{\n  \"a\" : 1,\n  \"b\" : [ 1, {\n    \"c\" : \"x\\\",{\"\n  } ],\n  \"d\" : { },\n  \"e\" : [ ]\n}"

@@ -83,7 +83,10 @@ impl Decode<'_> {
             _ => plan.absent.clone(),
         };
         self.fields(plan, &mut reader, &mut values, depth, None)?;
-        Ok(Value::Struct(Struct::new(SchemaRef::clone(&plan.schema), values)))
+        Ok(Value::Struct(Struct::new(
+            SchemaRef::clone(&plan.schema),
+            values,
+        )))
     }
 
     /// Reads fields into `values` to the end, or to the end of the group.
@@ -124,13 +127,19 @@ impl Decode<'_> {
                 missing.retain(|wanted| *wanted != number);
             }
             let fields = &plan.fields;
-            let at = |index: usize| fields.get(index).is_some_and(|field| field.number == number);
+            let at = |index: usize| {
+                fields
+                    .get(index)
+                    .is_some_and(|field| field.number == number)
+            };
             let index = if at(next) {
                 Some(next)
             } else if at(next + 1) {
                 Some(next + 1)
             } else {
-                fields.binary_search_by_key(&number, |field| field.number).ok()
+                fields
+                    .binary_search_by_key(&number, |field| field.number)
+                    .ok()
             };
             let field = index.and_then(|index| Some((index, fields.get(index)?)));
             match field {
@@ -243,7 +252,10 @@ impl Decode<'_> {
         before: Option<Value>,
         depth: usize,
     ) -> Read<Option<Value>> {
-        #[expect(clippy::cast_possible_truncation, reason = "Protobuf keeps the low bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "Protobuf keeps the low bits"
+        )]
         Ok(Some(match &field.kind {
             Kind::Scalar(scalar) => self.scalar(*scalar, reader, &field.name)?,
             Kind::Int8 => Value::Int8(self.int32(field, reader)? as i8),
@@ -313,7 +325,10 @@ impl Decode<'_> {
         }))
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "Protobuf keeps the low bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Protobuf keeps the low bits"
+    )]
     fn int32(&self, field: &FieldPlan, reader: &mut Reader<'_>) -> Read<i32> {
         let value = self.scalar(Scalar::Int32, reader, &field.name)?;
         Ok(value.as_i64().unwrap_or_default() as i32)
@@ -358,7 +373,10 @@ impl Decode<'_> {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "Protobuf keeps the low bits")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Protobuf keeps the low bits"
+    )]
     fn scalar(&self, scalar: Scalar, reader: &mut Reader<'_>, name: &str) -> Read<Value> {
         Ok(match scalar {
             Scalar::Int32 => Value::Int32(reader.varint()? as i32),
@@ -390,7 +408,10 @@ impl Decode<'_> {
 }
 
 fn beyond(field: &FieldPlan) -> Problem {
-    Problem::Other(format!("the date or time of field {} is beyond Connect's", field.name))
+    Problem::Other(format!(
+        "the date or time of field {} is beyond Connect's",
+        field.name
+    ))
 }
 
 impl FieldPlan {

@@ -126,7 +126,9 @@ fn tag(number: u32, wire: u32) -> Vec<u8> {
 }
 
 fn too_deep() -> Error {
-    Error::data(format!("a value is nested more than {MAX_DEPTH} levels deep"))
+    Error::data(format!(
+        "a value is nested more than {MAX_DEPTH} levels deep"
+    ))
 }
 
 impl MessagePlan {
@@ -259,7 +261,9 @@ impl FieldPlan {
                 }
                 out.extend_from_slice(&self.tag);
                 write_delimited(out, |out| {
-                    items.iter().try_for_each(|item| self.item(item, out, depth))
+                    items
+                        .iter()
+                        .try_for_each(|item| self.item(item, out, depth))
                 })?;
             }
             (_, Value::Array(items)) => {
@@ -294,7 +298,11 @@ impl FieldPlan {
 
 fn wrong_type(expected: &str, value: &Value, name: &str) -> Error {
     let class = value.java_class().unwrap_or("null");
-    let at = if name.is_empty() { String::new() } else { format!(" of field {name}") };
+    let at = if name.is_empty() {
+        String::new()
+    } else {
+        format!(" of field {name}")
+    };
     Error::data(format!("Invalid type for {expected}{at}: class {class}"))
 }
 
@@ -330,10 +338,9 @@ impl Kind {
                 let Value::Decimal(decimal) = value else {
                     return Err(wrong_type("Decimal", value, name));
                 };
-                let text = decimal.unscaled_i64().map_or_else(
-                    || decimal.unscaled().to_string(),
-                    |small| small.to_string(),
-                );
+                let text = decimal
+                    .unscaled_i64()
+                    .map_or_else(|| decimal.unscaled().to_string(), |small| small.to_string());
                 let precision = text.trim_start_matches('-').len();
                 message(out, |out| {
                     decimal.with_signed_bytes_be(|bytes| {
@@ -355,8 +362,8 @@ impl Kind {
                 let (year, month, day) = civil_from_days(days);
                 message(out, |out| {
                     number(1, year, out);
-                    number(2, month.into(), out);
-                    number(3, day.into(), out);
+                    number(2, month, out);
+                    number(3, day, out);
                 });
                 Ok(false)
             }

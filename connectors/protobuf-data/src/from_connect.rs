@@ -86,7 +86,8 @@ fn illegal(message: String) -> Error {
 
 fn check_name(name: &str) -> Result<()> {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit()) {
+    if name.is_empty() || !name.chars().all(plain) || name.starts_with(|c: char| c.is_ascii_digit())
+    {
         return Err(Error::data(format!(
             "\"{name}\" is not a valid identifier. Set scrub.invalid.names=true to have such names \
              changed."
@@ -142,7 +143,10 @@ impl Builder<'_> {
         for field in &layout {
             check_name(&field.name)?;
             if fields.iter().any(|known| known.name == field.name) {
-                return Err(Error::data(format!("\"{}\" is already defined", field.name)));
+                return Err(Error::data(format!(
+                    "\"{}\" is already defined",
+                    field.name
+                )));
             }
             let mut built = self.field(&field.name, field.schema)?;
             built.number = field.number;
@@ -165,9 +169,11 @@ impl Builder<'_> {
     fn field(&mut self, name: &str, schema: &SchemaRef) -> Result<Field> {
         let kind = type_of(schema, self.options, false)?;
         let (label, schema, kind) = match kind {
-            Type::Repeated(element) => {
-                (Label::Repeated, element, type_of(element, self.options, true)?)
-            }
+            Type::Repeated(element) => (
+                Label::Repeated,
+                element,
+                type_of(element, self.options, true)?,
+            ),
             kind => {
                 let optional = self.options.optional_for_nullables
                     && schema.is_optional()
@@ -222,7 +228,9 @@ impl Builder<'_> {
                     Some(short) => short.to_owned(),
                     None => self.default_name(),
                 };
-                self.nested(type_name, schema, |builder, name| builder.message(schema, name))?
+                self.nested(type_name, schema, |builder, name| {
+                    builder.message(schema, name)
+                })?
             }
             Type::Map(key, value) => {
                 field.label = Label::Repeated;
@@ -237,14 +245,22 @@ impl Builder<'_> {
                     .field("key", SchemaRef::clone(key))
                     .field("value", SchemaRef::clone(value))
                     .build();
-                self.nested(type_name, schema, |builder, name| builder.message(&entry, name))?
+                self.nested(type_name, schema, |builder, name| {
+                    builder.message(&entry, name)
+                })?
             }
             Type::Repeated(_) => return Err(illegal("Array cannot be nested".to_owned())),
         };
         let small = matches!(schema.kind(), SchemaType::Int8 | SchemaType::Int16);
         if small && schema.logical().is_none() {
-            let name = if schema.kind() == SchemaType::Int8 { "int8" } else { "int16" };
-            field.params.push(("connect.type".to_owned(), name.to_owned()));
+            let name = if schema.kind() == SchemaType::Int8 {
+                "int8"
+            } else {
+                "int16"
+            };
+            field
+                .params
+                .push(("connect.type".to_owned(), name.to_owned()));
         }
         Ok(field)
     }
@@ -252,13 +268,16 @@ impl Builder<'_> {
     /// The name of the message around that a schema refers to.
     fn recursion(&self, schema: &Schema) -> Result<String> {
         let target = schema.recursion();
-        let name = target.as_deref().unwrap_or(schema).name().map(|name| scrubbed(name, self.options));
+        let name = target
+            .as_deref()
+            .unwrap_or(schema)
+            .name()
+            .map(|name| scrubbed(name, self.options));
         let short = name.as_deref().map(short_name);
         let around = |open: &&Open| Some(open.name.as_str()) == short;
         let open = self.open.iter().rev().find(around);
-        open.map(|open| open.name.clone()).ok_or_else(|| {
-            Error::data("a schema refers to a struct that is not around it")
-        })
+        open.map(|open| open.name.clone())
+            .ok_or_else(|| Error::data("a schema refers to a struct that is not around it"))
     }
 
     /// The name of a nested message: one that is in sight already, or a new one.
@@ -352,7 +371,8 @@ fn same(a: &SchemaRef, b: &SchemaRef) -> bool {
             && a.name().is_some()
             && a.fields().len() == b.fields().len()
             && a.fields().iter().zip(b.fields()).all(|(a, b)| {
-                a.name == b.name && (SchemaRef::ptr_eq(&a.schema, &b.schema) || a.schema == b.schema)
+                a.name == b.name
+                    && (SchemaRef::ptr_eq(&a.schema, &b.schema) || a.schema == b.schema)
             })
             && a.key_schema() == b.key_schema()
             && a.value_schema() == b.value_schema())

@@ -57,9 +57,16 @@ fn number(layout: &mut [FieldLayout<'_>]) -> Result<()> {
     let mut taken = Vec::with_capacity(layout.len());
     for field in layout.iter_mut() {
         if let Some(tag) = field.schema.parameter(TAG) {
-            field.number = tag.parse().ok().filter(|tag| (1..1 << 29).contains(tag)).ok_or_else(|| {
-                Error::data(format!("{tag} is no field number: it is the {TAG} of {}", field.name))
-            })?;
+            field.number = tag
+                .parse()
+                .ok()
+                .filter(|tag| (1..1 << 29).contains(tag))
+                .ok_or_else(|| {
+                    Error::data(format!(
+                        "{tag} is no field number: it is the {TAG} of {}",
+                        field.name
+                    ))
+                })?;
             taken.push(field.number);
         }
     }
@@ -112,9 +119,8 @@ pub(crate) fn type_of<'a>(
         Some(Logical::Timestamp) => return Ok(Type::Timestamp),
         None => {}
     }
-    let not_nested = || {
-        Error::data("Array cannot be nested").with_class("java.lang.IllegalArgumentException")
-    };
+    let not_nested =
+        || Error::data("Array cannot be nested").with_class("java.lang.IllegalArgumentException");
     Ok(match schema.kind() {
         SchemaType::Array | SchemaType::Map if element => return Err(not_nested()),
         SchemaType::Array => Type::Repeated(schema.value_schema().ok_or_else(not_nested)?),
@@ -130,7 +136,9 @@ pub(crate) fn type_of<'a>(
                 return Ok(Type::Enum(name));
             }
             let told = schema.parameter(TYPE).and_then(Scalar::of);
-            let scalar = told.filter(|told| told.connect() == kind).or_else(|| Scalar::usual(kind));
+            let scalar = told
+                .filter(|told| told.connect() == kind)
+                .or_else(|| Scalar::usual(kind));
             let scalar = scalar.unwrap_or(Scalar::String);
             if options.wrapper_for_nullables && schema.is_optional() && scalar.wrapper().is_some() {
                 return Ok(Type::Wrapper(scalar));
@@ -142,7 +150,9 @@ pub(crate) fn type_of<'a>(
 
 /// The name of the enum that a text is a symbol of.
 pub(crate) fn enum_name(schema: &Schema) -> Option<&str> {
-    schema.parameter(ENUM).or_else(|| schema.parameter(GENERAL_ENUM))
+    schema
+        .parameter(ENUM)
+        .or_else(|| schema.parameter(GENERAL_ENUM))
 }
 
 /// The symbols and numbers of an enum, in the order of the parameters.
@@ -219,7 +229,10 @@ mod tests {
         let (layout, _) = fields(&schema, &ProtobufOptions::default()).expect("numbered");
         let numbers: Vec<u32> = layout.iter().map(|field| field.number).collect();
         assert_eq!(numbers, [2, 1, 3]);
-        let twice = Schema::structure().field("a", tagged("2")).field("b", tagged("2")).build();
+        let twice = Schema::structure()
+            .field("a", tagged("2"))
+            .field("b", tagged("2"))
+            .build();
         fields(&twice, &ProtobufOptions::default()).expect_err("twice");
         let zero = Schema::structure().field("a", tagged("0")).build();
         fields(&zero, &ProtobufOptions::default()).expect_err("no number");

@@ -31,7 +31,7 @@ mod wire;
 pub use encode::Encoder;
 pub use from_connect::{MessageSchema, message_schema};
 pub use known::is_known;
-pub use pool::Pool;
+pub use pool::{Pool, message_name};
 pub use to_connect::Decoder;
 
 use connect_api::data::Schema;

@@ -18,14 +18,11 @@ pub(crate) fn parse(text: &str, name: &str) -> Result<File> {
         token: Token::End,
         depth: 0,
     };
-    parser
-        .next()
-        .and_then(|()| parser.file())
-        .map_err(|what| {
-            let before = text.get(..parser.at).unwrap_or(text);
-            let line = before.matches('\n').count() + 1;
-            Error::data(format!("{name} is no Protobuf schema: line {line}: {what}"))
-        })
+    parser.next().and_then(|()| parser.file()).map_err(|what| {
+        let before = text.get(..parser.at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        Error::data(format!("{name} is no Protobuf schema: line {line}: {what}"))
+    })
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -124,7 +121,11 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     let digits = |parser: &mut Self, radix: u32, most: usize| {
                         let rest = parser.text.as_bytes().get(parser.at..).unwrap_or_default();
-                        let count = rest.iter().take(most).take_while(|b| char::from(**b).is_digit(radix)).count();
+                        let count = rest
+                            .iter()
+                            .take(most)
+                            .take_while(|b| char::from(**b).is_digit(radix))
+                            .count();
                         let start = parser.at;
                         parser.at += count;
                         u32::from_str_radix(parser.slice(start), radix).unwrap_or(0)
@@ -173,7 +174,11 @@ impl<'a> Parser<'a> {
     fn expect(&mut self, sign: u8) -> Parsed<()> {
         match self.eat(sign)? {
             true => Ok(()),
-            false => Err(format!("expected '{}', found {}", char::from(sign), self.found())),
+            false => Err(format!(
+                "expected '{}', found {}",
+                char::from(sign),
+                self.found()
+            )),
         }
     }
     fn found(&self) -> String {
@@ -298,7 +303,9 @@ impl<'a> Parser<'a> {
     fn body(&mut self, name: String) -> Parsed<Message> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(format!("messages are nested more than {MAX_DEPTH} levels deep"));
+            return Err(format!(
+                "messages are nested more than {MAX_DEPTH} levels deep"
+            ));
         }
         let mut message = Message {
             name,
@@ -392,7 +399,12 @@ impl<'a> Parser<'a> {
             field.label = label;
             self.next()?;
         }
-        if self.is_word("map") && self.text.get(self.at..).is_some_and(|rest| rest.trim_start().starts_with('<')) {
+        if self.is_word("map")
+            && self
+                .text
+                .get(self.at..)
+                .is_some_and(|rest| rest.trim_start().starts_with('<'))
+        {
             return self.map(message, field);
         }
         field.group = self.is_word("group") && !self.names_a_type_after_group();
@@ -562,7 +574,12 @@ impl<'a> Parser<'a> {
                 }
                 continue;
             }
-            if self.is_word("option") && !self.text.get(self.at..).is_some_and(|rest| rest.trim_start().starts_with('=')) {
+            if self.is_word("option")
+                && !self
+                    .text
+                    .get(self.at..)
+                    .is_some_and(|rest| rest.trim_start().starts_with('='))
+            {
                 self.next()?;
                 self.option(&mut OptionSink::default())?;
                 self.expect(b';')?;
@@ -702,11 +719,17 @@ mod tests {
         );
         assert_eq!(
             message.fields[0].params,
-            [("scale".to_owned(), "2".to_owned()), ("precision".to_owned(), "9".to_owned())]
+            [
+                ("scale".to_owned(), "2".to_owned()),
+                ("precision".to_owned(), "9".to_owned())
+            ]
         );
         assert!(message.fields[2].group);
         assert_eq!(message.fields[5].oneof, Some(0));
-        assert_eq!(message.enums[0].values, [("A".to_owned(), 0), ("B".to_owned(), -1)]);
+        assert_eq!(
+            message.enums[0].values,
+            [("A".to_owned(), 0), ("B".to_owned(), -1)]
+        );
         let nested: Vec<_> = message.messages.iter().map(|m| m.name.as_str()).collect();
         assert_eq!(nested, ["Item", "MyCountsEntry", "Inner"]);
     }
@@ -721,7 +744,11 @@ mod tests {
             ("{\"type\":\"string\"}", "expected a declaration"),
         ] {
             let error = parse(text, "x.proto").expect_err(text);
-            assert!(error.message().contains(said), "{text}: {}", error.message());
+            assert!(
+                error.message().contains(said),
+                "{text}: {}",
+                error.message()
+            );
         }
         let deep = "message M {".repeat(100_000);
         parse(&deep, "deep.proto").expect_err("too deep");

@@ -192,16 +192,19 @@ impl Pool {
         let (first, rest) = indexes.split_first()?;
         let mut at = *self.roots.get(usize::try_from(*first).ok()?)?;
         for index in rest {
-            at = *self.messages.get(at)?.nested.get(usize::try_from(*index).ok()?)?;
+            at = *self
+                .messages
+                .get(at)?
+                .nested
+                .get(usize::try_from(*index).ok()?)?;
         }
         Some(at)
     }
 
     /// The indexes that lead to the message of this full name; to the first message without one.
     pub fn indexes_of(&self, full_name: Option<&str>) -> Option<Vec<i32>> {
-        let name = match full_name {
-            Some(name) => name,
-            None => return (!self.roots.is_empty()).then(|| vec![0]),
+        let Some(name) = full_name else {
+            return (!self.roots.is_empty()).then(|| vec![0]);
         };
         let mut path = Vec::new();
         self.find(&self.roots, name, &mut path).then_some(path)
@@ -224,7 +227,9 @@ impl Pool {
     /// The full name of the message that these indexes lead to.
     pub fn name_of(&self, indexes: &[i32]) -> Option<&str> {
         let at = self.by_indexes(indexes)?;
-        self.messages.get(at).map(|message| message.full_name.as_str())
+        self.messages
+            .get(at)
+            .map(|message| message.full_name.as_str())
     }
 
     /// Whether what is written as `writer` can be read as this: no number has changed its type.
@@ -235,11 +240,18 @@ impl Pool {
             };
             let new = self.roots.iter().filter_map(|&at| self.messages.get(at));
             let mut same = new.filter(|new| new.full_name == old.full_name);
-            same.next().is_none_or(|new| self.fields_read(new, writer, old, 0))
+            same.next()
+                .is_none_or(|new| self.fields_read(new, writer, old, 0))
         })
     }
 
-    fn fields_read(&self, new: &MessageType, writer: &Self, old: &MessageType, depth: usize) -> bool {
+    fn fields_read(
+        &self,
+        new: &MessageType,
+        writer: &Self,
+        old: &MessageType,
+        depth: usize,
+    ) -> bool {
         let compatible = |new: &FieldType, old: &FieldType| match (new.kind, old.kind) {
             (FieldKind::Message(new), FieldKind::Message(old)) => {
                 match (self.messages.get(new), writer.messages.get(old)) {
@@ -262,6 +274,23 @@ impl Pool {
             same.next().is_none_or(|new| compatible(new, old))
         })
     }
+}
+
+/// The full name of the message that `indexes` lead to in a text; nothing where there is none.
+pub fn message_name(text: &str, indexes: &[i32]) -> Option<String> {
+    let file = parse(text, "the schema").ok()?;
+    let mut messages: Vec<&Message> = file.messages.iter().collect();
+    let mut name = file.package;
+    for index in indexes {
+        let message = *messages.get(usize::try_from(*index).ok()?)?;
+        name = joined(&name, &message.name);
+        messages = message
+            .messages
+            .iter()
+            .filter(|inner| !inner.map_entry)
+            .collect();
+    }
+    Some(name)
 }
 
 /// Types of one family read each other's bytes.

@@ -57,7 +57,11 @@ fn print_message(message: &Message, depth: usize, text: &mut String) {
     }
     for (place, oneof) in message.oneofs.iter().enumerate() {
         line(text, inside, &format!("oneof {oneof} {{"));
-        for field in message.fields.iter().filter(|field| field.oneof == Some(place)) {
+        for field in message
+            .fields
+            .iter()
+            .filter(|field| field.oneof == Some(place))
+        {
             print_field(field, inside + 1, text);
         }
         line(text, inside, "}");
@@ -83,7 +87,11 @@ fn print_field(field: &Field, depth: usize, text: &mut String) {
     };
     let mut content = String::new();
     // Writing to a String cannot fail.
-    let _written = write!(content, "{label}{} {} = {}", field.type_name, field.name, field.number);
+    let _written = write!(
+        content,
+        "{label}{} {} = {}",
+        field.type_name, field.name, field.number
+    );
     if field.params.is_empty() {
         content.push(';');
         line(text, depth, &content);
@@ -103,7 +111,11 @@ fn print_field(field: &Field, depth: usize, text: &mut String) {
         };
         line(text, depth + 3, &format!("{first},"));
         line(text, depth + 3, &second);
-        let comma = if place + 1 < field.params.len() { "," } else { "" };
+        let comma = if place + 1 < field.params.len() {
+            ","
+        } else {
+            ""
+        };
         line(text, depth + 2, &format!("}}{comma}"));
     }
     line(text, depth + 1, "]");

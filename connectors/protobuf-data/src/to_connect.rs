@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use connect_api::data::logical::{self, SCALE};
-use connect_api::data::{ConnectMap, Knot, Schema, SchemaBuilder, SchemaRef, SchemaType, Struct, Value};
+use connect_api::data::{
+    ConnectMap, Knot, Schema, SchemaBuilder, SchemaRef, SchemaType, Struct, Value,
+};
 use connect_api::{Error, Result};
 
 use crate::pool::{EnumType, FieldKind, FieldType, MessageType, Pool};
@@ -185,7 +187,9 @@ struct Built {
 impl<'a> Builder<'a> {
     fn message_type(&self, at: usize) -> Result<&'a MessageType> {
         let pool: &'a Pool = self.pool;
-        pool.messages.get(at).ok_or_else(|| Error::data("a message is missing"))
+        pool.messages
+            .get(at)
+            .ok_or_else(|| Error::data("a message is missing"))
     }
 
     /// The plan of a message; `finish` adds to its schema what its use says.
@@ -220,7 +224,10 @@ impl<'a> Builder<'a> {
                 for field in members {
                     let built = self.field(field, true)?;
                     schema = schema.field(field.name.as_str(), built.schema);
-                    let others = places.iter().copied().filter(|place| *place != absent.len());
+                    let others = places
+                        .iter()
+                        .copied()
+                        .filter(|place| *place != absent.len());
                     let slot = Slot::OneOf(absent.len(), others.collect());
                     fields.push(plan(field, slot, built.kind));
                     absent.push(Value::Null);
@@ -278,7 +285,9 @@ impl<'a> Builder<'a> {
             schema,
             fields,
             absent,
-            required: required.map(|field| (field.number, field.name.clone())).collect(),
+            required: required
+                .map(|field| (field.number, field.name.clone()))
+                .collect(),
         };
         if let Some(slot) = self.plans.get_mut(place) {
             *slot = Some(made);
@@ -405,12 +414,7 @@ impl<'a> Builder<'a> {
     }
 
     /// One value of a field.
-    fn single(
-        &mut self,
-        field: &FieldType,
-        optional: bool,
-        tag: Option<String>,
-    ) -> Result<Built> {
+    fn single(&mut self, field: &FieldType, optional: bool, tag: Option<String>) -> Result<Built> {
         let finish = |schema: SchemaBuilder| {
             let schema = schema.optional_if(optional);
             match tag {
@@ -438,7 +442,10 @@ impl<'a> Builder<'a> {
                 }
             }
             FieldKind::Enum(at) => {
-                let list = pool.enums.get(at).ok_or_else(|| Error::data("an enum is missing"))?;
+                let list = pool
+                    .enums
+                    .get(at)
+                    .ok_or_else(|| Error::data("an enum is missing"))?;
                 let (schema, kind, zero) = self.enumeration(list);
                 Built {
                     schema: finish(schema).build(),
@@ -519,7 +526,10 @@ impl<'a> Builder<'a> {
         if self.options.int_for_enums {
             return (schema, Kind::Number, Value::Int32(0));
         }
-        let first = list.values.first().map(|(symbol, _)| Value::from(symbol.as_str()));
+        let first = list
+            .values
+            .first()
+            .map(|(symbol, _)| Value::from(symbol.as_str()));
         let kind = Kind::Enum {
             symbols,
             unknown: (!list.closed).then(|| format!("UNKNOWN_ENUM_VALUE_{short}_")),

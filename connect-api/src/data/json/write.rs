@@ -203,7 +203,11 @@ impl ValuePlan {
             (None, SchemaType::Struct) if schema.is_recursive() => Shape::Recursive(style),
             (None, SchemaType::Struct) if (style.is_union)(schema) => {
                 let fields = schema.fields().iter();
-                Shape::Union(fields.map(|field| Self::new(&field.schema, style)).collect())
+                Shape::Union(
+                    fields
+                        .map(|field| Self::new(&field.schema, style))
+                        .collect(),
+                )
             }
             (None, SchemaType::Struct) => {
                 let field = |field: &crate::data::Field| {

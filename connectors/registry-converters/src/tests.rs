@@ -1,0 +1,271 @@
+//! The recorded answers of the JVM's converters, against a registry in this process.
+
+use connect_api::context::PluginContext;
+use connect_api::converter::Converter;
+use connect_api::data::json::{JsonOptions, JsonReader, JsonWriter};
+use connect_api::data::{Bytes, Decimal, Headers, SchemaAndValue, Value};
+use connect_api::plugin::Make;
+use connect_api::{Error, Props};
+use schema_registry::mock::MockRegistry;
+use schema_registry::{Reference, Registry, RegistrySchema, SchemaKind};
+use serde_json::Value as Json;
+
+use super::{PLUGINS, compatible_address, from_apicurio};
+
+const PREFIX: usize = 5;
+/// Nulls are kept, since the recordings keep them.
+const NULLS: JsonOptions = JsonOptions {
+    schemas_enable: true,
+    schemas_cache_size: 1000,
+    decimal_format: connect_api::data::json::DecimalFormat::Base64,
+    replace_null_with_default: false,
+};
+
+/// A configured converter of this class, and the runtime that it may use.
+struct Configured {
+    converter: Box<dyn Converter>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn configured(class: &str, props: &Props, is_key: bool) -> Configured {
+    let plugin = PLUGINS.iter().find(|plugin| plugin.simple_name() == class);
+    let Some(Make::Converter(make)) = plugin.map(|plugin| plugin.make) else {
+        panic!("{class} is a converter");
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let context = PluginContext {
+        runtime: runtime.handle().clone(),
+    };
+    let mut converter = make();
+    converter
+        .configure(&context, props, is_key)
+        .expect("a valid configuration");
+    Configured {
+        converter,
+        _runtime: runtime,
+    }
+}
+
+fn props(scope: &str, config: &Json) -> Props {
+    let mut props = Props::new();
+    props.insert("schema.registry.url".to_owned(), format!("mock://{scope}"));
+    for (key, value) in config.as_object().into_iter().flatten() {
+        props.insert(key.clone(), value.as_str().expect("a text").to_owned());
+    }
+    props
+}
+
+fn envelope(node: &Json) -> SchemaAndValue {
+    JsonReader::new(NULLS)
+        .read(Some(&Bytes::from(node.to_string())))
+        .expect("an envelope")
+}
+
+fn text(data: &SchemaAndValue) -> String {
+    let mut out = Vec::new();
+    match JsonWriter::new(NULLS).write(data, &mut out) {
+        Ok(_) => String::from_utf8_lossy(&out).into_owned(),
+        Err(error) => format!("{error:?}: {data:?}"),
+    }
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).expect("hex") as u8;
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| digit(&pair[0]) * 16 + digit(&pair[1]))
+        .collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `simple class name: message`, as the recordings have it.
+fn said(error: &Error) -> String {
+    let class = error.java_class().rsplit('.').next().unwrap_or_default();
+    format!("{class}: {}", error.message())
+}
+
+/// A Decimal is recorded by its bytes, with the scale of the schema and not its own.
+fn with_recorded_scale(value: Value) -> Value {
+    match value {
+        Value::Struct(mut inner) => {
+            let fields = inner.schema.fields().iter();
+            for (field, value) in fields.zip(&mut inner.values) {
+                if let (Value::Decimal(decimal), Some(scale)) =
+                    (&*value, field.schema.parameter("scale"))
+                {
+                    let scale = scale.parse().expect("a scale");
+                    *value = Value::Decimal(Decimal::from_big(decimal.unscaled(), scale));
+                }
+            }
+            Value::Struct(inner)
+        }
+        other => other,
+    }
+}
+
+struct Case<'a>(&'a Json);
+
+impl Case<'_> {
+    fn get(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap_or_default()
+    }
+    fn kind(&self) -> (SchemaKind, &'static str) {
+        match self.get("converter") {
+            "jsonschema" => (SchemaKind::Json, "JsonSchemaConverter"),
+            _ => (SchemaKind::Protobuf, "ProtobufConverter"),
+        }
+    }
+
+    /// What differs from the recording.
+    fn differences(&self) -> Vec<String> {
+        let (kind, class) = self.kind();
+        let (name, topic) = (self.get("name"), self.get("topic"));
+        let is_key = self.0["isKey"] == true;
+        let props = props(&format!("recorded-{name}"), &self.0["config"]);
+        let mut registry = MockRegistry::of_scope(&format!("recorded-{name}"));
+        let mut wrong = Vec::new();
+        let mut differs = |what: &str, ours: &str, java: &str| {
+            if ours != java {
+                wrong.push(format!("{name} {what}\n  ours {ours}\n  java {java}"));
+            }
+        };
+        let bytes = if self.0["readonly"] == true {
+            let id = self.register(&mut registry, kind);
+            let mut bytes = vec![0];
+            bytes.extend_from_slice(&id.to_be_bytes());
+            bytes.extend_from_slice(&from_hex(self.get("hex")));
+            Some(bytes)
+        } else {
+            let expect = &self.0["expect"];
+            let mut out = Vec::new();
+            let mut writer = configured(class, &props, is_key).converter;
+            let written = writer.from_connect_data(
+                topic,
+                &mut Headers::new(),
+                &envelope(&self.0["input"]),
+                &mut out,
+            );
+            match written {
+                Err(error) => {
+                    differs(
+                        "error",
+                        &said(&error),
+                        expect["error"].as_str().unwrap_or("none"),
+                    );
+                    return wrong;
+                }
+                Ok(false) => {
+                    differs(
+                        "bytes",
+                        "null",
+                        if expect["hex"].is_null() {
+                            "null"
+                        } else {
+                            "some"
+                        },
+                    );
+                    None
+                }
+                Ok(true) => {
+                    let subject = expect["subject"].as_str().expect("a subject");
+                    let registered = registry.latest(subject).expect("registered");
+                    let registered = registered.schema.expect("a schema");
+                    let java = expect["registered"].as_str().expect("a schema");
+                    differs("schema", &registered.text, java);
+                    let java = expect["hex"].as_str().unwrap_or("null");
+                    differs("bytes", &hex(&out[PREFIX..]), java);
+                    Some(out)
+                }
+            }
+        };
+        let mut reader = configured(class, &props, is_key).converter;
+        let read = reader.to_connect_data(topic, &Headers::new(), bytes.map(Bytes::from).as_ref());
+        let java = envelope(&self.0["back"]);
+        match read {
+            Ok(data) => {
+                let value = with_recorded_scale(data.value);
+                let data = SchemaAndValue { value, ..data };
+                if data != java {
+                    differs("back", &text(&data), &text(&java));
+                }
+            }
+            Err(error) => differs("back", &error.trace(), &text(&java)),
+        }
+        wrong
+    }
+
+    fn register(&self, registry: &mut MockRegistry, kind: SchemaKind) -> i32 {
+        for known in self.0["preregistered"].as_array().into_iter().flatten() {
+            let schema = RegistrySchema::new(kind, known["schema"].as_str().expect("a text"));
+            registry
+                .register(
+                    known["subject"].as_str().expect("a subject"),
+                    &schema,
+                    false,
+                )
+                .expect("registered");
+        }
+        let mut schema = RegistrySchema::new(kind, self.get("registered"));
+        for reference in self.0["references"].as_array().into_iter().flatten() {
+            schema.references.push(Reference {
+                name: reference["name"].as_str().expect("a name").into(),
+                subject: reference["subject"].as_str().expect("a subject").into(),
+                version: 1,
+            });
+        }
+        registry
+            .register(&format!("{}-value", self.get("topic")), &schema, false)
+            .expect("registered")
+            .id
+    }
+}
+
+#[test]
+fn the_converters_register_write_and_read_what_the_jvm_did() {
+    let cases: Vec<Json> =
+        serde_json::from_str(include_str!("../tests/data/recorded.json")).expect("recorded");
+    assert_eq!(cases.len(), 52);
+    let wrong: Vec<String> = cases
+        .iter()
+        .flat_map(|case| Case(case).differences())
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn apicurios_options_lead_to_the_same_registry() {
+    for (url, compatible) in [
+        (
+            "http://r:8080/apis/registry/v3",
+            "http://r:8080/apis/ccompat/v7",
+        ),
+        ("http://r:8080", "http://r:8080/apis/ccompat/v7"),
+        ("http://r/apis/ccompat/v6", "http://r/apis/ccompat/v6"),
+    ] {
+        assert_eq!(compatible_address(url), compatible);
+    }
+    let mut given = Props::new();
+    given.insert("apicurio.registry.url".to_owned(), "http://r".to_owned());
+    let translated = from_apicurio(&given);
+    assert_eq!(translated["auto.register.schemas"], "false");
+    given.insert(
+        "apicurio.registry.auto-register".to_owned(),
+        "true".to_owned(),
+    );
+    let translated = from_apicurio(&given);
+    assert_eq!(translated["auto.register.schemas"], "true");
+    assert_eq!(
+        translated["schema.registry.url"],
+        "http://r/apis/ccompat/v7"
+    );
+}
