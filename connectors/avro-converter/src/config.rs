@@ -2,7 +2,6 @@
 
 use avro_data::Options;
 use connect_api::config::{Config, ConfigDef, ConfigKey, Importance, Type, at_least};
-use schema_registry::config::URL;
 
 /// All options of `AvroConverter`.
 pub(crate) fn definition() -> ConfigDef {
@@ -90,13 +89,9 @@ pub(crate) fn definition() -> ConfigDef {
     definition
 }
 
-/// The same with the registry's address optional: Apicurio's own key may give it.
+/// The same for Apicurio's name of the converter.
 pub(crate) fn apicurio_definition() -> ConfigDef {
-    definition().define(
-        ConfigKey::new(URL, Type::List, Importance::High)
-            .default("")
-            .doc("The registry's Confluent-compatible address, where apicurio.registry.url does not say it."),
-    )
+    schema_registry::apicurio::definition(definition())
 }
 
 /// The options of the mapping.

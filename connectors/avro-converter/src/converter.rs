@@ -13,9 +13,9 @@ use connect_api::converter::Converter;
 use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
 use connect_api::{Bytes, Error, Props, Result};
 use schema_registry::error::{class, serialization};
-use schema_registry::{RegistrySchema, SchemaId, SchemaKind, Serde, WriteSchema};
+use schema_registry::{RegistrySchema, SchemaId, SchemaKind, Serde, WriteSchema, apicurio};
 
-use crate::{apicurio, config};
+use crate::config;
 
 /// `AvroConverter`.
 #[derive(Debug, Default)]

@@ -5,7 +5,6 @@
 //! AvroConverterConfig, AvroDataConfig}`, and under Apicurio's name for its converter where that
 //! writes what Confluent's writes.
 
-mod apicurio;
 mod config;
 mod converter;
 

@@ -14,7 +14,7 @@ mod protobuf;
 
 use connect_api::config::{ConfigDef, ConfigKey, Importance, Type, at_least};
 use connect_api::plugin::Plugin;
-use connect_api::{Error, Props, Result};
+use connect_api::{Error, Result};
 use schema_registry::{Reference, RegistrySchema, SchemaKind, Serde};
 
 /// The converters of this crate.
@@ -82,38 +82,6 @@ fn no_schema(serde: &Serde, topic: &str) -> Error {
         Error::data("a value without a schema cannot be written")
             .with_class("java.lang.NullPointerException"),
     )
-}
-
-/// The options of Apicurio's converters in the names of Confluent's: the same registry by its
-/// Confluent-compatible address, and ids of four bytes.
-fn from_apicurio(props: &Props) -> Props {
-    const PREFIX: &str = "apicurio.registry.";
-    let mut translated = Props::new();
-    // There, nothing is registered unless asked for.
-    translated.insert("auto.register.schemas".to_owned(), "false".to_owned());
-    for (key, value) in props {
-        let (key, value) = match key.strip_prefix(PREFIX) {
-            Some("url") => ("schema.registry.url", compatible_address(value)),
-            Some("auto-register") => ("auto.register.schemas", value.clone()),
-            Some("find-latest") => ("use.latest.version", value.clone()),
-            _ => (key.as_str(), value.clone()),
-        };
-        translated.insert(key.to_owned(), value);
-    }
-    translated
-}
-
-/// The Confluent-compatible address beside one of the registry's own interface.
-fn compatible_address(url: &str) -> String {
-    let address = |url: &str| match url.split_once("/apis/registry/") {
-        Some((base, _)) => format!("{base}/apis/ccompat/v7"),
-        None if url.contains("/apis/") => url.to_owned(),
-        None => format!("{}/apis/ccompat/v7", url.trim_end_matches('/')),
-    };
-    url.split(',')
-        .map(|url| address(url.trim()))
-        .collect::<Vec<_>>()
-        .join(",")
 }
 
 /// A schema's text and language.

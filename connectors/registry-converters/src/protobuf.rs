@@ -27,8 +27,8 @@ pub(crate) const CONVERTER: Plugin = Plugin {
 };
 pub(crate) const APICURIO_CONVERTER: Plugin = Plugin {
     class: "io.apicurio.registry.utils.converter.ProtobufConverter",
-    version: "3.3.3",
-    config: ConfigDef::new,
+    version: schema_registry::VERSION,
+    config: apicurio_definition,
     make: Make::Converter(|| {
         Box::new(ProtobufConverter {
             apicurio: true,
@@ -110,6 +110,10 @@ fn definition() -> ConfigDef {
             true,
             "Taken and passed over: known types are never registered.",
         ))
+}
+
+fn apicurio_definition() -> ConfigDef {
+    schema_registry::apicurio::definition(definition())
 }
 
 #[derive(Default)]
@@ -310,7 +314,7 @@ impl SchemaReader {
 impl Converter for ProtobufConverter {
     fn configure(&mut self, context: &PluginContext, props: &Props, is_key: bool) -> Result<()> {
         let config = match self.apicurio {
-            true => definition().parse(&crate::from_apicurio(props))?,
+            true => apicurio_definition().parse(&schema_registry::apicurio::translated(props)?)?,
             false => definition().parse(props)?,
         };
         self.inner = Some(Inner::new(&config, is_key, context)?);

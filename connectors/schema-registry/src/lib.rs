@@ -10,10 +10,12 @@
 //! | [`registry`] | the trait [`registry::Registry`], schemas, references, versions |
 //! | [`config`] | the options that all converters with a registry have |
 //! | [`subject`] | subject name strategies |
+//! | [`apicurio`] | Apicurio's options in Confluent's names |
 //! | [`wire`] | magic byte, id, message indexes, the header with a GUID |
 //! | [`error`] | what went wrong, and what the converter makes of it |
 //! | [`mock`] | a registry in this process, for tests and `mock://` addresses |
 
+pub mod apicurio;
 mod auth;
 mod cache;
 mod client;

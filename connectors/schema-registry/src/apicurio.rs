@@ -1,19 +1,29 @@
 //! Apicurio's options as Confluent's, for the mode in which its converter writes what Confluent's
 //! writes: a four-byte id before the data. Its other modes are refused.
 
+use crate::config::URL;
+use connect_api::config::{ConfigDef, ConfigKey, Importance, Type};
 use connect_api::{Error, Props, Result};
-use schema_registry::config::URL;
 
 const PREFIX: &str = "apicurio.registry.";
 /// Where Apicurio serves Confluent's API.
 const COMPATIBLE_PATH: &str = "/apis/ccompat/v7";
 const STRATEGIES: &str = "io.confluent.kafka.serializers.subject.";
 
+/// A converter's definition with the registry's address optional: Apicurio's own key may give it.
+pub fn definition(converter: ConfigDef) -> ConfigDef {
+    converter.define(
+        ConfigKey::new(URL, Type::List, Importance::High)
+            .default("")
+            .doc("The registry's Confluent-compatible address, where apicurio.registry.url does not say it."),
+    )
+}
+
 /// The options with Apicurio's translated; Confluent's that are there already stay.
 ///
 /// # Errors
 /// Kind Config: a mode that writes something else, or a strategy that is none here.
-pub(crate) fn translated(props: &Props) -> Result<Props> {
+pub fn translated(props: &Props) -> Result<Props> {
     let mut out: Props = props
         .iter()
         .filter(|(key, _)| !key.starts_with(PREFIX))
