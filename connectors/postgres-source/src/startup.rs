@@ -107,27 +107,67 @@ pub fn streams(config: &PostgresConfig) -> bool {
     }
 }
 
-/// Whether the log no longer holds what follows the stored offset.
+/// Why the server does not send all that follows the stored offset; none where it does.
+///
+/// Beyond Debezium, which looks only at where the slot's log begins: a slot that was confirmed
+/// beyond the offset, and a server whose log ends before it. `offset.mismatch.strategy` decides
+/// about these where it is set, as does an `lsn.flush.mode` that has others confirm the slot.
 #[must_use]
-pub fn log_is_lost(
+pub fn lost_log(
     config: &PostgresConfig,
     offset: Option<&Offset>,
     slot: Option<&SlotState>,
-) -> bool {
+    written: Option<Lsn>,
+) -> Option<String> {
     let trusted = matches!(
         config.offset_mismatch_strategy,
         OffsetMismatchStrategy::TrustSlot | OffsetMismatchStrategy::TrustGreaterLsn
     );
     if !streams(config) || !config.log_position_check || trusted {
-        return false;
+        return None;
     }
-    let Some(offset) = offset.filter(|offset| !offset.snapshot_in_progress()) else {
-        return false;
+    let offset = offset.filter(|offset| !offset.snapshot_in_progress())?;
+    let lsn = Lsn(offset.lsn_proc.or(offset.lsn)?);
+    let name = &config.slot_name;
+    let Some(slot) = slot else {
+        return Some(format!(
+            "The replication slot '{name}' does not exist: what was committed after LSN{{{lsn}}} \
+             may be lost."
+        ));
     };
-    let Some(lsn) = offset.lsn_proc.or(offset.lsn) else {
-        return false;
-    };
-    slot.is_none_or(|slot| slot.restart_lsn.is_some_and(|restart| restart.0 > lsn))
+    if let Some(restart) = slot.restart_lsn.filter(|restart| *restart > lsn) {
+        return Some(format!(
+            "Missing is the log from LSN{{{lsn}}} to LSN{{{restart}}}, where the replication slot \
+             '{name}' begins."
+        ));
+    }
+    if config.offset_mismatch_strategy_is_set || config.lsn_flush_mode != LsnFlushMode::Connector {
+        return None;
+    }
+    let stored = Lsn(offset.lsn_commit.map_or(lsn.0, |commit| commit.max(lsn.0)));
+    if let Some(confirmed) = slot
+        .confirmed_flush_lsn
+        .filter(|confirmed| *confirmed > stored)
+    {
+        return Some(format!(
+            "Missing is what was committed from LSN{{{stored}}} to LSN{{{confirmed}}}, up to where \
+             the replication slot '{name}' was confirmed by someone else. To go on without it set \
+             offset.mismatch.strategy=trust_slot."
+        ));
+    }
+    let end = written.filter(|end| *end < lsn)?;
+    Some(format!(
+        "Missing is the log from LSN{{{end}}}, where the server's ends, to LSN{{{lsn}}}: it is \
+         another server than the offset is of, or was set back."
+    ))
+}
+
+/// The end of the server's log: written, or on a standby replayed.
+async fn log_end(connection: &mut Connection) -> Result<Option<Lsn>, PgError> {
+    let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+               ELSE pg_current_wal_lsn() END";
+    let row = connection.query_first(sql).await?;
+    Ok(row.and_then(|row| row.text(0).parse().ok()))
 }
 
 /// What to do, by `snapshot.mode` and the stored offset.
@@ -138,7 +178,7 @@ pub fn decide(
     mode: SnapshotMode,
     based: ConfigurationBased,
     offset: Option<&Offset>,
-    log_lost: bool,
+    lost: Option<&str>,
 ) -> Result<Decision, PgError> {
     let (takes_data, every_start, fills_gap) = match mode {
         SnapshotMode::NoData => (false, false, false),
@@ -173,12 +213,12 @@ pub fn decide(
             forget_offset: false,
         });
     }
-    if !log_lost {
+    let Some(lost) = lost else {
         return Ok(Decision {
             snapshot: every_start,
             forget_offset: false,
         });
-    }
+    };
     tracing::warn!("Last recorded offset is no longer available on the server.");
     if fills_gap {
         tracing::info!(
@@ -193,7 +233,7 @@ pub fn decide(
     Err(PgError::Fatal(format!(
         "The connector is trying to read change stream starting at PostgresOffsetContext \
          [{offset}], but this is no longer available on the server. Reconfigure the connector to \
-         use a snapshot mode when needed."
+         use a snapshot mode when needed. {lost}"
     )))
 }
 
@@ -256,15 +296,25 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
     })?;
     let streams = streams(config);
     check_server(connection, streams).await?;
+    check_guardrail(config, captured_tables(context, connection).await?.len())?;
     let plugin = plugin_name(config);
     let slot = slot::find_slot(connection, &config.slot_name, database, &plugin).await?;
     match &offset {
         Some(offset) => tracing::info!("Found previous partition offset {offset}"),
         None => tracing::info!("No previous offsets found"),
     }
-    let lost = log_is_lost(config, offset.as_ref(), slot.as_ref());
+    let written = match &offset {
+        Some(_) if streams => log_end(connection).await?,
+        _ => None,
+    };
+    let lost = lost_log(config, offset.as_ref(), slot.as_ref(), written);
     let based = config.snapshot_configuration_based;
-    let decision = decide(config.snapshot_mode, based, offset.as_ref(), lost)?;
+    let decision = decide(
+        config.snapshot_mode,
+        based,
+        offset.as_ref(),
+        lost.as_deref(),
+    )?;
     let offset = offset.filter(|_| !decision.forget_offset);
     let mut created = None;
     if streams && slot.is_none() {
@@ -474,7 +524,6 @@ pub async fn start_stream(
     let connection = session.get().await?;
     ensure_publication(context, connection).await?;
     let captured = captured_tables(context, connection).await?;
-    check_guardrail(config, captured.len())?;
     let identities = &config.replica_identity_autoset_values;
     replica_identity::apply(connection, identities, &captured).await?;
     let state = ready_slot(context, connection).await?;
@@ -517,25 +566,7 @@ pub async fn start_stream(
     if offset.lsn.is_none() {
         offset.lsn = Some(start.0);
     }
-    let mut interval = config.heartbeat_interval;
-    let driver_flushes = config.lsn_flush_mode == LsnFlushMode::ConnectorAndDriver;
-    if driver_flushes && interval.is_zero() && !config.provide_transaction_metadata {
-        interval = FORCED_HEARTBEAT;
-        tracing::warn!(
-            "lsn.flush.mode=connector_and_driver needs heartbeats: heartbeat.interval.ms is taken \
-             as {}",
-            interval.as_millis()
-        );
-    }
-    let heartbeat = Heartbeat::new(
-        interval,
-        config.naming.heartbeat_topic(),
-        &config.topic_prefix,
-    );
-    let heartbeat = heartbeat.map(|heartbeat| match &config.heartbeat_action_query {
-        Some(query) => heartbeat.with_action(query, &config.connection),
-        None => heartbeat,
-    });
+    let heartbeat = heartbeat(config);
     let stream_context = StreamContext {
         config: Arc::clone(config),
         emitter: Arc::clone(&context.emitter),
@@ -555,6 +586,30 @@ pub async fn start_stream(
     ))
 }
 
+/// The heartbeats that the configuration asks for, if any.
+#[must_use]
+pub fn heartbeat(config: &PostgresConfig) -> Option<Heartbeat> {
+    let mut interval = config.heartbeat_interval;
+    let driver_flushes = config.lsn_flush_mode == LsnFlushMode::ConnectorAndDriver;
+    if driver_flushes && interval.is_zero() && !config.provide_transaction_metadata {
+        interval = FORCED_HEARTBEAT;
+        tracing::warn!(
+            "lsn.flush.mode=connector_and_driver needs heartbeats: heartbeat.interval.ms is taken \
+             as {}",
+            interval.as_millis()
+        );
+    }
+    let heartbeat = Heartbeat::new(
+        interval,
+        config.naming.heartbeat_topic(),
+        &config.topic_prefix,
+    );
+    heartbeat.map(|heartbeat| match &config.heartbeat_action_query {
+        Some(query) => heartbeat.with_action(query, &config.connection),
+        None => heartbeat,
+    })
+}
+
 /// `guardrail.collections.*`.
 fn check_guardrail(config: &PostgresConfig, count: usize) -> Result<(), PgError> {
     let limit = config.guardrail_collections_max;
@@ -562,7 +617,8 @@ fn check_guardrail(config: &PostgresConfig, count: usize) -> Result<(), PgError>
         return Ok(());
     }
     let text = format!(
-        "{count} tables are captured, more than guardrail.collections.max ({limit}) allows"
+        "Guardrail limit exceeded: {count} tables/collections configured for capture, but maximum \
+         allowed is {limit}."
     );
     match config.guardrail_collections_limit_action {
         GuardrailAction::Fail => Err(PgError::Fatal(text)),
@@ -652,7 +708,7 @@ mod tests {
     fn initial_takes_one_snapshot_and_always_one_each_start() {
         let offset = streamed(5);
         let based = ConfigurationBased::default();
-        let snapshot = |mode, offset| decide(mode, based, offset, false).unwrap().snapshot;
+        let snapshot = |mode, offset| decide(mode, based, offset, None).unwrap().snapshot;
         assert!(snapshot(SnapshotMode::Initial, None));
         assert!(!snapshot(SnapshotMode::Initial, Some(&offset)));
         assert!(snapshot(SnapshotMode::Always, Some(&offset)));
@@ -664,11 +720,11 @@ mod tests {
         let offset = Offset::for_snapshot(5, 1);
         let based = ConfigurationBased::default();
         assert!(
-            decide(SnapshotMode::Initial, based, Some(&offset), false)
+            decide(SnapshotMode::Initial, based, Some(&offset), None)
                 .unwrap()
                 .snapshot
         );
-        let error = decide(SnapshotMode::NoData, based, Some(&offset), false).unwrap_err();
+        let error = decide(SnapshotMode::NoData, based, Some(&offset), None).unwrap_err();
         assert!(
             error
                 .to_string()
@@ -681,7 +737,8 @@ mod tests {
     fn a_lost_log_stops_the_task_unless_the_mode_may_fill_the_gap() {
         let offset = streamed(5);
         let based = ConfigurationBased::default();
-        let decision = decide(SnapshotMode::WhenNeeded, based, Some(&offset), true).unwrap();
+        let gone = Some("gone");
+        let decision = decide(SnapshotMode::WhenNeeded, based, Some(&offset), gone).unwrap();
         assert_eq!(
             decision,
             Decision {
@@ -689,8 +746,52 @@ mod tests {
                 forget_offset: true
             }
         );
-        let error = decide(SnapshotMode::Initial, based, Some(&offset), true).unwrap_err();
+        let error = decide(SnapshotMode::Initial, based, Some(&offset), gone).unwrap_err();
         assert!(!error.is_retriable());
+        assert!(error.to_string().ends_with("gone"), "{error}");
+    }
+
+    #[test]
+    fn a_hole_between_offset_and_slot_is_named() {
+        let config = |more: &[(&str, &str)]| {
+            let props = [
+                ("database.hostname", "h"),
+                ("database.user", "u"),
+                ("database.dbname", "d"),
+                ("topic.prefix", "p"),
+            ];
+            let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+            PostgresConfig::parse(&props.iter().chain(more).map(owned).collect()).unwrap()
+        };
+        let slot = SlotState {
+            active: false,
+            restart_lsn: Some(Lsn(80)),
+            confirmed_flush_lsn: Some(Lsn(100)),
+            catalog_xmin: None,
+        };
+        let end = Some(Lsn(200));
+        let lost = |config: &PostgresConfig, lsn, slot| {
+            lost_log(config, Some(&streamed(lsn)), slot, end).unwrap_or_default()
+        };
+        let plain = config(&[]);
+        assert_eq!(lost(&plain, 100, Some(&slot)), "");
+        assert_eq!(lost(&plain, 150, Some(&slot)), "");
+        assert!(lost(&plain, 150, None).contains("does not exist"));
+        assert!(lost(&plain, 50, Some(&slot)).contains("from LSN{0/32} to LSN{0/50}"));
+        assert!(lost(&plain, 90, Some(&slot)).contains("from LSN{0/5A} to LSN{0/64}"));
+        assert!(lost(&plain, 201, Some(&slot)).contains("from LSN{0/C8}"));
+        // The last commit may lie behind the last row.
+        let mut committed = streamed(90);
+        committed.lsn_commit = Some(100);
+        assert_eq!(lost_log(&plain, Some(&committed), Some(&slot), end), None);
+        // Whoever says how to go on is asked no more.
+        let decided = config(&[("offset.mismatch.strategy", "no_validation")]);
+        assert_eq!(lost(&decided, 90, Some(&slot)), "");
+        let manual = config(&[("lsn.flush.mode", "manual")]);
+        assert_eq!(lost(&manual, 90, Some(&slot)), "");
+        assert!(lost(&manual, 50, Some(&slot)).contains("begins"));
+        let trusting = config(&[("offset.mismatch.strategy", "trust_slot")]);
+        assert_eq!(lost(&trusting, 50, None), "");
     }
 
     #[test]

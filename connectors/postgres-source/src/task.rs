@@ -228,6 +228,7 @@ impl Running {
                 } else {
                     self.context.runtime.block_on(session.close());
                     self.work = Work::Done;
+                    return Ok(self.last_heartbeat().into_iter().collect());
                 }
                 Ok(Vec::new())
             }
@@ -244,6 +245,14 @@ impl Running {
                 Ok(Vec::new())
             }
         }
+    }
+
+    /// The heartbeat at the end of a snapshot that no stream follows.
+    fn last_heartbeat(&self) -> Option<SourceRecord> {
+        let mut heartbeat = startup::heartbeat(&self.context.config)?;
+        let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone().unwrap_or_default());
+        let now_ms = crate::emitter::now_ns() / 1_000_000;
+        Some(heartbeat.record(self.context.emitter.partition(), offset, now_ms))
     }
 
     /// How far an idle stream has come.

@@ -33,6 +33,7 @@ mod text;
 use connect_api::data::{Schema, SchemaBuilder, SchemaRef, Value};
 
 use crate::change::{ColumnInfo, ColumnValue, Phase, TypeInfo, TypeKind};
+use crate::config::CompatVersion;
 use crate::error::PgError;
 use crate::filter::Mask;
 pub use decoder::opaque;
@@ -44,6 +45,19 @@ use placeholder::unchanged;
 
 /// The length that the driver reports for a type without one.
 const NO_LENGTH: i32 = i32::MAX;
+/// Types that Debezium 2.4 did not know yet.
+const SINCE_24: [&str; 10] = [
+    "tsvector",
+    "line",
+    "lseg",
+    "box",
+    "path",
+    "polygon",
+    "circle",
+    "vector",
+    "halfvec",
+    "sparsevec",
+];
 /// Precision of a temporal type that does not declare one.
 const DEFAULT_PRECISION: i32 = 6;
 
@@ -272,6 +286,9 @@ fn type_plan(resolved: Resolved<'_>, modes: &Modes) -> Option<(SchemaBuilder, De
             return unknown(modes);
         }
     }
+    if modes.compat == CompatVersion::V24 && SINCE_24.contains(&info.name.as_str()) {
+        return unknown(modes);
+    }
     let temporal = |(builder, form)| (builder, Decoder::Temporal(form));
     let numeric = |(builder, form)| (builder, Decoder::Numeric(form));
     let plain = |builder, decoder| Some((builder, decoder));
@@ -387,6 +404,11 @@ fn array_plan(
     ) {
         return None;
     }
+    // Its arrays had one unit.
+    let modifier = match modes.compat {
+        CompatVersion::V24 if name == "time" => -1,
+        _ => modifier,
+    };
     let known = Modes {
         include_unknown: false,
         ..modes.clone()

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use connect_api::data::{Decimal, Schema, SchemaBuilder, SchemaRef, Struct, Value, logical};
+use connect_api::java::double_to_string;
 
 use super::modes::{DecimalMode, Modes};
 use crate::change::Text;
+use crate::config::CompatVersion;
 
 /// A numeric with more digits behind the point than this comes from a negative scale that is
 /// misread; Postgres itself allows 1000.
@@ -25,7 +27,7 @@ pub(super) enum Numeric {
     /// Text as it is; of this scale where the text does not have it already.
     Text(Option<i32>),
     Double,
-    Money(DecimalMode, i32),
+    Money(DecimalMode, i32, CompatVersion),
 }
 
 /// Precision and scale of a numeric's type modifier, as the driver reads them.
@@ -71,7 +73,7 @@ pub(super) fn money(modes: &Modes) -> (SchemaBuilder, Numeric) {
         DecimalMode::String => Schema::string(),
         DecimalMode::Double => Schema::float64(),
     };
-    (builder, Numeric::Money(modes.decimal, digits))
+    (builder, Numeric::Money(modes.decimal, digits, modes.compat))
 }
 
 impl Numeric {
@@ -95,7 +97,7 @@ impl Numeric {
                 }
             },
             Self::Double => super::decoder::parse_float(bytes).map(Value::Float64),
-            Self::Money(mode, digits) => money_value(bytes, *mode, *digits),
+            Self::Money(mode, digits, compat) => money_value(bytes, *mode, *digits, *compat),
         }
     }
 
@@ -109,9 +111,9 @@ impl Numeric {
                 let scale = precision_and_scale(modifier).map_or(0, |(_, scale)| scale);
                 zero(scale).map(|zero| Value::from(zero.to_plain_string()))
             }
-            Self::Double | Self::Money(DecimalMode::Double, _) => Some(Value::Float64(0.0)),
-            Self::Money(DecimalMode::Precise, digits) => zero(*digits).map(Value::Decimal),
-            Self::Money(DecimalMode::String, digits) => {
+            Self::Double | Self::Money(DecimalMode::Double, ..) => Some(Value::Float64(0.0)),
+            Self::Money(DecimalMode::Precise, digits, _) => zero(*digits).map(Value::Decimal),
+            Self::Money(DecimalMode::String, digits, _) => {
                 zero(*digits).map(|zero| Value::from(zero.to_plain_string()))
             }
         }
@@ -161,7 +163,12 @@ fn variable(schema: &SchemaRef, number: &Decimal) -> Value {
 
 /// Reads `$1,234.56` and `-$0.01` or `($0.01)`; the point is the last of `.` and `,` that has at
 /// most two digits behind it.
-fn money_value(text: &[u8], mode: DecimalMode, digits: i32) -> Option<Value> {
+fn money_value(
+    text: &[u8],
+    mode: DecimalMode,
+    digits: i32,
+    compat: CompatVersion,
+) -> Option<Value> {
     let negative = text.contains(&b'-') || text.first() == Some(&b'(');
     let point = text.iter().rposition(|byte| matches!(byte, b'.' | b','));
     let point = point.filter(|&at| {
@@ -182,7 +189,15 @@ fn money_value(text: &[u8], mode: DecimalMode, digits: i32) -> Option<Value> {
             plain.push(b'.');
         }
     }
-    let amount = Decimal::parse(&plain)?;
+    let mut amount = Decimal::parse(&plain)?;
+    if compat == CompatVersion::V24 {
+        // Its driver read money as a double.
+        let double = amount.to_f64();
+        if mode == DecimalMode::String {
+            return Some(Value::from(double_to_string(double)));
+        }
+        amount = Decimal::parse(double.to_string().as_bytes())?;
+    }
     match mode {
         DecimalMode::Precise => half_up(&amount, digits).map(Value::Decimal),
         DecimalMode::String => Some(Value::from(amount.to_plain_string())),
@@ -249,12 +264,16 @@ mod tests {
             ("$1,234", "1234"),
             ("$7.00", "7.00"),
         ] {
-            let value = money_value(text.as_bytes(), DecimalMode::String, 2).unwrap();
+            let newer = CompatVersion::V37;
+            let value = money_value(text.as_bytes(), DecimalMode::String, 2, newer).unwrap();
             assert_eq!(value, Value::from(plain), "{text}");
         }
-        let value = money_value(b"$0.15", DecimalMode::Precise, 1).unwrap();
+        let value = money_value(b"$0.15", DecimalMode::Precise, 1, CompatVersion::V37).unwrap();
         assert_eq!(value, Value::Decimal(Decimal::new(2, 1)));
-        let largest = money_value(b"$92,233,720,368,547,758.07", DecimalMode::Precise, 0);
+        let largest = b"$92,233,720,368,547,758.07";
+        let older = money_value(largest, DecimalMode::String, 2, CompatVersion::V24);
+        assert_eq!(older, Some(Value::text("9.223372036854776E16")));
+        let largest = money_value(largest, DecimalMode::Precise, 0, CompatVersion::V37);
         let expected = Decimal::new(92_233_720_368_547_758, 0);
         assert_eq!(largest, Some(Value::Decimal(expected)));
     }

@@ -296,6 +296,27 @@ fn what_a_schema_cannot_hold_is_told() {
 }
 
 #[test]
+fn an_older_line_knows_fewer_types() {
+    let modes = Modes {
+        compat: crate::config::CompatVersion::V24,
+        ..Modes::default()
+    };
+    for (name, known) in [
+        ("tsvector", false),
+        ("_box", false),
+        ("circle", false),
+        ("point", true),
+    ] {
+        let case = serde_json::json!({ "type": name, "modifier": -1 });
+        assert_eq!(
+            plan_of(&column(&case, true), &modes).is_some(),
+            known,
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn defaults_are_the_jvms() {
     against_the_recording("default", |case, modes| {
         let Some(plan) = plan_of(&column(case, true), modes) else {

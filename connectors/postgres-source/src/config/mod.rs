@@ -143,6 +143,7 @@ pub struct PostgresConfig {
     pub lsn_flush_timeout_action: FlushTimeoutAction,
     pub xmin_fetch_interval: Duration,
     pub offset_mismatch_strategy: OffsetMismatchStrategy,
+    pub offset_mismatch_strategy_is_set: bool,
     pub log_position_check: bool,
 
     pub max_queue_size: usize,
@@ -406,6 +407,10 @@ impl PostgresConfig {
             ),
             xmin_fetch_interval: read.millis("xmin.fetch.interval.ms"),
             offset_mismatch_strategy: mismatch_strategy(&read),
+            offset_mismatch_strategy_is_set: read.text("offset.mismatch.strategy").is_some()
+                || read
+                    .text("internal.slot.seek.to.known.offset.on.start")
+                    .is_some(),
             log_position_check: read.flag("internal.log.position.check.enable"),
             max_queue_size: read.count("max.queue.size"),
             max_queue_size_in_bytes: u64::try_from(read.number("max.queue.size.in.bytes"))
