@@ -10,12 +10,14 @@
 //! | [`group`] | the group of workers: membership, and who runs what |
 //! | [`task`] | runs connectors and tasks |
 //! | [`store`] | the config, offset and status topics |
+//! | [`convert`] | a command that puts lines through converters |
 //! | [`logging`] | levels that can be changed while it runs |
 //! | [`kafka`], [`keystore`] | the Kafka client; key stores as JVMs have them |
 //!
 //! This crate names no connector: `main.rs` hands the list in.
 
 pub mod config;
+pub mod convert;
 pub mod environment;
 pub mod group;
 pub mod herder;

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use connect_api::Props;
+use connect_api::context::PluginContext;
 use connect_api::error::Chain;
 use connect_api::java::parse_properties;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,6 +24,7 @@ Ferroconnect, a Kafka Connect worker
 
 usage: ferroconnect distributed [worker.properties]
        ferroconnect standalone worker.properties [connector.json|connector.properties ...]
+       ferroconnect convert --from CLASS[,key=value...] --to CLASS[,key=value...] (--help: more)
        ferroconnect --version | --help
 
 Without a file a distributed worker takes everything from the environment: CONNECT_BOOTSTRAP_SERVERS
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
             say(USAGE);
             return ExitCode::SUCCESS;
         }
+        ["convert", words @ ..] => return convert(words),
         ["distributed" | "start"] => (false, None, Vec::new()),
         ["distributed", file] => (false, Some(*file), Vec::new()),
         ["standalone", file, connectors @ ..] => (
@@ -82,6 +85,47 @@ fn main() -> ExitCode {
     ) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => fail(&failure),
+    }
+}
+
+/// `ferroconnect convert`: lines of standard input through two converters.
+fn convert(words: &[&str]) -> ExitCode {
+    if words == ["--help"] {
+        say(worker::convert::USAGE);
+        return ExitCode::SUCCESS;
+    }
+    let command = match worker::convert::Command::parse(words) {
+        Ok(command) => command,
+        Err(why) => {
+            complain(&format!(
+                "ferroconnect convert: {why}\n{}",
+                worker::convert::USAGE
+            ));
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|error| connect_api::Error::fatal("starting the async runtime").with_source(error))
+        .and_then(|runtime| {
+            command.run(
+                &worker::plugins::Plugins::new(connectors::PLUGINS),
+                &PluginContext {
+                    runtime: runtime.handle().clone(),
+                },
+                std::io::stdin().lock(),
+                std::io::BufWriter::new(std::io::stdout().lock()),
+            )
+        });
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            complain(&format!("ferroconnect convert: {}\n", Chain(&error)));
+            ExitCode::from(1)
+        }
     }
 }
 
