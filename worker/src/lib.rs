@@ -12,7 +12,7 @@
 //! | [`store`] | the config, offset and status topics |
 //! | [`convert`] | a command that puts lines through converters |
 //! | [`logging`] | levels that can be changed while it runs |
-//! | [`kafka`], [`keystore`] | the Kafka client; key stores as JVMs have them |
+//! | [`kafka`] | the Kafka client |
 //!
 //! This crate names no connector: `main.rs` hands the list in.
 
@@ -22,7 +22,6 @@ pub mod environment;
 pub mod group;
 pub mod herder;
 pub mod kafka;
-pub mod keystore;
 pub mod logging;
 pub mod plugins;
 pub mod providers;

@@ -8,7 +8,7 @@ use rdkafka::ClientConfig;
 
 use super::jaas;
 use crate::config::security_keys::{SASL, SSL};
-use crate::keystore::{self, Store};
+use keystore::Store;
 
 /// Whether the key is a security setting of Kafka's clients.
 pub(super) fn is_setting(key: &str) -> bool {

@@ -37,6 +37,27 @@ impl std::fmt::Debug for Identity {
     }
 }
 
+impl Identity {
+    /// The key in clear, PEM.
+    ///
+    /// # Errors
+    /// It is encrypted and the password is missing or wrong.
+    pub fn clear_key_pem(&self, password: Option<&str>) -> Result<String> {
+        if !self.key_is_encrypted {
+            return Ok(self.key_pem.clone());
+        }
+        let key = openssl::pkey::PKey::private_key_from_pem_passphrase(
+            self.key_pem.as_bytes(),
+            password.unwrap_or_default().as_bytes(),
+        );
+        key.and_then(|key| key.private_key_to_pkcs8())
+            .map(|der| pem_block("PRIVATE KEY", &der))
+            .map_err(|error| {
+                Error::config("the private key cannot be read with its password").with_source(error)
+            })
+    }
+}
+
 impl Store {
     /// The trusted certificates as one PEM text.
     pub fn trusted_pem(&self) -> String {
@@ -59,6 +80,14 @@ pub fn read(path: &Path, password: Option<&str>, key_password: Option<&str>) -> 
         _ => pem(&bytes),
     }
     .map_err(|why| Error::config(format!("key store {}: {why}", path.display())))
+}
+
+/// Reads PEM text, as options hold it: certificates, and a key with its certificates.
+///
+/// # Errors
+/// The text holds neither.
+pub fn read_pem(text: &str) -> Result<Store> {
+    pem(text.as_bytes()).map_err(|why| Error::config(format!("PEM text: {why}")))
 }
 
 fn pkcs12(bytes: &[u8], password: &str) -> Result<Store, String> {
@@ -175,16 +204,16 @@ mod tests {
     const STORES: [(&str, &[u8], &[u8]); 2] = [
         (
             "JKS",
-            include_bytes!("keystore/tests/key.jks"),
-            include_bytes!("keystore/tests/trust.jks"),
+            include_bytes!("tests/key.jks"),
+            include_bytes!("tests/trust.jks"),
         ),
         (
             "PKCS12",
-            include_bytes!("keystore/tests/key.p12"),
-            include_bytes!("keystore/tests/trust.p12"),
+            include_bytes!("tests/key.p12"),
+            include_bytes!("tests/trust.p12"),
         ),
     ];
-    const CERTIFICATE: &str = include_str!("keystore/tests/certificate.pem");
+    const CERTIFICATE: &str = include_str!("tests/certificate.pem");
 
     fn read_bytes(bytes: &[u8], password: Option<&str>) -> Result<Store> {
         let folder = tempfile::tempdir().expect("a folder");
