@@ -97,7 +97,8 @@ fn id_and_type_can_come_from_headers() {
         key: key.into(),
         value: SchemaAndValue::new(Schema::string().build(), key),
     };
-    let text = write(&options, vec![header("id"), header("type")], &change()).unwrap();
+    let given = vec![header("id"), header("type")].into();
+    let text = write(&options, given, &change()).unwrap();
     assert!(text.starts_with(r#"{"id":"id","#), "{text}");
     assert!(text.contains(r#""type":"type","#), "{text}");
 }

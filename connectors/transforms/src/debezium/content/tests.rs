@@ -44,7 +44,8 @@ fn update() -> Record {
         headers: vec![Header {
             key: "y".into(),
             value: SchemaAndValue::new(Schema::int64().build(), 5i64),
-        }],
+        }]
+        .into(),
         ..Record::default()
     }
 }
