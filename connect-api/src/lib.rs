@@ -16,6 +16,7 @@
 //! | [`java`] | what of the JVM shows on the wire: hash order, regular expressions, properties files |
 //! | [`error`] | the one error type |
 
+pub mod command;
 pub mod config;
 pub mod connector;
 pub mod context;

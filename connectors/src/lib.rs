@@ -4,6 +4,7 @@
 //! in this crate's `Cargo.toml`, and add one line to [`PLUGINS`]. Nothing else knows the plugins;
 //! the worker looks them up here by class or alias.
 
+use connect_api::command::Subcommand;
 use connect_api::plugin::Plugin;
 
 /// All families of plugins. A family is one crate and lists its own.
@@ -21,3 +22,6 @@ pub const PLUGINS: &[&[Plugin]] = &[
 pub fn plugins() -> impl Iterator<Item = &'static Plugin> {
     PLUGINS.iter().copied().flatten()
 }
+
+/// All subcommands of `ferroconnect` that are not the worker's own, one line each.
+pub const SUBCOMMANDS: &[Subcommand] = &[s3_sink::SUBCOMMAND];

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["--help" | "-h" | "help"] => {
-            say(USAGE);
+            say(&usage());
             return ExitCode::SUCCESS;
         }
         ["convert", words @ ..] => return convert(words),
@@ -63,8 +63,15 @@ fn main() -> ExitCode {
             Some(*file),
             connectors.iter().map(PathBuf::from).collect(),
         ),
+        [name, ..]
+            if connectors::SUBCOMMANDS
+                .iter()
+                .any(|known| known.name == *name) =>
+        {
+            return subcommand(name, arguments.get(1..).unwrap_or_default());
+        }
         _ => {
-            complain(USAGE);
+            complain(&usage());
             return ExitCode::from(1);
         }
     };
@@ -124,6 +131,54 @@ fn convert(words: &[&str]) -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             complain(&format!("ferroconnect convert: {}\n", Chain(&error)));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// How the program is called, with its subcommands.
+fn usage() -> String {
+    let mut forms = String::new();
+    for line in connectors::SUBCOMMANDS
+        .iter()
+        .flat_map(|known| known.usage.lines())
+    {
+        forms.push_str(&format!("       ferroconnect {line}\n"));
+    }
+    USAGE.replace(
+        "       ferroconnect --version",
+        &format!("{forms}       ferroconnect --version"),
+    )
+}
+
+/// Runs one of the plugins' subcommands: what it finds goes to standard output, errors to standard
+/// error.
+fn subcommand(name: &str, words: &[String]) -> ExitCode {
+    let Some(command) = connectors::SUBCOMMANDS
+        .iter()
+        .find(|known| known.name == name)
+    else {
+        return ExitCode::from(1);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(PLUGIN_THREADS)
+        .enable_all()
+        .build();
+    let answer = runtime
+        .map_err(|error| connect_api::Error::fatal("starting the async runtime").with_source(error))
+        .and_then(|runtime| {
+            let context = PluginContext {
+                runtime: runtime.handle().clone(),
+            };
+            (command.run)(&context, words)
+        });
+    match answer {
+        Ok(answer) => {
+            say(&answer.text);
+            ExitCode::from(answer.code)
+        }
+        Err(error) => {
+            complain(&format!("ferroconnect {name}: {}\n", Chain(&error)));
             ExitCode::from(1)
         }
     }

@@ -17,6 +17,7 @@
 //! | [`object_key`] | names |
 //! | [`format`] | JSON, bytes, Avro, Parquet |
 //! | [`storage`] | the bucket, uploads in parts, credentials |
+//! | [`verify`] | which offsets a bucket holds; `ferroconnect s3 verify` |
 //!
 //! Answers for `io.confluent.connect.s3` (kafka-connect-s3 12.x), by its documented and observed
 //! behaviour.
@@ -34,8 +35,13 @@ mod storage;
 mod task;
 #[cfg(test)]
 mod tests;
+mod verify;
 
+use connect_api::command::Subcommand;
 use connect_api::plugin::{Make, Plugin};
+
+/// The subcommand of this crate.
+pub const SUBCOMMAND: Subcommand = verify::SUBCOMMAND;
 
 /// The plugins of this crate.
 pub const PLUGINS: &[Plugin] = &[Plugin {

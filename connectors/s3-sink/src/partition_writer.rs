@@ -9,7 +9,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connect_api::context::StopSignal;
 use connect_api::data::{Schema, SchemaAndValue, SchemaRef, Struct, Value};
@@ -23,7 +23,8 @@ use crate::partitioner::{EncodedPartition, Partitioner};
 use crate::rotation::State;
 use crate::settings::{NullValues, Settings};
 use crate::storage::Store;
-use crate::storage::object::{ObjectWriter, Upload};
+use crate::storage::bucket::{Meaning, Mode};
+use crate::storage::object::{Ending, ObjectWriter, Tags, Upload};
 
 /// Hands a bad record to the dead letter queue; an error means that the task fails.
 pub(crate) type Report<'a> = &'a dyn Fn(&SinkRecord, Error) -> Result<()>;
@@ -53,16 +54,27 @@ struct Accepted {
     key: Option<Box<dyn RecordWriter>>,
     headers: Option<Box<dyn RecordWriter>>,
     is_empty: bool,
+    records: u64,
+    end_offset: i64,
+    /// Offsets of its first records, where an object that exists makes them matter.
+    offsets: Vec<i64>,
 }
 
 /// Files that were closed together and are on their way.
 #[derive(Debug)]
 struct Committing {
-    uploads: VecDeque<Upload>,
+    uploads: VecDeque<(Upload, Origin)>,
     /// Why one of the files could not be closed: the group never becomes durable.
     broken: Option<Error>,
     start_offset: i64,
     next_offset: i64,
+}
+
+/// What an upload was made of.
+#[derive(Debug)]
+struct Origin {
+    partition: EncodedPartition,
+    offsets: Vec<i64>,
 }
 
 /// What became of the uploads.
@@ -114,7 +126,8 @@ impl PartitionWriter {
         }
     }
 
-    /// Writes records of this partition, in order; with none, acts on time alone.
+    /// Writes records of this partition, in order, until the deadline; with none, acts on time
+    /// alone. Answers how many it took.
     ///
     /// # Errors
     /// The task fails; a retriable error means that the files have to be written again.
@@ -122,11 +135,15 @@ impl PartitionWriter {
         &mut self,
         records: &[SinkRecord],
         now: i64,
+        deadline: Option<Instant>,
         report: Report<'_>,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let settings = Arc::clone(&self.settings);
         settings.rules.begin(&mut self.state, now);
-        for record in records {
+        for (done, record) in records.iter().enumerate() {
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(done);
+            }
             if record.record.value.is_null() && !takes_null(&settings, record, report)? {
                 continue;
             }
@@ -136,7 +153,7 @@ impl PartitionWriter {
             settings.rules.arm(&mut self.state, now);
             self.rotate();
         }
-        Ok(())
+        Ok(records.len())
     }
 
     fn write_one(
@@ -206,6 +223,12 @@ impl PartitionWriter {
                 _ => Err(error),
             };
         }
+        let file = &mut self.files[index];
+        file.records += 1;
+        file.end_offset = record.offset;
+        if settings.mode == Mode::Create && file.offsets.len() <= settings.scan_limit {
+            file.offsets.push(record.offset);
+        }
         self.next_offset = record.offset + 1;
         if rules.written(&mut self.state, &partition) {
             self.rotate();
@@ -251,6 +274,9 @@ impl PartitionWriter {
             key: None,
             headers: None,
             is_empty: true,
+            records: 0,
+            end_offset: record.offset,
+            offsets: Vec::new(),
         });
         self.by_partition
             .insert(Arc::clone(partition), self.files.len() - 1);
@@ -362,10 +388,24 @@ impl PartitionWriter {
             start_offset,
             next_offset: self.next_offset,
         };
-        for file in files {
-            for writer in [file.value, file.key, file.headers].into_iter().flatten() {
-                match writer.close().and_then(ObjectWriter::finish) {
-                    Ok(upload) => group.uploads.push_back(upload),
+        for mut file in files {
+            let mut value_ending = Ending {
+                mode: self.settings.mode,
+                tags: tags(&self.settings, &file),
+            };
+            for writer in [file.value, file.key, file.headers] {
+                // Keys and headers are not tagged.
+                let ending = std::mem::replace(&mut value_ending, Ending::PLAIN);
+                let Some(writer) = writer else { continue };
+                let finished = writer.close().and_then(|object| object.finish(ending));
+                match finished {
+                    Ok(upload) => {
+                        let origin = Origin {
+                            partition: Arc::clone(&file.partition),
+                            offsets: std::mem::take(&mut file.offsets),
+                        };
+                        group.uploads.push_back((upload, origin));
+                    }
                     Err(error) => group.broken = group.broken.or(Some(error)),
                 }
             }
@@ -378,21 +418,29 @@ impl PartitionWriter {
     /// # Errors
     /// An upload failed for good.
     pub(crate) fn settle(&mut self, wait: Option<Duration>) -> Result<Progress> {
-        let deadline = wait.map(|wait| std::time::Instant::now() + wait);
+        let deadline = wait.map(|wait| Instant::now() + wait);
         while let Some(group) = self.committing.front_mut() {
-            while let Some(upload) = group.uploads.front() {
+            let mut exists: Option<Origin> = None;
+            while let Some((upload, _)) = group.uploads.front() {
                 while !upload.is_finished() {
-                    if deadline.is_none_or(|deadline| std::time::Instant::now() >= deadline) {
+                    if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
                         return Ok(Progress::Fine);
                     }
                     std::thread::sleep(Duration::from_millis(2));
                 }
-                let Some(upload) = group.uploads.pop_front() else {
+                let Some((upload, origin)) = group.uploads.pop_front() else {
                     break;
                 };
-                if let Err(error) = upload.wait() {
-                    group.broken = Some(error);
+                match upload.wait() {
+                    Err(error) if error.kind() == ErrorKind::Conflict => {
+                        exists.get_or_insert(origin);
+                    }
+                    Err(error) => group.broken = Some(error),
+                    Ok(()) => {}
                 }
+            }
+            if let Some(origin) = exists {
+                return self.pass_over(&origin).map(Progress::Rewind);
             }
             if let Some(error) = group.broken.take() {
                 if !error.is_retriable() {
@@ -415,13 +463,55 @@ impl PartitionWriter {
         Ok(Progress::Fine)
     }
 
+    /// An object has the name already: what it and those behind it hold counts as stored, up to the
+    /// first name that is free. As Confluent's sink has it; what else was open is read again.
+    fn pass_over(&mut self, origin: &Origin) -> Result<i64> {
+        let extension = self.settings.format.extension();
+        let mut next = self.next_offset;
+        for &offset in origin.offsets.iter().skip(1) {
+            let key = self.key(&origin.partition, offset, &extension);
+            let head = self
+                .store
+                .wait(self.store.tried(|_| self.store.bucket.head(&key)));
+            match head {
+                Ok(_) => next = offset + 1,
+                Err(error) if error.meaning() == Meaning::Missing => {
+                    next = offset;
+                    break;
+                }
+                Err(error) if error.status == Some(403) => {
+                    next = offset;
+                    break;
+                }
+                Err(error) => return Err(self.store.failure("looking for", &key, error)),
+            }
+        }
+        tracing::warn!(
+            partition = %self.topic_partition,
+            next,
+            "an object of this name exists already: the records before are taken as stored"
+        );
+        self.rewind();
+        Ok(next)
+    }
+
+    fn key(&self, partition: &str, start_offset: i64, extension: &str) -> String {
+        self.settings.keys.key(
+            &self.topic_partition.topic,
+            partition,
+            self.topic_partition.partition,
+            start_offset,
+            extension,
+        )
+    }
+
     /// Gives up everything that is not durable; answers from where it has to be read again.
     pub(crate) fn rewind(&mut self) -> i64 {
         let closed = self.committing.iter().map(|group| group.start_offset);
         let open = self.files.iter().map(|file| file.start_offset);
         let offset = closed.chain(open).min().unwrap_or(self.next_offset);
         // Uploads of the same names follow: these have to be over first.
-        for upload in std::mem::take(&mut self.committing)
+        for (upload, _) in std::mem::take(&mut self.committing)
             .into_iter()
             .flat_map(|group| group.uploads)
         {
@@ -439,6 +529,27 @@ impl PartitionWriter {
     pub(crate) fn take_durable(&mut self) -> Option<Durable> {
         self.durable.take()
     }
+}
+
+/// The tags of a file's object.
+fn tags(settings: &Settings, file: &Accepted) -> Option<Tags> {
+    let tagging = settings.tagging.as_ref()?;
+    let own = [
+        ("startOffset", file.start_offset.to_string()),
+        ("endOffset", file.end_offset.to_string()),
+        ("recordCount", file.records.to_string()),
+    ];
+    let is_extra = |name: &str| tagging.extra.iter().any(|(extra, _)| extra == name);
+    let pairs = own
+        .into_iter()
+        .filter(|(name, _)| !is_extra(name))
+        .map(|(name, value)| (name.to_owned(), value))
+        .chain(tagging.extra.iter().cloned())
+        .collect();
+    Some(Tags {
+        pairs,
+        required: tagging.required,
+    })
 }
 
 /// Where objects are opened.
@@ -478,7 +589,7 @@ impl Place<'_> {
                 self.settings.tombstone
             )));
         }
-        let mut opened = format.open(data, ObjectWriter::new(self.store, self.stop, key)?)?;
+        let mut opened = format.open(data, ObjectWriter::new(self.store, self.stop, key))?;
         opened.write(data)?;
         *writer = Some(opened);
         Ok(())

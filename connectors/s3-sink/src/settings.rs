@@ -16,7 +16,9 @@ use crate::object_key::ObjectKeys;
 use crate::partitioner::zone::Zone;
 use crate::partitioner::{Affix, Partitioner, PartitionerSettings};
 use crate::rotation::Rules;
-use crate::storage::{Encryption, StoreSettings};
+use crate::storage::bucket::Mode;
+use crate::storage::credentials::Source;
+use crate::storage::{Encryption, Kind, StoreSettings};
 
 /// `behavior.on.null.values`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,15 @@ pub(crate) enum NullValues {
     Fail,
     /// Its key is written.
     Write,
+}
+
+/// `s3.object.tagging`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tagging {
+    /// Tags beside the offsets and the count; they go before those of the same name.
+    pub(crate) extra: Vec<(String, String)>,
+    /// Whether a failure fails the task.
+    pub(crate) required: bool,
 }
 
 /// Everything that a task's writers share.
@@ -46,6 +57,13 @@ pub(crate) struct Settings {
     pub(crate) tombstone: Arc<str>,
     pub(crate) retry_backoff: Duration,
     pub(crate) max_open_files: Option<usize>,
+    /// `max.write.duration.ms`, where there is a limit.
+    pub(crate) max_write_duration: Option<Duration>,
+    /// Whether objects that exist are left alone.
+    pub(crate) mode: Mode,
+    /// How many names are tried after an object that exists.
+    pub(crate) scan_limit: usize,
+    pub(crate) tagging: Option<Tagging>,
     pub(crate) store: StoreSettings,
 }
 
@@ -54,7 +72,7 @@ impl Settings {
     /// Kind Config: an option is wrong, or asks for what this sink does not do.
     pub(crate) fn new(props: &Props) -> Result<Self> {
         let config = definition().parse(&with_storage_class(props))?;
-        refuse_unsupported(&config)?;
+        check_start(&config)?;
         let formats = format_settings(&config);
         let null_values = match config
             .string("behavior.on.null.values")
@@ -78,13 +96,7 @@ impl Settings {
             Partitioner::new(&partitioner_settings(&config, written_tombstone.clone()))?;
         let rules = rules(&config, partitioner.is_time_based(), written_tombstone)?;
         Ok(Self {
-            keys: ObjectKeys {
-                topics_dir: config.string("topics.dir").to_owned(),
-                directory_delim: config.string("directory.delim").to_owned(),
-                file_delim: config.string("file.delim").to_owned(),
-                pad_width: usize::try_from(config.int("filename.offset.zero.pad.width"))
-                    .unwrap_or(0),
-            },
+            keys: object_keys(&config),
             format: format::make("format.class", config.string("format.class"), &formats)?,
             key_format: side_format("keys")?,
             header_format: side_format("headers")?,
@@ -96,6 +108,13 @@ impl Settings {
             tombstone,
             retry_backoff: millis(&config, "retry.backoff.ms"),
             max_open_files: usize::try_from(config.int("partitioner.max.open.files")).ok(),
+            max_write_duration: match config.int("max.write.duration.ms") {
+                i64::MAX => None,
+                limit => Some(Duration::from_millis(u64::try_from(limit).unwrap_or(0))),
+            },
+            mode: mode(&config),
+            scan_limit: usize::try_from(config.int("max.files.scan.limit")).unwrap_or(0),
+            tagging: tagging(&config)?,
             store: store_settings(&config)?,
         })
     }
@@ -105,14 +124,8 @@ fn millis(config: &Config, key: &str) -> Duration {
     Duration::from_millis(u64::try_from(config.int(key)).unwrap_or(0))
 }
 
-/// What Confluent's sink does and this one does not yet: refused, since passing over it would
-/// write other objects than were asked for.
-fn refuse_unsupported(config: &Config) -> Result<()> {
-    let refuse = |key: &str, what: &str| {
-        Err(Error::config(format!(
-            "{key}: {what} is not supported; leave the option out"
-        )))
-    };
+/// What passes validation and fails the task at its start.
+fn check_start(config: &Config) -> Result<()> {
     if config.int("filename.offset.zero.pad.width") == 0 {
         return Err(Error::fatal(
             "filename.offset.zero.pad.width: a width of 0 is no format, Flags = '0'",
@@ -123,25 +136,62 @@ fn refuse_unsupported(config: &Config) -> Result<()> {
             "s3.part.retries: maxAttempts must be positive",
         ));
     }
-    if config
-        .string_opt("s3.acl.canned")
-        .is_some_and(|acl| !acl.is_empty())
-    {
-        return refuse("s3.acl.canned", "a canned ACL");
-    }
-    if config.bool("s3.object.tagging") {
-        return refuse("s3.object.tagging", "tagging objects");
-    }
-    if config
-        .string("s3.credentials.provider.class")
-        .ends_with("AwsAssumeRoleCredentialsProvider")
-    {
-        return refuse(
-            "s3.credentials.provider.class",
-            "assuming a role by this provider",
-        );
-    }
     Ok(())
+}
+
+/// Where the wall clock decides what an object holds, an object that is there stays as it is.
+fn mode(config: &Config) -> Mode {
+    let applies = config.bool("enable.conditional.writes")
+        && config.int("rotate.schedule.interval.ms") != -1
+        && !config.bool("store.kafka.keys")
+        && !config.bool("store.kafka.headers");
+    match applies {
+        true => Mode::Create,
+        false => Mode::Overwrite,
+    }
+}
+
+/// `k:v` pairs; what follows a second colon is dropped, as there.
+fn tagging(config: &Config) -> Result<Option<Tagging>> {
+    let key = "s3.object.tagging.key.value.pairs";
+    if !config.bool("s3.object.tagging") {
+        return Ok(None);
+    }
+    let extra = config.list(key).iter().map(|pair| {
+        let mut parts = pair.split(':');
+        match (parts.next(), parts.next()) {
+            (Some(name), Some(value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+            _ => Err(Error::config(invalid(
+                key,
+                pair,
+                "a tag is written as key:value",
+            ))),
+        }
+    });
+    Ok(Some(Tagging {
+        extra: extra.collect::<Result<_>>()?,
+        required: config
+            .string("s3.object.behavior.on.tagging.error")
+            .eq_ignore_ascii_case("fail"),
+    }))
+}
+
+/// The options of names.
+pub(crate) fn object_keys(config: &Config) -> ObjectKeys {
+    ObjectKeys {
+        topics_dir: config.string("topics.dir").to_owned(),
+        directory_delim: config.string("directory.delim").to_owned(),
+        file_delim: config.string("file.delim").to_owned(),
+        pad_width: usize::try_from(config.int("filename.offset.zero.pad.width")).unwrap_or(0),
+    }
+}
+
+/// `format.bytearray.separator`, taken as it was written: it may be white space.
+pub(crate) fn separator(config: &Config) -> Vec<u8> {
+    config
+        .originals()
+        .get("format.bytearray.separator")
+        .map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec())
 }
 
 fn format_settings(config: &Config) -> FormatSettings {
@@ -149,8 +199,6 @@ fn format_settings(config: &Config) -> FormatSettings {
         // zlib's -1 is its level 6.
         u32::try_from(config.int("s3.compression.level")).unwrap_or(6)
     });
-    // Taken as it was written: a separator may be white space.
-    let separator = config.originals().get("format.bytearray.separator");
     FormatSettings {
         gzip,
         decimal_format: match config
@@ -166,8 +214,7 @@ fn format_settings(config: &Config) -> FormatSettings {
         parquet_codec: config.string("parquet.codec").to_owned(),
         avro_codec: config.string("avro.codec").to_owned(),
         byte_array_extension: config.string("format.bytearray.extension").to_owned(),
-        byte_array_separator: separator
-            .map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec()),
+        byte_array_separator: separator(config),
         avro: AvroOptions {
             connect_meta_data: config.bool("connect.meta.data"),
             enhanced_schema_support: config.bool("enhanced.avro.schema.support"),
@@ -232,34 +279,61 @@ pub(crate) fn schedule_zone(timezone: &str) -> Result<Zone> {
     Zone::parse(timezone).map_err(|why| Error::config(invalid("timezone", timezone, &why)))
 }
 
-fn store_settings(config: &Config) -> Result<StoreSettings> {
-    let key = config.string("aws.access.key.id").to_owned();
-    let secret = config
-        .string_opt("aws.secret.access.key")
-        .unwrap_or_default()
-        .to_owned();
+/// The options of the store alone; for what reads a bucket without writing to it, too.
+pub(crate) fn store_settings(config: &Config) -> Result<StoreSettings> {
     let customer_key = config.string_opt("s3.sse.customer.key").unwrap_or_default();
     let kms_key = config.string("s3.sse.kms.key.id");
     // The combinations that Confluent's sink sends; others are the bucket's own default there, too.
     let encryption = match config.string("s3.ssea.name") {
-        "AES256" if !customer_key.is_empty() => Encryption::Customer(customer_key.to_owned()),
+        "AES256" if !customer_key.trim().is_empty() => {
+            Encryption::Customer(customer_key.to_owned())
+        }
         "AES256" => Encryption::S3,
         "aws:kms" if !kms_key.trim().is_empty() => Encryption::Kms(kms_key.to_owned()),
         _ => Encryption::BucketDefault,
     };
+    let url = config.string_opt("store.url").unwrap_or_default().trim();
+    let (kind, named) = match (url.strip_prefix("gs://"), url.strip_prefix("az://")) {
+        (Some(bucket), _) => (Kind::Google, bucket),
+        (_, Some(container)) => (Kind::Azure, container),
+        _ => (Kind::S3, ""),
+    };
+    // `gs://bucket` names it, too.
+    let bucket = match named.trim_matches('/') {
+        "" => config.string("s3.bucket.name"),
+        bucket => bucket,
+    };
+    let endpoint = match kind {
+        Kind::S3 => endpoint(url)?,
+        Kind::Google | Kind::Azure => None,
+    };
+    let credentials = Source::new(
+        config.string("s3.credentials.provider.class"),
+        config.originals(),
+        config.string("aws.access.key.id"),
+        config
+            .string_opt("aws.secret.access.key")
+            .unwrap_or_default(),
+    )?;
     Ok(StoreSettings {
-        bucket: config.string("s3.bucket.name").to_owned(),
+        kind,
+        bucket: bucket.to_owned(),
         region: config.string("s3.region").to_owned(),
-        endpoint: endpoint(config.string_opt("store.url").unwrap_or_default())?,
+        endpoint,
         path_style: config.bool("s3.path.style.access.enabled"),
         accelerate: config.bool("s3.wan.mode"),
-        static_credentials: (!key.is_empty() && !secret.is_empty()).then_some((key, secret)),
+        credentials,
         part_size: usize::try_from(config.int("s3.part.size")).unwrap_or(usize::MAX),
         attempts: usize::try_from(config.int("s3.part.retries")).unwrap_or(1),
         backoff: millis(config, "s3.retry.backoff.ms"),
         encryption,
+        acl: config
+            .string_opt("s3.acl.canned")
+            .filter(|acl| !acl.is_empty())
+            .map(ToOwned::to_owned),
         proxy: proxy(config)?,
-        sign_payload: config.bool("s3.send.digest"),
+        digest: config.bool("s3.send.digest"),
+        expect_continue: config.bool("s3.http.send.expect.continue"),
     })
 }
 

@@ -42,6 +42,8 @@ struct Slot {
     is_rewound: bool,
     /// Fails the task at the next `put`; an offset commit cannot.
     failure: Option<Error>,
+    /// Records for which `max.write.duration.ms` left no time; the consumer is paused meanwhile.
+    waiting: Vec<SinkRecord>,
 }
 
 /// A pause after a failure of the store (`retry.backoff.ms`), and where to read on after it.
@@ -98,9 +100,11 @@ impl SinkTask for S3SinkTask {
                     rest: None,
                     is_rewound: false,
                     failure: None,
+                    waiting: Vec::new(),
                 },
             );
         }
+        running.abort_unfinished(partitions);
         Ok(())
     }
 
@@ -147,6 +151,13 @@ impl Running {
         let report = move |record: &SinkRecord, error: Error| runtime.report(record, error);
         for (partition, slot) in writers.iter_mut() {
             slot.begin_put(partition, context, settings)?;
+            let waiting = std::mem::take(&mut slot.waiting);
+            if !waiting.is_empty() {
+                slot.write(partition, &waiting, now, &report, context, settings)?;
+                if slot.waiting.is_empty() && slot.rest.is_none() {
+                    context.runtime.resume(std::slice::from_ref(partition));
+                }
+            }
         }
         for run in records.chunk_by(same_partition) {
             let Some(first) = run.first() else { continue };
@@ -168,6 +179,35 @@ impl Running {
             }
         }
         Ok(())
+    }
+}
+
+impl Running {
+    /// Gives up what a task that was killed has left of uploads to these partitions' names, so that
+    /// nobody pays for parts that no object will have.
+    fn abort_unfinished(&self, partitions: &[TopicPartition]) {
+        let mut topics: Vec<&str> = partitions.iter().map(|of| &*of.topic).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        let (store, keys) = (&self.store, &self.settings.keys);
+        for topic in topics {
+            let found = store.wait(store.bucket.unfinished(&keys.topic_prefix(topic)));
+            for (key, id) in found.unwrap_or_else(|error| {
+                tracing::debug!(topic, %error, "unfinished uploads cannot be listed");
+                Vec::new()
+            }) {
+                let is_ours = partitions
+                    .iter()
+                    .any(|of| of.topic == topic && keys.is_of(&key, topic, of.partition));
+                if !is_ours {
+                    continue;
+                }
+                match store.wait(store.bucket.abort(&key, &id)) {
+                    Ok(()) => tracing::info!(key, "aborted an upload that a task before has left"),
+                    Err(error) => tracing::debug!(key, %error, "an upload could not be aborted"),
+                }
+            }
+        }
     }
 }
 
@@ -204,14 +244,28 @@ impl Slot {
         if self.rest.is_some() || self.is_rewound {
             return Ok(());
         }
-        match self.writer.write(records, now, report) {
+        if !self.waiting.is_empty() {
+            self.waiting.extend_from_slice(records);
+            return Ok(());
+        }
+        let deadline = settings
+            .max_write_duration
+            .map(|limit| Instant::now() + limit);
+        match self.writer.write(records, now, deadline, report) {
+            Ok(taken) => {
+                if let Some(rest) = records.get(taken..).filter(|rest| !rest.is_empty()) {
+                    self.waiting.extend_from_slice(rest);
+                    context.runtime.pause(std::slice::from_ref(partition));
+                }
+                Ok(())
+            }
             Err(error) if error.is_retriable() => {
                 tracing::warn!(%partition, error = %Chain(&error), "writing failed; its records are read again");
                 let offset = self.writer.rewind();
                 self.begin_rest(partition, offset, context, settings);
                 Ok(())
             }
-            other => other,
+            Err(error) => Err(error),
         }
     }
 
@@ -225,7 +279,10 @@ impl Slot {
         match self.writer.settle(wait) {
             Ok(Progress::Fine) => {}
             Ok(Progress::Rewind(offset)) => self.begin_rest(partition, offset, context, settings),
-            Err(error) => self.failure = Some(error),
+            // The first one says what went wrong.
+            Err(error) => {
+                self.failure.get_or_insert(error);
+            }
         }
     }
 
@@ -237,6 +294,7 @@ impl Slot {
         context: &SinkTaskContext,
         settings: &Settings,
     ) {
+        self.waiting.clear();
         context.runtime.seek(partition, offset);
         context.runtime.pause(std::slice::from_ref(partition));
         self.rest = Some(Rest {

@@ -4,22 +4,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use connect_api::context::{PluginContext, StopSignal};
 use connect_api::data::{ByteString, Header, Schema, SchemaAndValue, SchemaRef, Struct, Value};
 use connect_api::record::{Record, SinkRecord, TimestampType, TopicPartition};
 use connect_api::sink::{Offsets, SinkRuntime, SinkTask, SinkTaskContext};
 use connect_api::{Error, Props, Result};
 use futures::TryStreamExt;
-use futures::stream::BoxStream;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult,
-};
+use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::settings::Settings;
-use crate::storage::Store;
+use crate::storage::bucket::{Bucket, Foreign, Mode, StoreError, Stored};
+use crate::storage::{Retry, Store};
 use crate::task::S3SinkTask;
 
 /// A record of topic `t`, partition 0.
@@ -41,73 +40,82 @@ pub(crate) fn record(offset: i64, value: Value, schema: Option<SchemaRef>) -> Si
     }
 }
 
-/// Refuses the next so many puts, as a store that is overloaded.
-#[derive(Debug, Default)]
+/// A bucket in memory that refuses the next so many puts, as a store that is overloaded, and
+/// remembers tags.
+#[derive(Debug)]
 struct Flaky {
-    inner: Arc<InMemory>,
+    inner: Foreign<InMemory>,
     failures: Arc<AtomicUsize>,
+    tags: Arc<Mutex<Vec<String>>>,
+    unfinished: Arc<Mutex<Vec<(String, String)>>>,
 }
 
-impl std::fmt::Display for Flaky {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Flaky")
+type Outcome<T> = std::result::Result<T, StoreError>;
+
+fn refused(status: u16) -> StoreError {
+    StoreError {
+        status: Some(status),
+        code: None,
+        text: format!("status {status}"),
     }
 }
 
-#[async_trait::async_trait]
-impl ObjectStore for Flaky {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> object_store::Result<PutResult> {
+#[async_trait]
+impl Bucket for Flaky {
+    async fn check(&self) -> Outcome<()> {
+        self.inner.check().await
+    }
+    async fn put(&self, key: &str, body: Bytes, mode: Mode) -> Outcome<String> {
         let fails = self
             .failures
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
                 left.checked_sub(1)
             });
-        if fails.is_ok() {
-            return Err(object_store::Error::Generic {
-                store: "S3",
-                source: "Server returned non-2xx status code: 503 Service Unavailable".into(),
-            });
+        match fails {
+            Ok(_) => Err(refused(503)),
+            Err(_) => self.inner.put(key, body, mode).await,
         }
-        self.inner.put_opts(location, payload, options).await
     }
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> object_store::Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
+    async fn begin(&self, key: &str) -> Outcome<String> {
+        self.inner.begin(key).await
     }
-    async fn get_opts(
-        &self,
-        location: &Path,
-        options: GetOptions,
-    ) -> object_store::Result<GetResult> {
-        self.inner.get_opts(location, options).await
+    async fn part(&self, key: &str, id: &str, number: usize, body: Bytes) -> Outcome<String> {
+        self.inner.part(key, id, number, body).await
     }
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, object_store::Result<Path>>,
-    ) -> BoxStream<'static, object_store::Result<Path>> {
-        self.inner.delete_stream(locations)
+    async fn complete(&self, key: &str, id: &str, parts: &[String], mode: Mode) -> Outcome<()> {
+        self.inner.complete(key, id, parts, mode).await
     }
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.inner.list(prefix)
+    async fn abort(&self, _key: &str, id: &str) -> Outcome<()> {
+        let mut unfinished = self.unfinished.lock().expect("no test panics here");
+        unfinished.retain(|(_, known)| known != id);
+        drop(unfinished);
+        Ok(())
     }
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> object_store::Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
+    async fn head(&self, key: &str) -> Outcome<Stored> {
+        self.inner.head(key).await
     }
-    async fn copy_opts(
-        &self,
-        from: &Path,
-        to: &Path,
-        options: CopyOptions,
-    ) -> object_store::Result<()> {
-        self.inner.copy_opts(from, to, options).await
+    async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Outcome<Bytes> {
+        self.inner.get(key, range).await
+    }
+    async fn list(&self, prefix: &str) -> Outcome<Vec<Stored>> {
+        self.inner.list(prefix).await
+    }
+    async fn tag(&self, key: &str, tags: &[(String, String)]) -> Outcome<()> {
+        if key.contains("untaggable") {
+            return Err(refused(403));
+        }
+        let tags: Vec<String> = tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let line = format!("{key} {}", tags.join("&"));
+        self.tags.lock().expect("no test panics here").push(line);
+        Ok(())
+    }
+    async fn unfinished(&self, prefix: &str) -> Outcome<Vec<(String, String)>> {
+        let all = self.unfinished.lock().expect("no test panics here");
+        Ok(all
+            .iter()
+            .filter(|(key, _)| key.starts_with(prefix))
+            .cloned()
+            .collect())
     }
 }
 
@@ -154,6 +162,8 @@ struct Sink {
     task: S3SinkTask,
     objects: Arc<InMemory>,
     failures: Arc<AtomicUsize>,
+    tags: Arc<Mutex<Vec<String>>>,
+    unfinished: Arc<Mutex<Vec<(String, String)>>>,
     consumer: Arc<Consumer>,
     runtime: tokio::runtime::Runtime,
 }
@@ -167,35 +177,32 @@ impl Sink {
         Self::with(changes, false)
     }
     fn with(changes: &[(&str, &str)], tolerant: bool) -> Self {
-        let mut props: Props = [
-            ("format.class", JSON),
-            ("flush.size", "2"),
-            ("s3.bucket.name", "b"),
-            ("retry.backoff.ms", "0"),
-        ]
-        .into_iter()
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
-        props.extend(
-            changes
-                .iter()
-                .map(|&(key, value)| (key.to_owned(), value.to_owned())),
-        );
+        let props = props(changes);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
             .build()
             .expect("a runtime");
-        let flaky = Flaky::default();
-        let (objects, failures) = (Arc::clone(&flaky.inner), Arc::clone(&flaky.failures));
+        let objects = Arc::new(InMemory::new());
+        let failures = Arc::new(AtomicUsize::new(0));
+        let (tags, unfinished) = (Arc::default(), Arc::default());
+        let flaky = Flaky {
+            inner: Foreign::new(Arc::clone(&objects)),
+            failures: Arc::clone(&failures),
+            tags: Arc::clone(&tags),
+            unfinished: Arc::clone(&unfinished),
+        };
         let settings = Settings::new(&props).expect("valid options");
         let part_size = settings.store.part_size;
-        let parts = Arc::clone(&objects);
+        let once = Retry {
+            attempts: 1,
+            base: Duration::ZERO,
+        };
         let store = Store::over(
             Arc::new(flaky),
-            parts,
             "bucket b".to_owned(),
             part_size,
+            once,
             runtime.handle(),
         );
         let consumer = Arc::new(Consumer {
@@ -218,6 +225,8 @@ impl Sink {
             task,
             objects,
             failures,
+            tags,
+            unfinished,
             consumer,
             runtime,
         }
@@ -246,12 +255,31 @@ impl Sink {
         let get = async { self.objects.get(&Path::parse(key)?).await?.bytes().await };
         self.runtime.block_on(get).expect(key)
     }
+    /// An object of somebody else's.
+    fn store(&self, key: &str, text: &'static str) {
+        let path = Path::parse(key).expect("a name");
+        let put = self.objects.put(&path, text.into());
+        self.runtime.block_on(put).expect("stored");
+    }
     fn text(&self, key: &str) -> String {
         String::from_utf8(self.bytes(key).to_vec()).expect("text")
     }
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.consumer.asked.lock().expect("no test panics here"))
     }
+}
+
+fn props(changes: &[(&str, &str)]) -> Props {
+    [
+        ("format.class", JSON),
+        ("flush.size", "2"),
+        ("s3.bucket.name", "b"),
+        ("retry.backoff.ms", "0"),
+    ]
+    .iter()
+    .chain(changes)
+    .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
 }
 
 fn partition() -> TopicPartition {
@@ -509,4 +537,126 @@ fn a_record_of_a_topic_that_is_not_the_tasks_fails_it() {
             .starts_with("No writer found for topic partition other-0"),
         "{error}"
     );
+}
+
+fn tags_of(sink: &Sink) -> Vec<String> {
+    sink.tags.lock().expect("no test panics here").clone()
+}
+
+#[test]
+fn objects_are_tagged_with_their_offsets_and_what_is_configured() {
+    let mut sink = Sink::new(&[
+        ("s3.object.tagging", "true"),
+        (
+            "s3.object.tagging.key.value.pairs",
+            "env:a:b,recordCount:many",
+        ),
+        ("store.kafka.keys", "true"),
+        ("keys.format.class", JSON),
+    ]);
+    let mut records = texts(5..7);
+    for record in &mut records {
+        record.record.key = SchemaAndValue::new(None, "k");
+    }
+    sink.put(&records);
+    assert_eq!(sink.committed(), Some(7));
+    assert_eq!(
+        tags_of(&sink),
+        [
+            "topics/t/partition=0/t+0+0000000005.json startOffset=5&endOffset=6&env=a&recordCount=many"
+        ]
+    );
+}
+
+#[test]
+fn an_object_that_cannot_be_tagged_fails_the_task_only_where_that_is_asked_for() {
+    let options = [("s3.object.tagging", "true"), ("topics.dir", "untaggable")];
+    let mut sink = Sink::new(&options);
+    sink.put(&texts(0..2));
+    assert_eq!(sink.committed(), Some(2));
+    let mut strict = options.to_vec();
+    strict.push(("s3.object.behavior.on.tagging.error", "FAIL"));
+    let mut sink = Sink::new(&strict);
+    sink.put(&texts(0..2));
+    assert_eq!(sink.committed(), None);
+    let error = sink.task.put(&[]).expect_err("failed");
+    assert_eq!(
+        error.message(),
+        "Unable to tag S3 object untaggable/t/partition=0/t+0+0000000000.json"
+    );
+    let wrong = [
+        ("s3.object.tagging", "true"),
+        ("s3.object.tagging.key.value.pairs", "env"),
+    ];
+    let props = props(&wrong);
+    let error = Settings::new(&props).expect_err("no pair");
+    assert!(
+        error
+            .message()
+            .contains("s3.object.tagging.key.value.pairs"),
+        "{error}"
+    );
+}
+
+#[test]
+fn under_scheduled_rotation_objects_that_exist_stand_for_their_records() {
+    let scheduled = [
+        ("rotate.schedule.interval.ms", "86400000"),
+        ("timezone", "UTC"),
+    ];
+    let name = |offset: i64| format!("topics/t/partition=0/t+0+{offset:010}.json");
+    let mut sink = Sink::new(&scheduled);
+    for offset in [0, 1] {
+        sink.store(&name(offset), "old");
+    }
+    sink.put(&texts(0..2));
+    assert_eq!(sink.committed(), None);
+    assert_eq!(sink.asked(), ["seek t-0 2", "pause"]);
+    assert_eq!(sink.text(&name(0)), "old");
+    // Without the condition, or without the schedule, the last one wins.
+    let mut more = scheduled.to_vec();
+    more.push(("enable.conditional.writes", "false"));
+    for options in [&more[..], &[]] {
+        let mut sink = Sink::new(options);
+        sink.store(&name(0), "old");
+        sink.put(&texts(0..2));
+        assert_eq!(sink.committed(), Some(2));
+        assert_eq!(sink.text(&name(0)), "\"v0\"\n\"v1\"\n");
+    }
+}
+
+#[test]
+fn uploads_that_a_killed_task_left_are_aborted() {
+    let mut sink = Sink::new(&[]);
+    let own = "topics/t/partition=0/t+0+0000000000.json";
+    let others = "topics/t/partition=1/t+1+0000000000.json";
+    *sink.unfinished.lock().expect("no test panics here") = vec![
+        (own.to_owned(), "a".to_owned()),
+        (others.to_owned(), "b".to_owned()),
+    ];
+    sink.task.open(&[partition()]).expect("opened");
+    let left = sink.unfinished.lock().expect("no test panics here").clone();
+    assert_eq!(left, [(others.to_owned(), "b".to_owned())]);
+}
+
+#[test]
+fn writing_stops_when_its_time_is_over_and_goes_on_with_the_next_call() {
+    let mut sink = Sink::new(&[("max.write.duration.ms", "0")]);
+    sink.put(&texts(0..2));
+    assert_eq!(sink.asked(), ["pause"]);
+    assert_eq!(sink.keys(), [] as [String; 0]);
+}
+
+#[test]
+fn schemaless_values_are_avro_records_of_anything() {
+    let mut sink = Sink::new(&[(
+        "format.class",
+        "io.confluent.connect.s3.format.avro.AvroFormat",
+    )]);
+    sink.put(&texts(0..2));
+    assert_eq!(sink.committed(), Some(2));
+    let stored = sink.bytes("topics/t/partition=0/t+0+0000000000.avro");
+    let text = String::from_utf8_lossy(&stored);
+    assert!(text.contains("\"name\":\"Anything\""), "{text}");
+    assert!(text.contains("v0") && text.contains("v1"), "{text}");
 }

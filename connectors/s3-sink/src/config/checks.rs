@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use connect_api::config::{Parsed, Validator, check_text};
 
+use crate::storage::credentials;
+
 /// Smallest part that S3 takes, but for the last.
 const MIN_PART_BYTES: i64 = 5 * 1024 * 1024;
 const CANNED_ACLS: &[&str] = &[
@@ -63,20 +65,17 @@ pub(super) fn part_size() -> Validator {
     })
 }
 
-/// The providers of which the environment, files and metadata services do the same here; others
-/// are code that only a JVM can run.
+/// Providers are known by their names; code of one's own cannot be loaded.
 pub(super) fn credentials_provider() -> Validator {
     check_text(|class| {
-        let known = class.starts_with("software.amazon.awssdk.auth.credentials.")
-            || class.starts_with("com.amazonaws.auth.")
-            || class == "io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider";
-        match known {
-            true => Ok(()),
-            false => Err(
-                "Class must extend: interface software.amazon.awssdk.auth.credentials.AwsCredentialsProvider"
-                    .to_owned(),
-            ),
+        if credentials::is_known(class) {
+            return Ok(());
         }
+        // Java finds its own classes and sees that they are no providers.
+        Err(match class.starts_with("java.") || class.starts_with("org.apache.kafka.") {
+            true => "Class must extend: interface software.amazon.awssdk.auth.credentials.AwsCredentialsProvider".to_owned(),
+            false => format!("Class {class} could not be found."),
+        })
     })
 }
 

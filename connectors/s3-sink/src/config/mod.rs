@@ -355,7 +355,7 @@ fn s3_output(to: &mut Sections) {
         boolean("s3.http.send.expect.continue", true),
         Width::Short,
         "S3 HTTP Send Uses Expect Continue",
-        "Accepted; requests are sent without waiting for a 100 Continue.",
+        "Whether uploads say that they would wait for a 100 Continue; they go on without it.",
     );
     to.key(
         string("behavior.on.null.values", Low)
@@ -376,7 +376,7 @@ fn s3_output(to: &mut Sections) {
         long("max.write.duration.ms", Low, i64::MAX),
         Width::Long,
         "Max write duration",
-        "Accepted; writing never waits for the store longer than its buffers are full.",
+        "How long one call may write records of a topic partition before others have their turn.",
     );
     to.key(
         boolean("rotate.file.on.partition.change", true),

@@ -8,12 +8,13 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use avro_data::{Avro, AvroRef, Options as AvroOptions, Shape, from_connect_schema};
+use bzip2::write::BzEncoder;
 use connect_api::data::{Schema, SchemaAndValue, SchemaRef, SchemaType, Value};
 use connect_api::{Error, Result};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use super::{Format, FormatSettings, RecordWriter};
+use super::{Format, FormatSettings, RecordWriter, anything};
 use crate::config::invalid;
 use crate::storage::object::ObjectWriter;
 
@@ -26,6 +27,7 @@ enum Codec {
     Null,
     Deflate,
     Snappy,
+    Bzip2,
 }
 
 /// Makes Avro files.
@@ -40,14 +42,15 @@ pub(crate) struct AvroFormat {
 
 impl AvroFormat {
     /// # Errors
-    /// Kind Config: the codec is one that this build cannot write.
+    /// Kind Config: there is no such codec.
     pub(crate) fn new(settings: &FormatSettings) -> Result<Self> {
         let codec = match settings.avro_codec.as_str() {
             "null" => Codec::Null,
             "deflate" => Codec::Deflate,
             "snappy" => Codec::Snappy,
+            "bzip2" => Codec::Bzip2,
             other => {
-                let why = "this codec is not supported: use null, deflate or snappy";
+                let why = "String must be one of: null, deflate, snappy, bzip2";
                 return Err(Error::config(invalid("avro.codec", other, why)));
             }
         };
@@ -87,14 +90,14 @@ impl Format for AvroFormat {
         first: &SchemaAndValue,
         mut object: ObjectWriter,
     ) -> Result<Box<dyn RecordWriter>> {
-        let Some(schema) = &first.schema else {
-            return Err(Error::fatal(format!(
-                "writing {}: Avro needs records with a schema; use a converter that gives one",
-                object.key()
-            )));
+        let typed = match &first.schema {
+            Some(schema) => Some((Arc::clone(schema), self.schema(schema)?)),
+            None => None,
         };
-        let avro = self.schema(schema)?;
-        let text = avro.to_json().to_string();
+        let text = match &typed {
+            Some((_, avro)) => avro.to_json().to_string(),
+            None => anything::SCHEMA.to_owned(),
+        };
         let sync = sync_marker(object.key(), &text);
         let out = object.buffer();
         out.extend_from_slice(b"Obj\x01");
@@ -110,8 +113,7 @@ impl Format for AvroFormat {
         out.extend_from_slice(&sync);
         Ok(Box::new(AvroRecordWriter {
             codec: self.codec,
-            schema: Arc::clone(schema),
-            avro,
+            typed,
             sync,
             block: Vec::new(),
             count: 0,
@@ -126,6 +128,7 @@ impl Codec {
             Self::Null => "null",
             Self::Deflate => "deflate",
             Self::Snappy => "snappy",
+            Self::Bzip2 => "bzip2",
         }
     }
 
@@ -137,6 +140,16 @@ impl Codec {
             Self::Null => Ok(None),
             Self::Deflate => {
                 let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+                encoder
+                    .write_all(block)
+                    .map_err(|error| failed(error.into()))?;
+                encoder
+                    .finish()
+                    .map(Some)
+                    .map_err(|error| failed(error.into()))
+            }
+            Self::Bzip2 => {
+                let mut encoder = BzEncoder::new(Vec::new(), bzip2::Compression::best());
                 encoder
                     .write_all(block)
                     .map_err(|error| failed(error.into()))?;
@@ -173,8 +186,8 @@ fn sync_marker(key: &str, schema: &str) -> [u8; 16] {
 #[derive(Debug)]
 struct AvroRecordWriter {
     codec: Codec,
-    schema: SchemaRef,
-    avro: AvroRef,
+    /// The schema; without one, values are of any type.
+    typed: Option<(SchemaRef, AvroRef)>,
     sync: [u8; 16],
     block: Vec<u8>,
     count: i64,
@@ -200,7 +213,11 @@ impl AvroRecordWriter {
 impl RecordWriter for AvroRecordWriter {
     fn write(&mut self, record: &SchemaAndValue) -> Result<()> {
         let start = self.block.len();
-        if let Err(error) = encode(&self.avro, &self.schema, &record.value, &mut self.block) {
+        let encoded = match &self.typed {
+            Some((schema, avro)) => encode(avro, schema, &record.value, &mut self.block),
+            None => anything::encode(&record.value, &mut self.block),
+        };
+        if let Err(error) = encoded {
             self.block.truncate(start);
             return Err(error);
         }
@@ -218,7 +235,7 @@ impl RecordWriter for AvroRecordWriter {
 }
 
 /// Zigzag, then seven bits a byte.
-fn write_long(value: i64, out: &mut Vec<u8>) {
+pub(super) fn write_long(value: i64, out: &mut Vec<u8>) {
     let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
     while rest >= 0x80 {
         out.push((rest & 0x7f) as u8 | 0x80);
@@ -227,7 +244,7 @@ fn write_long(value: i64, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
-fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+pub(super) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_long(bytes.len() as i64, out);
     out.extend_from_slice(bytes);
 }

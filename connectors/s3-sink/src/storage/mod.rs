@@ -1,21 +1,29 @@
-//! The store that objects go to: one bucket behind an S3 API, and the limits of what is on its way.
+//! The store that objects go to: one bucket, requests with retries, and the limits of what is on its
+//! way.
 //!
 //! Knows neither records nor offsets. Answers for `io.confluent.connect.s3.storage.S3Storage`.
 
+pub(crate) mod bucket;
 pub(crate) mod credentials;
+mod http;
 pub(crate) mod object;
+mod s3;
 
+use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use connect_api::{Error, ErrorKind, Result};
-use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
-use object_store::multipart::MultipartStore;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
+use self::bucket::{Bucket, Foreign, Meaning, StoreError, one_line};
+use self::credentials::{Credentials, Source, Surroundings};
+use self::http::Http;
+use self::s3::S3Bucket;
 use crate::config::invalid;
 
 /// What all sink tasks of the process together may have handed to uploads and not yet seen
@@ -29,30 +37,65 @@ const MIN_UPLOAD_COST: usize = 64 * 1024;
 const CONCURRENT_REQUESTS: usize = 16;
 /// How long one request may take: a part of the default size at a tenth of a megabyte a second.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
-/// How long one request may take with its retries; above the longest of S3's own answers.
-const RETRY_TIMEOUT: Duration = Duration::from_secs(180);
-/// The cap of the pause between retries.
+/// The cap of the pause between retries; Java's of a day would outlast every consumer's session.
 const MAX_BACKOFF: Duration = Duration::from_secs(20);
+
+/// Which store is meant by `store.url`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The S3 API.
+    #[default]
+    S3,
+    /// `gs://`.
+    Google,
+    /// `az://`.
+    Azure,
+}
 
 /// The options of the store.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreSettings {
+    pub(crate) kind: Kind,
     pub(crate) bucket: String,
     pub(crate) region: String,
     /// `store.url`, or what the environment says.
     pub(crate) endpoint: Option<String>,
     pub(crate) path_style: bool,
     pub(crate) accelerate: bool,
-    /// Access key and secret, where both are given.
-    pub(crate) static_credentials: Option<(String, String)>,
+    pub(crate) credentials: Source,
     pub(crate) part_size: usize,
     /// Tries of a request in all.
     pub(crate) attempts: usize,
     pub(crate) backoff: Duration,
     pub(crate) encryption: Encryption,
+    /// `s3.acl.canned`.
+    pub(crate) acl: Option<String>,
     pub(crate) proxy: Option<String>,
-    /// Whether the signature covers the content.
-    pub(crate) sign_payload: bool,
+    /// Whether content goes with its MD5.
+    pub(crate) digest: bool,
+    pub(crate) expect_continue: bool,
+}
+
+impl Default for StoreSettings {
+    fn default() -> Self {
+        Self {
+            kind: Kind::S3,
+            bucket: String::new(),
+            region: "us-west-2".to_owned(),
+            endpoint: None,
+            path_style: true,
+            accelerate: false,
+            credentials: Source::Anonymous,
+            part_size: 25 * 1024 * 1024,
+            attempts: 3,
+            backoff: Duration::from_millis(200),
+            encryption: Encryption::BucketDefault,
+            acl: None,
+            proxy: None,
+            digest: false,
+            expect_continue: true,
+        }
+    }
 }
 
 /// Server-side encryption.
@@ -68,13 +111,39 @@ pub(crate) enum Encryption {
     Customer(String),
 }
 
+/// How often and after which pauses a request is tried.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Retry {
+    /// Tries in all.
+    pub(crate) attempts: usize,
+    /// Grows with every try; each pause is a random part of it.
+    pub(crate) base: Duration,
+}
+
+impl Retry {
+    /// The longest pause after try `number`, from 0.
+    fn ceiling(self, number: usize) -> Duration {
+        let factor = 1u32.checked_shl(u32::try_from(number).unwrap_or(u32::MAX));
+        let grown = factor.and_then(|factor| self.base.checked_mul(factor));
+        grown.unwrap_or(MAX_BACKOFF).min(MAX_BACKOFF.max(self.base))
+    }
+
+    /// A random part of the longest pause, so that those who failed together do not return together.
+    fn pause(self, number: usize) -> Duration {
+        let random = RandomState::new().hash_one(number) >> 11;
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let share = random as f64 / (1u64 << 53) as f64;
+        self.ceiling(number).mul_f64(share)
+    }
+}
+
 /// A bucket that can be written to.
 pub(crate) struct Store {
-    objects: Arc<dyn ObjectStore>,
-    parts: Arc<dyn MultipartStore>,
+    pub(crate) bucket: Arc<dyn Bucket>,
     /// Endpoint and bucket, for error texts.
     place: String,
     part_size: usize,
+    retry: Retry,
     runtime: Handle,
     budget: Arc<Semaphore>,
     requests: Arc<Semaphore>,
@@ -104,255 +173,178 @@ impl Store {
     /// Kind Config: the options do not make a client. Kind Fatal: there is no such bucket, or the
     /// store cannot be reached.
     pub(crate) fn connect(settings: &StoreSettings, runtime: &Handle) -> Result<Self> {
-        let place = place(settings);
-        let client = client(settings).map_err(|error| {
-            Error::config(format!("setting up a client for {place}")).with_source(Cause::of(&error))
-        })?;
-        let store = Self::over(
-            Arc::new(client.clone()),
-            Arc::new(client.clone()),
-            place,
-            settings.part_size,
-            runtime,
-        );
-        store.check_bucket(&client, &settings.bucket)?;
+        let store = Self::unchecked(settings, runtime)?;
+        store.check_bucket(&settings.bucket)?;
         Ok(store)
     }
 
-    /// A store over any implementation; the memory of a test, for instance.
+    /// The same without asking.
+    ///
+    /// # Errors
+    /// Kind Config: the options do not make a client.
+    pub(crate) fn unchecked(settings: &StoreSettings, runtime: &Handle) -> Result<Self> {
+        let place = place(settings);
+        let bucket = client(settings, &place)?;
+        let retry = Retry {
+            attempts: settings.attempts.max(1),
+            base: settings.backoff,
+        };
+        Ok(Self::over(
+            bucket,
+            place,
+            settings.part_size,
+            retry,
+            runtime,
+        ))
+    }
+
+    /// A store over any bucket; the memory of a test, for instance.
     pub(crate) fn over(
-        objects: Arc<dyn ObjectStore>,
-        parts: Arc<dyn MultipartStore>,
+        bucket: Arc<dyn Bucket>,
         place: String,
         part_size: usize,
+        retry: Retry,
         runtime: &Handle,
     ) -> Self {
         Self {
-            objects,
-            parts,
+            bucket,
             place,
             part_size,
+            retry,
             runtime: runtime.clone(),
             budget: Arc::clone(process_budget()),
             requests: Arc::new(Semaphore::new(CONCURRENT_REQUESTS)),
         }
     }
 
+    /// Where it is, for people.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+
     /// As `HeadBucket` at a task's start: only a missing bucket and a store out of reach count.
-    fn check_bucket(&self, client: &AmazonS3, bucket: &str) -> Result<()> {
-        let options = PaginatedListOptions {
-            max_keys: Some(1),
-            ..Default::default()
-        };
-        match self.runtime.block_on(client.list_paginated(None, options)) {
-            Ok(_) => Ok(()),
-            Err(object_store::Error::NotFound { .. }) => Err(Error::config(invalid(
+    fn check_bucket(&self, bucket: &str) -> Result<()> {
+        let check = self.tried(|_| self.bucket.check());
+        match self.runtime.block_on(check) {
+            Ok(()) => Ok(()),
+            Err(error) if error.meaning() == Meaning::Missing => Err(Error::config(invalid(
                 "s3.bucket.name",
                 bucket,
                 &format!("Non-existent S3 bucket: {bucket}"),
             ))),
-            Err(
-                object_store::Error::PermissionDenied { .. }
-                | object_store::Error::Unauthenticated { .. },
-            ) => Ok(()),
-            Err(error) if matches!(status(&error), Some(301 | 307 | 403)) => Ok(()),
-            Err(error) if error.to_string().contains("NoSuchBucket") => {
-                Err(Error::config(invalid(
-                    "s3.bucket.name",
-                    bucket,
-                    &format!("Non-existent S3 bucket: {bucket}"),
-                )))
+            Err(error)
+                if matches!(error.status, Some(301 | 307 | 403))
+                    && !is_credential_trouble(&error) =>
+            {
+                Ok(())
             }
             Err(error) => {
-                Err(Error::fatal(format!("looking for {}", self.place))
-                    .with_source(Cause::of(&error)))
+                Err(Error::fatal(format!("looking for {}", self.place)).with_source(error))
             }
         }
     }
 
-    /// The error of an action on an object: retriable where the same request may succeed later.
-    pub(crate) fn failure(&self, action: &str, key: &str, error: object_store::Error) -> Error {
-        let kind = match &error {
-            object_store::Error::PermissionDenied { .. }
-            | object_store::Error::Unauthenticated { .. }
-            | object_store::Error::InvalidPath { .. }
-            | object_store::Error::NotSupported { .. }
-            | object_store::Error::NotImplemented { .. }
-            | object_store::Error::Precondition { .. }
-            | object_store::Error::AlreadyExists { .. }
-            | object_store::Error::NotFound { .. } => ErrorKind::Fatal,
-            other => match status(other) {
-                Some(501) => ErrorKind::Fatal,
-                Some(408 | 429) => ErrorKind::Retriable,
-                Some(400..=499) => ErrorKind::Fatal,
-                _ => ErrorKind::Retriable,
-            },
+    /// Makes a request until it succeeds, will not, or has been tried often enough. The request is
+    /// told which try it is, from 0.
+    pub(crate) async fn tried<T, F: Future<Output = Result<T, StoreError>>>(
+        &self,
+        mut request: impl FnMut(usize) -> F,
+    ) -> Result<T, StoreError> {
+        let mut number = 0;
+        loop {
+            let result = request(number).await;
+            match &result {
+                Err(error)
+                    if number + 1 < self.retry.attempts
+                        && (error.meaning() == Meaning::Transient || error.is_expired()) =>
+                {
+                    tracing::debug!(%error, place = self.place, "a request failed and is tried again");
+                    tokio::time::sleep(self.retry.pause(number)).await;
+                    number += 1;
+                }
+                _ => return result,
+            }
+        }
+    }
+
+    /// Blocks until a request has ended; for what a task asks before it writes.
+    pub(crate) fn wait<T>(&self, request: impl Future<Output = T>) -> T {
+        self.runtime.block_on(request)
+    }
+
+    /// The error of an action on an object: retriable where the same request may succeed later,
+    /// a conflict where another object has the name.
+    pub(crate) fn failure(&self, action: &str, key: &str, error: StoreError) -> Error {
+        let kind = match error.meaning() {
+            Meaning::Transient => ErrorKind::Retriable,
+            Meaning::Exists => ErrorKind::Conflict,
+            // An upload that somebody aborted: the parts are gone, the records are not.
+            Meaning::Missing if error.code.as_deref() == Some("NoSuchUpload") => {
+                ErrorKind::Retriable
+            }
+            _ if error.is_expired() => ErrorKind::Retriable,
+            Meaning::Missing | Meaning::Final => ErrorKind::Fatal,
         };
-        Error::new(kind, format!("{action} {key} to {}", self.place)).with_source(Cause::of(&error))
+        Error::new(kind, format!("{action} {key} to {}", self.place)).with_source(error)
     }
 }
 
-/// A store's error on one line. Each layer of the client repeats what is below it; here every part
-/// is said once.
-#[derive(Debug)]
-struct Cause(String);
-
-impl Cause {
-    fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        let mut text = String::new();
-        let mut layer = Some(error);
-        while let Some(error) = layer {
-            let own = error.to_string();
-            layer = error.source();
-            match layer.map(ToString::to_string) {
-                Some(below) if own == below => {}
-                Some(below) => match own.strip_suffix(below.as_str()) {
-                    Some(prefix) => text.push_str(prefix),
-                    None => {
-                        text.push_str(&own);
-                        text.push_str(": ");
-                    }
-                },
-                None => text.push_str(&own),
-            }
-        }
-        Self(text)
-    }
-}
-
-impl std::fmt::Display for Cause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Cause {}
-
-/// The HTTP status in an error that the store's client has no kind for; its type is not public,
-/// its text is `… status code: 503 Service Unavailable: …`.
-fn status(error: &object_store::Error) -> Option<u16> {
-    let text = error.to_string();
-    let (_, rest) = text.split_once("status code: ")?;
-    rest.get(..3)?.parse().ok()
+/// A 403 that no bucket policy gives: the requests cannot be signed at all.
+fn is_credential_trouble(error: &StoreError) -> bool {
+    error.code.is_none() && error.text.starts_with("Unable to load credentials")
 }
 
 /// `bucket b at http://127.0.0.1:9000`.
 fn place(settings: &StoreSettings) -> String {
-    let endpoint = settings
-        .endpoint
-        .clone()
-        .unwrap_or_else(|| format!("https://s3.{}.amazonaws.com:443", settings.region));
-    format!("bucket {} at {endpoint}", settings.bucket)
+    match settings.kind {
+        Kind::S3 => {
+            let endpoint = settings
+                .endpoint
+                .clone()
+                .unwrap_or_else(|| format!("https://s3.{}.amazonaws.com", settings.region));
+            format!("bucket {} at {endpoint}", settings.bucket)
+        }
+        Kind::Google => format!("bucket {} of Google Cloud Storage", settings.bucket),
+        Kind::Azure => format!("container {} of Azure Blob Storage", settings.bucket),
+    }
 }
 
-fn client(settings: &StoreSettings) -> object_store::Result<AmazonS3> {
-    let attempts = settings.attempts.max(1);
-    let retry = RetryConfig {
-        backoff: BackoffConfig {
-            init_backoff: settings.backoff,
-            max_backoff: MAX_BACKOFF.max(settings.backoff),
-            base: 2.0,
-        },
-        max_retries: attempts - 1,
-        retry_timeout: RETRY_TIMEOUT,
+fn client(settings: &StoreSettings, place: &str) -> Result<Arc<dyn Bucket>> {
+    let failed = |error: &(dyn std::error::Error + 'static)| {
+        Error::config(format!("setting up a client for {place}")).with_source(one_line(error))
     };
-    let mut builder = match &settings.static_credentials {
-        Some((key, secret)) => AmazonS3Builder::new()
-            .with_access_key_id(key)
-            .with_secret_access_key(secret),
-        None => credentials::from_surroundings(),
-    };
-    let http = settings
-        .endpoint
-        .as_deref()
-        .is_some_and(|endpoint| endpoint.starts_with("http://"));
-    let options = ClientOptions::new()
-        .with_allow_http(http)
-        .with_timeout(REQUEST_TIMEOUT)
-        .with_http1_only();
-    builder = builder
-        .with_client_options(options)
-        .with_bucket_name(&settings.bucket)
-        .with_region(&settings.region)
-        .with_retry(retry)
-        .with_allow_http(http)
-        .with_unsigned_payload(!settings.sign_payload)
-        .with_virtual_hosted_style_request(!settings.path_style);
-    if let Some(endpoint) = &settings.endpoint {
-        builder = builder.with_endpoint(virtual_host(endpoint, settings));
-    } else if settings.accelerate {
-        let endpoint = format!("https://{}.s3-accelerate.amazonaws.com", settings.bucket);
-        builder = builder.with_endpoint(endpoint);
-    }
-    if let Some(proxy) = &settings.proxy {
-        builder = builder.with_proxy_url(proxy);
-    }
-    builder = match &settings.encryption {
-        Encryption::BucketDefault => builder,
-        Encryption::S3 => match "aws_server_side_encryption".parse::<AmazonS3ConfigKey>() {
-            Ok(key) => builder.with_config(key, "AES256"),
-            Err(error) => return Err(error),
-        },
-        Encryption::Kms(key) => builder.with_sse_kms_encryption(key),
-        Encryption::Customer(key) => builder.with_ssec_encryption(key),
-    };
-    builder.build()
+    Ok(match settings.kind {
+        Kind::S3 => {
+            let http = Http::new(REQUEST_TIMEOUT, settings.proxy.as_deref())
+                .map_err(|error| failed(&error))?;
+            let around = Surroundings::real().map_err(|error| failed(&error))?;
+            let credentials = Credentials::new(settings.credentials.clone(), around);
+            Arc::new(S3Bucket::new(settings, http, credentials)?)
+        }
+        Kind::Google => {
+            let builder = GoogleCloudStorageBuilder::from_env()
+                .with_bucket_name(&settings.bucket)
+                .with_retry(no_retries());
+            let client = builder.build().map_err(|error| failed(&error))?;
+            Arc::new(Foreign::new(Arc::new(client)))
+        }
+        Kind::Azure => {
+            let builder = MicrosoftAzureBuilder::from_env()
+                .with_container_name(&settings.bucket)
+                .with_retry(no_retries());
+            let client = builder.build().map_err(|error| failed(&error))?;
+            Arc::new(Foreign::new(Arc::new(client)))
+        }
+    })
 }
 
-/// With the bucket in the host name, the client takes the endpoint with the bucket in it.
-fn virtual_host(endpoint: &str, settings: &StoreSettings) -> String {
-    match (settings.path_style, endpoint.split_once("://")) {
-        (false, Some((scheme, host))) => format!("{scheme}://{}.{host}", settings.bucket),
-        _ => endpoint.to_owned(),
+/// Retries are the store's affair, by the connector's options.
+fn no_retries() -> object_store::RetryConfig {
+    object_store::RetryConfig {
+        max_retries: 0,
+        ..Default::default()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cause_says_each_part_once() {
-        let inner = Error::fatal("tcp connect error").with_source("refused");
-        let error = object_store::Error::Generic {
-            store: "S3",
-            source: Box::new(inner),
-        };
-        assert_eq!(
-            Cause::of(&error).to_string(),
-            "Generic S3 error: tcp connect error: refused"
-        );
-    }
-
-    #[test]
-    fn a_status_decides_what_is_tried_again() {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let memory = Arc::new(object_store::memory::InMemory::new());
-        let objects: Arc<dyn ObjectStore> = Arc::<object_store::memory::InMemory>::clone(&memory);
-        let store = Store::over(
-            objects,
-            memory,
-            "bucket b at http://s3:9000".to_owned(),
-            1,
-            runtime.handle(),
-        );
-        for (status, kind) in [
-            ("503 Service Unavailable", ErrorKind::Retriable),
-            ("429 Too Many Requests", ErrorKind::Retriable),
-            ("403 Forbidden", ErrorKind::Fatal),
-            ("501 Not Implemented", ErrorKind::Fatal),
-        ] {
-            let source = format!("Server returned non-2xx status code: {status}: ").into();
-            let error = store.failure(
-                "uploading",
-                "k",
-                object_store::Error::Generic {
-                    store: "S3",
-                    source,
-                },
-            );
-            assert_eq!(error.kind(), kind, "{status}");
-            assert_eq!(error.message(), "uploading k to bucket b at http://s3:9000");
-        }
-    }
-}
+mod tests;

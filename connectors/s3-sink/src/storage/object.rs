@@ -7,7 +7,8 @@
 //! async runtime                            create, put parts, complete --------+
 //! ```
 //!
-//! A dropped [`ObjectWriter`] aborts what it began. Answers for `S3OutputStream`.
+//! A dropped [`ObjectWriter`] aborts what it began. What was stored although its answer was lost
+//! counts as stored. Answers for `S3OutputStream`.
 
 use std::io;
 use std::sync::Arc;
@@ -17,12 +18,12 @@ use connect_api::context::StopSignal;
 use connect_api::{Error, Result};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use object_store::path::Path;
-use object_store::{ObjectStoreExt, PutPayload};
+use md5::{Digest, Md5};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use super::bucket::{Meaning, Mode, StoreError};
 use super::{Store, cost};
 
 /// Bytes with their share of the upload budget.
@@ -33,7 +34,32 @@ struct Piece {
 
 enum Message {
     Part(Piece),
-    Last(Piece),
+    Last(Piece, Ending),
+}
+
+/// What happens at an object's end.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    /// Whether it may take another object's place.
+    pub(crate) mode: Mode,
+    /// Tags that it gets once it is stored.
+    pub(crate) tags: Option<Tags>,
+}
+
+impl Ending {
+    /// The last one wins, without tags.
+    pub(crate) const PLAIN: Self = Self {
+        mode: Mode::Overwrite,
+        tags: None,
+    };
+}
+
+/// An object's tags.
+#[derive(Clone, Debug)]
+pub(crate) struct Tags {
+    pub(crate) pairs: Vec<(String, String)>,
+    /// Whether the task fails where they cannot be set.
+    pub(crate) required: bool,
 }
 
 /// Takes an object's bytes.
@@ -41,7 +67,6 @@ pub(crate) struct ObjectWriter {
     store: Arc<Store>,
     stop: StopSignal,
     key: String,
-    path: Path,
     buffer: Vec<u8>,
     multipart: Option<(UnboundedSender<Message>, JoinHandle<Result<()>>)>,
 }
@@ -53,19 +78,14 @@ impl std::fmt::Debug for ObjectWriter {
 }
 
 impl ObjectWriter {
-    /// # Errors
-    /// Kind Fatal: the store's client cannot address such a key.
-    pub(crate) fn new(store: &Arc<Store>, stop: &StopSignal, key: String) -> Result<Self> {
-        let path = Path::parse(&key)
-            .map_err(|error| Error::fatal(format!("naming object {key}")).with_source(error))?;
-        Ok(Self {
+    pub(crate) fn new(store: &Arc<Store>, stop: &StopSignal, key: String) -> Self {
+        Self {
             store: Arc::clone(store),
             stop: stop.clone(),
             key,
-            path,
             buffer: Vec::new(),
             multipart: None,
-        })
+        }
     }
 
     /// The object's name.
@@ -89,12 +109,7 @@ impl ObjectWriter {
             let piece = self.piece(part)?;
             let (parts, _) = self.multipart.get_or_insert_with(|| {
                 let (sender, receiver) = unbounded_channel();
-                let upload = multipart(
-                    Arc::clone(&self.store),
-                    self.key.clone(),
-                    self.path.clone(),
-                    receiver,
-                );
+                let upload = multipart(Arc::clone(&self.store), self.key.clone(), receiver);
                 (sender, self.store.runtime.spawn(upload))
             });
             // A failed upload hears no more; its error comes with the last part.
@@ -108,29 +123,18 @@ impl ObjectWriter {
     ///
     /// # Errors
     /// As [`Self::appended`].
-    pub(crate) fn finish(mut self) -> Result<Upload> {
+    pub(crate) fn finish(mut self, ending: Ending) -> Result<Upload> {
         let last = std::mem::take(&mut self.buffer);
         let piece = self.piece(last)?;
         let handle = match self.multipart.take() {
             Some((parts, handle)) => {
-                drop(parts.send(Message::Last(piece)));
+                drop(parts.send(Message::Last(piece, ending)));
                 handle
             }
             // One request does where there is one part: the same object, a third of the requests.
             None => {
-                let (store, key, path) =
-                    (Arc::clone(&self.store), self.key.clone(), self.path.clone());
-                self.store.runtime.spawn(async move {
-                    let _request = store.requests.acquire().await;
-                    let result = store
-                        .objects
-                        .put(&path, PutPayload::from_bytes(piece.bytes))
-                        .await;
-                    drop(piece.budget);
-                    result
-                        .map(|_| ())
-                        .map_err(|error| store.failure("uploading", &key, error))
-                })
+                let upload = single(Arc::clone(&self.store), self.key.clone(), piece, ending);
+                self.store.runtime.spawn(upload)
             }
         };
         Ok(Upload {
@@ -174,67 +178,158 @@ impl io::Write for ObjectWriter {
     }
 }
 
+/// Uploads a whole object in one request.
+async fn single(store: Arc<Store>, key: String, piece: Piece, ending: Ending) -> Result<()> {
+    {
+        let _request = store.requests.acquire().await;
+        let body = &piece.bytes;
+        let put = store.tried(|number| {
+            let (store, key) = (&store, &key);
+            async move {
+                match store.bucket.put(key, body.clone(), ending.mode).await {
+                    Err(error) if number > 0 && error.meaning() == Meaning::Exists => {
+                        let own = hex(&Md5::digest(body));
+                        is_own(store, key, &own, error).await
+                    }
+                    other => other.map(|_| ()),
+                }
+            }
+        });
+        put.await
+            .map_err(|error| store.failure("uploading", &key, error))?;
+    }
+    drop(piece);
+    tag(&store, &key, ending.tags).await
+}
+
 /// Uploads parts as they come; ends with the object complete or the upload aborted.
 async fn multipart(
     store: Arc<Store>,
     key: String,
-    path: Path,
     mut messages: UnboundedReceiver<Message>,
 ) -> Result<()> {
-    let id = store
-        .parts
-        .create_multipart(&path)
-        .await
-        .map_err(|error| store.failure("beginning the upload of", &key, error))?;
+    let begun = store.tried(|_| store.bucket.begin(&key)).await;
+    let id = begun.map_err(|error| store.failure("beginning the upload of", &key, error))?;
     let result = async {
         let mut under_way = FuturesUnordered::new();
         let mut done = Vec::new();
-        let (mut count, mut is_last) = (0, false);
+        let mut count = 0;
+        let mut ending = None;
         loop {
             tokio::select! {
-                message = messages.recv(), if !is_last => {
+                message = messages.recv(), if ending.is_none() => {
                     let piece = match message {
                         Some(Message::Part(piece)) => piece,
-                        Some(Message::Last(piece)) => {
-                            is_last = true;
+                        Some(Message::Last(piece, last)) => {
+                            ending = Some(last);
                             piece
                         }
                         None => return Err(Error::retriable(format!("object {key} was given up"))),
                     };
-                    let (number, store, path, id) = (count, &store, &path, &id);
+                    let (number, store, key, id) = (count, &store, &key, &id);
                     count += 1;
                     under_way.push(async move {
                         let _request = store.requests.acquire().await;
-                        let payload = PutPayload::from_bytes(piece.bytes);
-                        let part = store.parts.put_part(path, id, number, payload).await;
+                        let part = store
+                            .tried(|_| store.bucket.part(key, id, number, piece.bytes.clone()))
+                            .await;
                         drop(piece.budget);
                         part.map(|part| (number, part))
                     });
                 }
                 Some(part) = under_way.next() => {
                     done.push(part.map_err(|error| {
-                        store.failure(&format!("uploading a part of {key}, object"), &key, error)
+                        store.failure("Part upload failed: uploading a part of", &key, error)
                     })?);
                 }
                 else => break,
             }
         }
         done.sort_by_key(|(number, _)| *number);
-        let parts = done.into_iter().map(|(_, part)| part).collect();
-        store
-            .parts
-            .complete_multipart(&path, &id, parts)
-            .await
-            .map(|_| ())
-            .map_err(|error| store.failure("completing the upload of", &key, error))
+        let parts: Vec<String> = done.into_iter().map(|(_, part)| part).collect();
+        let ending = ending.unwrap_or(Ending::PLAIN);
+        complete(&store, &key, &id, &parts, ending.mode).await?;
+        Ok(ending.tags)
     }
     .await;
-    if result.is_err()
-        && let Err(error) = store.parts.abort_multipart(&path, &id).await
-    {
-        tracing::debug!(key, %error, "an upload could not be aborted");
+    match result {
+        Ok(tags) => tag(&store, &key, tags).await,
+        Err(error) => {
+            if let Err(error) = store.bucket.abort(&key, &id).await {
+                tracing::debug!(key, %error, "an upload could not be aborted");
+            }
+            Err(error)
+        }
     }
-    result
+}
+
+async fn complete(store: &Store, key: &str, id: &str, parts: &[String], mode: Mode) -> Result<()> {
+    store
+        .tried(|number| async move {
+            match store.bucket.complete(key, id, parts, mode).await {
+                // The answer to the try before may have been lost.
+                Err(error)
+                    if number > 0
+                        && (error.meaning() == Meaning::Exists
+                            || error.code.as_deref() == Some("NoSuchUpload")) =>
+                {
+                    match etag_of_parts(parts) {
+                        Some(own) => is_own(store, key, &own, error).await,
+                        None => Err(error),
+                    }
+                }
+                other => other,
+            }
+        })
+        .await
+        .map_err(|error| store.failure("completing the upload of", key, error))
+}
+
+/// Whether what stands under the name is what was just sent; else `error`.
+async fn is_own(
+    store: &Store,
+    key: &str,
+    own: &str,
+    error: StoreError,
+) -> std::result::Result<(), StoreError> {
+    match store.bucket.head(key).await {
+        Ok(found) if found.etag == own => Ok(()),
+        _ => Err(error),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The entity tag that S3 gives to an object of parts, where theirs are their MD5s.
+fn etag_of_parts(parts: &[String]) -> Option<String> {
+    let mut all = Md5::new();
+    for part in parts {
+        if part.len() != 32 {
+            return None;
+        }
+        for pair in part.as_bytes().chunks(2) {
+            let byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+            all.update([byte]);
+        }
+    }
+    Some(format!("{}-{}", hex(&all.finalize()), parts.len()))
+}
+
+async fn tag(store: &Store, key: &str, tags: Option<Tags>) -> Result<()> {
+    let Some(tags) = tags else { return Ok(()) };
+    let tagged = store.tried(|_| store.bucket.tag(key, &tags.pairs)).await;
+    match tagged {
+        Ok(()) => Ok(()),
+        Err(error) if tags.required => {
+            Err(Error::fatal(format!("Unable to tag S3 object {key}")).with_source(error))
+        }
+        Err(error) => {
+            tracing::warn!(key, %error, "an object could not be tagged; it stays without tags");
+            Ok(())
+        }
+    }
 }
 
 /// An object that is complete but perhaps not yet stored.
@@ -258,5 +353,20 @@ impl Upload {
         self.runtime.block_on(self.handle).unwrap_or_else(|error| {
             Err(Error::retriable(format!("uploading {}", self.key)).with_source(error))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entity_tag_of_parts_is_that_of_s3() {
+        let parts = ["5d41402abc4b2a76b9719d911017c592".to_owned()];
+        assert_eq!(
+            etag_of_parts(&parts).as_deref(),
+            Some("62109206880d38a4010a98e11243924a-1")
+        );
+        assert_eq!(etag_of_parts(&["opaque".to_owned()]), None);
     }
 }

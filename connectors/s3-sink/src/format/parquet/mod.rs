@@ -54,18 +54,22 @@ impl ParquetFormat {
             Error::config(invalid(
                 "parquet.codec",
                 codec,
-                "this codec is not supported: use none, snappy, gzip or zstd",
+                "this codec cannot be written: use none, snappy, gzip, zstd, lz4 or lz4_raw",
             ))
         };
         let (compression, extension) = match codec {
             "none" => (Compression::UNCOMPRESSED, ".parquet"),
             "snappy" => (Compression::SNAPPY, ".snappy.parquet"),
             "gzip" => (Compression::GZIP(GzipLevel::default()), ".gz.parquet"),
+            // Framed as Hadoop frames it.
+            "lz4" => (Compression::LZ4, ".lz4hadoop.parquet"),
+            "lz4_raw" => (Compression::LZ4_RAW, ".lz4raw.parquet"),
             // The level that Java's codec takes.
             "zstd" => (
                 Compression::ZSTD(ZstdLevel::try_new(3).map_err(|_| refuse())?),
                 ".zstd.parquet",
             ),
+            // Confluent's image has no codec for brotli and lzo either: the task fails there, too.
             _ => return Err(refuse()),
         };
         Ok(Self {
