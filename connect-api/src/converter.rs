@@ -38,6 +38,16 @@ pub trait Converter: Send {
         headers: &Headers,
         bytes: Option<&Bytes>,
     ) -> Result<SchemaAndValue>;
+
+    /// Whether it can give schemaless JSON objects as the text that would be printed of them; see
+    /// [`Self::give_json_text`].
+    fn has_json_text(&self) -> bool {
+        false
+    }
+
+    /// From now on objects without a schema may come as BYTES without a schema, holding their text
+    /// (`connect_api::data::json::write_schemaless`). Asked only where nothing looks inside of them.
+    fn give_json_text(&mut self) {}
 }
 
 /// Converts the values of headers. One instance per task, used by one thread.

@@ -67,6 +67,13 @@ pub trait SinkTask: Send {
     /// The task is then FAILED.
     fn start(&mut self, context: SinkTaskContext, props: &Props) -> Result<()>;
 
+    /// Asked after the start where values are schemaless JSON that nothing changes on its way: takes
+    /// objects as BYTES without a schema that hold the text that would be printed of them
+    /// (`data::json::write_schemaless`), and values of the usual kind besides. Answers whether it does.
+    fn take_json_text(&mut self) -> bool {
+        false
+    }
+
     /// These partitions are the task's from now on.
     ///
     /// # Errors

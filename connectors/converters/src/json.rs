@@ -3,13 +3,14 @@
 //!
 //! Answers for `org.apache.kafka.connect.json.{JsonConverter, JsonConverterConfig}`.
 
+use bytes::BytesMut;
 use connect_api::config::{
     Config, ConfigDef, ConfigKey, Importance, Type, Width, any_of_ignoring_case,
 };
 use connect_api::context::PluginContext;
 use connect_api::converter::Converter;
-use connect_api::data::json::{DecimalFormat, JsonOptions, JsonReader, JsonWriter};
-use connect_api::data::{Headers, SchemaAndValue};
+use connect_api::data::json::{DecimalFormat, JsonOptions, JsonReader, JsonWriter, PlainJson};
+use connect_api::data::{Headers, SchemaAndValue, Value};
 use connect_api::plugin::{Make, Plugin};
 use connect_api::{Bytes, Props, Result};
 
@@ -111,6 +112,38 @@ fn definition() -> ConfigDef {
 struct JsonConverter {
     reader: JsonReader,
     writer: JsonWriter,
+    /// Messages are bare values of any kind.
+    is_schemaless: bool,
+    /// Prints objects where their text is wanted.
+    text: Option<Text>,
+}
+
+/// How many bytes of printed objects are held together.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Objects as text, gathered in blocks, so that one costs no allocation of its own.
+#[derive(Debug, Default)]
+struct Text {
+    plain: PlainJson,
+    line: Vec<u8>,
+    block: BytesMut,
+}
+
+impl Text {
+    fn print(&mut self, message: &Bytes) -> Option<Bytes> {
+        self.line.clear();
+        if !self.plain.print(message, &mut self.line) {
+            return None;
+        }
+        if self.line == message.as_ref() {
+            return Some(message.clone());
+        }
+        if self.block.capacity() < self.line.len() {
+            self.block.reserve(self.line.len().max(BLOCK_BYTES));
+        }
+        self.block.extend_from_slice(&self.line);
+        Some(self.block.split().freeze())
+    }
 }
 
 impl Default for JsonConverter {
@@ -119,6 +152,8 @@ impl Default for JsonConverter {
         Self {
             reader: JsonReader::new(options),
             writer: JsonWriter::new(options),
+            is_schemaless: false,
+            text: None,
         }
     }
 }
@@ -150,10 +185,11 @@ impl JsonConverter {
         let config = definition().parse(&with_type(props, converter_type))?;
         let options = options(&config);
         self.writer = JsonWriter::new(options);
-        self.reader = match config
+        let content = config
             .string_opt(SCHEMA_CONTENT)
-            .filter(|content| !content.is_empty())
-        {
+            .filter(|content| !content.is_empty());
+        self.is_schemaless = !options.schemas_enable && content.is_none();
+        self.reader = match content {
             Some(content) => JsonReader::with_schema_content(options, content)?,
             None => JsonReader::new(options),
         };
@@ -180,7 +216,23 @@ impl Converter for JsonConverter {
         _headers: &Headers,
         bytes: Option<&Bytes>,
     ) -> Result<SchemaAndValue> {
+        if let (Some(text), Some(bytes)) = (&mut self.text, bytes)
+            && let Some(printed) = text.print(bytes)
+        {
+            return Ok(SchemaAndValue {
+                schema: None,
+                value: Value::Bytes(printed),
+            });
+        }
         self.reader.read(bytes)
+    }
+    fn has_json_text(&self) -> bool {
+        self.is_schemaless
+    }
+    fn give_json_text(&mut self) {
+        if self.is_schemaless {
+            self.text = Some(Text::default());
+        }
     }
 }
 

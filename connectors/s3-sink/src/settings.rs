@@ -120,6 +120,14 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Asks for JSON objects as text, where the format writes them as such and the partitioner does
+    /// not look into them.
+    pub(crate) fn take_json_text(&self) -> bool {
+        !self.partitioner.reads_values() && self.format.take_json_text()
+    }
+}
+
 fn millis(config: &Config, key: &str) -> Duration {
     Duration::from_millis(u64::try_from(config.int(key)).unwrap_or(0))
 }

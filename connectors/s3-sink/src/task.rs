@@ -84,6 +84,12 @@ impl SinkTask for S3SinkTask {
         Ok(())
     }
 
+    fn take_json_text(&mut self) -> bool {
+        self.running
+            .as_ref()
+            .is_some_and(|running| running.settings.take_json_text())
+    }
+
     fn open(&mut self, partitions: &[TopicPartition]) -> Result<()> {
         let running = self.running()?;
         for partition in partitions {

@@ -660,3 +660,27 @@ fn schemaless_values_are_avro_records_of_anything() {
     assert!(text.contains("\"name\":\"Anything\""), "{text}");
     assert!(text.contains("v0") && text.contains("v1"), "{text}");
 }
+
+#[test]
+fn objects_come_as_text_where_nothing_looks_into_them() {
+    let mut sink = Sink::new(&[]);
+    assert!(sink.task.take_json_text());
+    let text = |offset| record(offset, Value::Bytes(Bytes::from_static(b"{\"a\":1}")), None);
+    sink.put(&[text(0), record(1, Value::text("x"), None)]);
+    assert_eq!(sink.committed(), Some(2));
+    assert_eq!(
+        sink.text("topics/t/partition=0/t+0+0000000000.json"),
+        "{\"a\":1}\n\"x\"\n"
+    );
+    let by_field = [
+        (
+            "partitioner.class",
+            "io.confluent.connect.storage.partitioner.DailyPartitioner",
+        ),
+        ("timestamp.extractor", "RecordField"),
+        ("locale", "en"),
+        ("timezone", "UTC"),
+    ];
+    assert!(!Sink::new(&by_field).task.take_json_text());
+    assert!(!Sink::new(&[("format.class", BYTES)]).task.take_json_text());
+}

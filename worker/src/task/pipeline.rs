@@ -151,6 +151,12 @@ impl Pipeline {
         })
     }
 
+    /// Whether values reach the task as the converter reads them, and it can give JSON objects as
+    /// text.
+    pub fn has_json_text(&self) -> bool {
+        self.steps.is_empty() && self.value.converter.has_json_text()
+    }
+
     /// Applies the transformations; `None` where one drops the record.
     ///
     /// # Errors

@@ -67,6 +67,10 @@ pub fn run(context: TaskContext, mut task: Box<dyn SinkTask>) -> Result<()> {
         .and_then(|()| {
             let id = &context.id;
             tracing::info!("WorkerSinkTask{{id={id}}} Sink task finished initialization and start");
+            let mut pipeline = pipeline;
+            if pipeline.has_json_text() && task.take_json_text() {
+                pipeline.value.converter.give_json_text();
+            }
             let mut worker = Worker::new(&context, pipeline, queue, runtime)?;
             let result = worker.work(&mut *task);
             worker.finish(&mut *task);

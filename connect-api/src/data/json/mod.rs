@@ -16,6 +16,7 @@ mod escape;
 mod node;
 mod parse;
 mod payload;
+mod plain;
 mod read;
 mod schema;
 mod text;
@@ -23,6 +24,7 @@ mod write;
 
 pub use error::{Failure, JsonError};
 pub use parse::{Number, Parser, RawString};
+pub use plain::PlainJson;
 pub use read::JsonReader;
 pub use text::{decode_base64, write_string};
 pub use write::{JsonWriter, ValuePlan, ValueStyle, write_schemaless};

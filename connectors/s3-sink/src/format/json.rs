@@ -3,6 +3,7 @@
 //! Answers for `io.confluent.connect.s3.format.json.JsonFormat`.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use connect_api::data::json::{JsonOptions, JsonWriter, write_schemaless};
@@ -18,6 +19,8 @@ use crate::storage::object::ObjectWriter;
 pub(crate) struct JsonFormat {
     gzip: Option<u32>,
     options: JsonOptions,
+    /// Schemaless BYTES are objects' text.
+    takes_text: AtomicBool,
     /// Writers between two files: they hold the plans of schemas seen.
     idle: Arc<Mutex<Vec<JsonWriter>>>,
 }
@@ -31,6 +34,7 @@ impl JsonFormat {
                 decimal_format: settings.decimal_format,
                 ..JsonOptions::schemaless()
             },
+            takes_text: AtomicBool::new(false),
             idle: Arc::default(),
         }
     }
@@ -46,6 +50,11 @@ impl Format for JsonFormat {
         .to_owned()
     }
 
+    fn take_json_text(&self) -> bool {
+        self.takes_text.store(true, Ordering::Relaxed);
+        true
+    }
+
     fn open(&self, _first: &SchemaAndValue, object: ObjectWriter) -> Result<Box<dyn RecordWriter>> {
         let idle = self
             .idle
@@ -55,6 +64,7 @@ impl Format for JsonFormat {
         Ok(Box::new(JsonRecordWriter {
             output: Output::new(object, self.gzip),
             line: Vec::new(),
+            takes_text: self.takes_text.load(Ordering::Relaxed),
             writer: Some(idle.unwrap_or_else(|| JsonWriter::new(self.options))),
             idle: Arc::clone(&self.idle),
         }))
@@ -66,12 +76,19 @@ struct JsonRecordWriter {
     output: Output,
     /// The line under way, where the output is compressed.
     line: Vec<u8>,
+    takes_text: bool,
     writer: Option<JsonWriter>,
     idle: Arc<Mutex<Vec<JsonWriter>>>,
 }
 
 impl RecordWriter for JsonRecordWriter {
     fn write(&mut self, record: &SchemaAndValue) -> Result<()> {
+        if self.takes_text
+            && record.schema.is_none()
+            && let Value::Bytes(text) = &record.value
+        {
+            return self.write_text(text);
+        }
         let writer = self.writer.as_mut().expect("taken only when dropped");
         match &mut self.output {
             Output::Plain(object) => {
@@ -96,6 +113,23 @@ impl RecordWriter for JsonRecordWriter {
                 .push(writer);
         }
         self.output.finish()
+    }
+}
+
+impl JsonRecordWriter {
+    fn write_text(&mut self, text: &[u8]) -> Result<()> {
+        match &mut self.output {
+            Output::Plain(object) => {
+                let out = object.buffer();
+                out.extend_from_slice(text);
+                out.push(b'\n');
+                object.appended()
+            }
+            Output::Gzip(encoder) => encoder
+                .write_all(text)
+                .and_then(|()| encoder.write_all(b"\n"))
+                .map_err(|error| Error::retriable("compressing JSON").with_source(error)),
+        }
     }
 }
 

@@ -42,6 +42,10 @@ pub(crate) trait Format: Send + Sync + Debug {
     fn needs_record(&self) -> bool {
         false
     }
+    /// Takes schemaless objects as BYTES that hold their text from now on; answers whether it does.
+    fn take_json_text(&self) -> bool {
+        false
+    }
     /// A writer for records like this first one, which it does not write yet.
     ///
     /// # Errors

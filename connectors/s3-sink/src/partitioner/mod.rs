@@ -149,6 +149,15 @@ impl Partitioner {
         matches!(self.scheme, Scheme::TimeBased(_))
     }
 
+    /// Whether it looks into records' values.
+    pub(crate) fn reads_values(&self) -> bool {
+        match &self.scheme {
+            Scheme::Default(_) => false,
+            Scheme::Field(_) => true,
+            Scheme::TimeBased(time_based) => time_based.reads_values(),
+        }
+    }
+
     /// The record's time, where the partitioner goes by time.
     ///
     /// # Errors

@@ -102,6 +102,11 @@ impl TimeBasedPartitioner {
         })
     }
 
+    /// Whether a field of the value tells the time.
+    pub(crate) fn reads_values(&self) -> bool {
+        matches!(self.extractor, Extractor::RecordField(..))
+    }
+
     /// The record's time.
     pub(crate) fn timestamp(
         &self,
