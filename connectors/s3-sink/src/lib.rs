@@ -12,16 +12,19 @@
 //! | [`connector`], [`task`] | the plugin's two halves |
 //! | [`partition_writer`] | one topic partition: open files, uploads, the offset that is safe |
 //! | [`rotation`] | when files are committed; pure |
+//! | [`boundary`] | where files end under the wall clock, decided before their upload |
 //! | [`compatibility`] | schema changes within a file |
 //! | [`partitioner`] | folders: by partition, field, time |
 //! | [`object_key`] | names |
 //! | [`format`] | JSON, bytes, Avro, Parquet |
+//! | [`spill`] | what waits on disk when memory is short |
 //! | [`storage`] | the bucket, uploads in parts, credentials |
 //! | [`verify`] | which offsets a bucket holds; `ferroconnect s3 verify` |
 //!
 //! Answers for `io.confluent.connect.s3` (kafka-connect-s3 12.x), by its documented and observed
 //! behaviour.
 
+mod boundary;
 mod compatibility;
 mod config;
 mod connector;
@@ -31,6 +34,7 @@ mod partition_writer;
 mod partitioner;
 mod rotation;
 mod settings;
+mod spill;
 mod storage;
 mod task;
 #[cfg(test)]

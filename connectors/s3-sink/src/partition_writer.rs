@@ -17,11 +17,13 @@ use connect_api::error::Chain;
 use connect_api::record::{SinkRecord, TopicPartition};
 use connect_api::{Error, ErrorKind, Result};
 
+use crate::boundary::Boundaries;
 use crate::compatibility::{Fit, project};
 use crate::format::{Format, RecordWriter};
 use crate::partitioner::{EncodedPartition, Partitioner};
 use crate::rotation::State;
 use crate::settings::{NullValues, Settings};
+use crate::spill::{Share, Spool};
 use crate::storage::Store;
 use crate::storage::bucket::{Meaning, Mode};
 use crate::storage::object::{Ending, ObjectWriter, Tags, Upload};
@@ -60,6 +62,18 @@ struct Accepted {
     offsets: Vec<i64>,
 }
 
+/// What a file takes beside what it holds.
+const FILE_BYTES: usize = 2 * 1024;
+
+impl Accepted {
+    /// What it takes of the memory.
+    fn held(&self) -> usize {
+        let writers = [&self.value, &self.key, &self.headers];
+        let held = writers.into_iter().flatten().map(|writer| writer.held());
+        held.sum::<usize>() + FILE_BYTES
+    }
+}
+
 /// Files that were closed together and are on their way.
 #[derive(Debug)]
 struct Committing {
@@ -95,6 +109,14 @@ pub(crate) struct PartitionWriter {
     stop: StopSignal,
     partitioner: Partitioner,
     state: State,
+    /// Where files end under the wall clock, where that is decided before they are uploaded.
+    boundaries: Option<Boundaries>,
+    /// Where the open files end, since that was decided before.
+    bound: Option<i64>,
+    /// What the open files take of the memory.
+    share: Share,
+    /// What they have on disk.
+    spool: Option<Arc<Spool>>,
     /// In the order of their creation.
     files: Vec<Accepted>,
     by_partition: HashMap<EncodedPartition, usize>,
@@ -110,6 +132,7 @@ impl PartitionWriter {
         settings: &Arc<Settings>,
         store: &Arc<Store>,
         stop: &StopSignal,
+        boundaries: Option<Boundaries>,
     ) -> Self {
         Self {
             topic_partition,
@@ -118,6 +141,10 @@ impl PartitionWriter {
             stop: stop.clone(),
             partitioner: settings.partitioner.clone(),
             state: State::default(),
+            boundaries,
+            bound: None,
+            share: Share::default(),
+            spool: None,
             files: Vec::new(),
             by_partition: HashMap::new(),
             next_offset: 0,
@@ -149,10 +176,14 @@ impl PartitionWriter {
             }
             self.write_one(&settings, record, now, report)?;
         }
-        if settings.rules.is_time_up_at_end(&self.state, now) {
+        if settings.rules.is_time_up_at_end(&self.state) {
             settings.rules.arm(&mut self.state, now);
             self.rotate();
+        } else if self.is_clock_up(now) {
+            settings.rules.arm(&mut self.state, now);
+            self.rotate_by_clock()?;
         }
+        self.balance()?;
         Ok(records.len())
     }
 
@@ -164,6 +195,9 @@ impl PartitionWriter {
         report: Report<'_>,
     ) -> Result<()> {
         let rules = &settings.rules;
+        if self.bound.is_some_and(|bound| record.offset >= bound) {
+            self.rotate();
+        }
         // A record without a readable time fails the task even where bad records are tolerated.
         let timestamp = self
             .partitioner
@@ -179,14 +213,19 @@ impl PartitionWriter {
             self.files[index].schema.is_none() != record.record.value.schema.is_none()
                 && !record.record.value.is_null()
         });
-        if toggles {
+        if toggles && !settings.keep_open {
             self.rotate();
             (index, _) = (None, rules.observe(&mut self.state, timestamp));
         }
-        if rules.is_time_up(&self.state, &partition, now) {
+        let is_clock_up = self.is_clock_up(now);
+        if is_clock_up || rules.is_time_up(&self.state, &partition) {
             rules.arm(&mut self.state, now);
-            self.rotate();
-            (index, _) = (None, rules.observe(&mut self.state, timestamp));
+            match is_clock_up {
+                true => self.rotate_by_clock()?,
+                false => self.rotate(),
+            }
+            rules.observe(&mut self.state, timestamp);
+            index = self.find(&partition);
         }
         let mut fit = Fit::Same;
         if let Some(at) = index {
@@ -194,7 +233,10 @@ impl PartitionWriter {
                 Ok(fit) => fit,
                 Err(error) => return tolerate(record, error, report),
             };
-            if fit == Fit::Incompatible {
+            if fit == Fit::Incompatible && settings.keep_open {
+                index = self.find_of_schema(&partition, record);
+                fit = Fit::Same;
+            } else if fit == Fit::Incompatible {
                 self.rotate();
                 rules.observe(&mut self.state, timestamp);
                 (index, fit) = (None, Fit::Same);
@@ -210,13 +252,16 @@ impl PartitionWriter {
         }
         let index = match index {
             Some(index) => index,
-            None => self.add_file(&partition, record),
+            None => self.add_file(&partition, record)?,
         };
         if let Err(error) = self.append(settings, index, record, fit) {
             // A file that never held a record is as if it had not been.
             if self.files[index].is_empty {
                 self.files.remove(index);
                 self.by_partition.remove(&partition);
+                if let Some(other) = self.files.iter().rposition(|f| f.partition == partition) {
+                    self.by_partition.insert(Arc::clone(&partition), other);
+                }
             }
             return match error.kind() {
                 ErrorKind::Data => tolerate(record, error, report),
@@ -229,9 +274,80 @@ impl PartitionWriter {
         if settings.mode == Mode::Create && file.offsets.len() <= settings.scan_limit {
             file.offsets.push(record.offset);
         }
+        let is_large = settings.rotate_size.is_some_and(|limit| {
+            let written = file.value.as_ref().map_or(0, |writer| writer.written());
+            written >= limit
+        });
         self.next_offset = record.offset + 1;
-        if rules.written(&mut self.state, &partition) {
+        let is_full = rules.written(&mut self.state, &partition, now);
+        if is_full || is_large || self.bound.is_some_and(|bound| self.next_offset >= bound) {
             self.rotate();
+        }
+        Ok(())
+    }
+
+    /// Whether the wall clock ends the open files; not where it was decided before that they go on.
+    fn is_clock_up(&self, now: i64) -> bool {
+        self.bound.is_none() && self.settings.rules.is_clock_up(&self.state, now)
+    }
+
+    /// Commits all open files, after it is written down where they end, if that is asked for.
+    fn rotate_by_clock(&mut self) -> Result<()> {
+        let start = self.files.iter().map(|file| file.start_offset).min();
+        if let (Some(boundaries), Some(start)) = (&self.boundaries, start) {
+            let decided = boundaries.fix(&self.topic_partition, start, self.next_offset)?;
+            if decided > self.next_offset {
+                // Another task has these records, too, and more: its files go on.
+                self.bound = Some(decided);
+                return Ok(());
+            }
+            if decided < self.next_offset {
+                return Err(Error::retriable(format!(
+                    "files of {} that begin at {start} end at {decided}, as another task has decided",
+                    self.topic_partition
+                )));
+            }
+        }
+        self.rotate();
+        Ok(())
+    }
+
+    /// Keeps the memory of all open files of the process within its budget; those of this partition
+    /// let go of theirs, the largest first.
+    fn balance(&mut self) -> Result<()> {
+        let sizes: Vec<usize> = self.files.iter().map(Accepted::held).collect();
+        let mut held: usize = sizes.iter().sum();
+        self.share.set(held);
+        if Share::of_all() <= self.settings.memory || self.files.is_empty() {
+            return Ok(());
+        }
+        let spool = match &self.spool {
+            Some(spool) => Arc::clone(spool),
+            None => match Spool::new(&self.settings.spill_folder) {
+                Ok(spool) => Arc::clone(self.spool.insert(spool)),
+                Err(error) => {
+                    let folder = self.settings.spill_folder.display();
+                    tracing::warn!(%folder, %error, "open files cannot be spilled to disk");
+                    return Ok(());
+                }
+            },
+        };
+        // Some room, so that not every record moves something.
+        let target = self.settings.memory / 4 * 3;
+        let may_cut = self.settings.rotate_size.is_none();
+        let mut largest: Vec<usize> = (0..sizes.len()).collect();
+        largest.sort_by_key(|&index| std::cmp::Reverse(sizes[index]));
+        for index in largest {
+            if Share::of_all() <= target {
+                break;
+            }
+            let file = &mut self.files[index];
+            let writers = [&mut file.value, &mut file.key, &mut file.headers];
+            for writer in writers.into_iter().flatten() {
+                writer.relieve(&spool, may_cut)?;
+            }
+            held = held.saturating_sub(sizes[index]) + file.held();
+            self.share.set(held);
         }
         Ok(())
     }
@@ -264,7 +380,22 @@ impl PartitionWriter {
         Ok(fit)
     }
 
-    fn add_file(&mut self, partition: &EncodedPartition, record: &SinkRecord) -> usize {
+    /// The file of a folder that has just this record's schema; files of others stay open beside it.
+    fn find_of_schema(&self, partition: &EncodedPartition, record: &SinkRecord) -> Option<usize> {
+        let schema = record.record.value.schema.as_ref();
+        self.files
+            .iter()
+            .rposition(|file| file.partition == *partition && file.schema.as_ref() == schema)
+    }
+
+    fn add_file(&mut self, partition: &EncodedPartition, record: &SinkRecord) -> Result<usize> {
+        if self.files.is_empty()
+            && let Some(boundaries) = &self.boundaries
+        {
+            let decided = boundaries.read(&self.topic_partition, record.offset)?;
+            // One that no record lies below says nothing.
+            self.bound = decided.filter(|bound| *bound > record.offset);
+        }
         self.files.push(Accepted {
             partition: Arc::clone(partition),
             schema: record.record.value.schema.clone(),
@@ -280,7 +411,7 @@ impl PartitionWriter {
         });
         self.by_partition
             .insert(Arc::clone(partition), self.files.len() - 1);
-        self.files.len() - 1
+        Ok(self.files.len() - 1)
     }
 
     fn append(
@@ -377,6 +508,8 @@ impl PartitionWriter {
     /// again in [`Self::settle`].
     fn rotate(&mut self) {
         self.settings.rules.committed(&mut self.state);
+        self.bound = None;
+        self.spool = None;
         let files = std::mem::take(&mut self.files);
         self.by_partition.clear();
         let Some(start_offset) = files.iter().map(|file| file.start_offset).min() else {
@@ -411,6 +544,7 @@ impl PartitionWriter {
             }
         }
         self.committing.push_back(group);
+        self.share.set(0);
     }
 
     /// Looks after the uploads; `wait` until they have ended or the time is over.
@@ -522,6 +656,8 @@ impl PartitionWriter {
         self.files.clear();
         self.by_partition.clear();
         self.state = State::default();
+        (self.bound, self.spool) = (None, None);
+        self.share.set(0);
         offset
     }
 

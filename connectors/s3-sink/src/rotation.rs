@@ -25,6 +25,8 @@ pub(crate) struct Rules {
     pub(crate) on_partition_change: bool,
     /// `rotate.schedule.interval.ms` where positive, and its zone.
     pub(crate) schedule: Option<(i64, Zone)>,
+    /// `rotate.idle.ms` where positive.
+    pub(crate) idle_ms: Option<i64>,
     /// The folder whose comings and goings rotate nothing.
     pub(crate) tombstone: Option<EncodedPartition>,
 }
@@ -42,6 +44,8 @@ pub(crate) struct State {
     partition: Option<EncodedPartition>,
     /// When the schedule commits next, by the wall clock.
     next_scheduled: Option<i64>,
+    /// When the last record was written, by the wall clock.
+    last_written: i64,
 }
 
 impl Rules {
@@ -61,19 +65,30 @@ impl Rules {
     }
 
     /// Whether time asks for a commit before a record of `partition` is written.
-    pub(crate) fn is_time_up(&self, state: &State, partition: &EncodedPartition, now: i64) -> bool {
-        state.record_count > 0
-            && (self.is_interval_up(state, partition)
-                || (self.schedule.is_some()
-                    && state.next_scheduled.is_some_and(|next| now >= next)))
+    pub(crate) fn is_time_up(&self, state: &State, partition: &EncodedPartition) -> bool {
+        state.record_count > 0 && self.is_interval_up(state, partition)
     }
 
     /// The same when no record follows.
-    pub(crate) fn is_time_up_at_end(&self, state: &State, now: i64) -> bool {
+    pub(crate) fn is_time_up_at_end(&self, state: &State) -> bool {
         state
             .partition
             .as_ref()
-            .is_some_and(|partition| self.is_time_up(state, partition, now))
+            .is_some_and(|partition| self.is_time_up(state, partition))
+    }
+
+    /// Whether the wall clock asks for a commit.
+    pub(crate) fn is_clock_up(&self, state: &State, now: i64) -> bool {
+        state.record_count > 0
+            && ((self.schedule.is_some() && state.next_scheduled.is_some_and(|next| now >= next))
+                || self
+                    .idle_ms
+                    .is_some_and(|idle| now - state.last_written >= idle))
+    }
+
+    /// Whether the wall clock may ask for commits.
+    pub(crate) fn goes_by_clock(&self) -> bool {
+        self.schedule.is_some() || self.idle_ms.is_some()
     }
 
     fn is_interval_up(&self, state: &State, partition: &EncodedPartition) -> bool {
@@ -97,8 +112,14 @@ impl Rules {
     }
 
     /// A record was written; answers whether `flush.size` is reached.
-    pub(crate) fn written(&self, state: &mut State, partition: &EncodedPartition) -> bool {
+    pub(crate) fn written(
+        &self,
+        state: &mut State,
+        partition: &EncodedPartition,
+        now: i64,
+    ) -> bool {
         state.record_count += 1;
+        state.last_written = now;
         match &mut state.partition {
             Some(last) if std::sync::Arc::ptr_eq(last, partition) => {}
             last => *last = Some(EncodedPartition::clone(partition)),
@@ -136,6 +157,7 @@ mod tests {
             interval_ms: Some(60_000),
             on_partition_change: true,
             schedule: None,
+            idle_ms: None,
             tombstone: None,
         }
     }
@@ -146,12 +168,12 @@ mod tests {
         for (index, (folder, timestamp)) in records.iter().enumerate() {
             let folder: EncodedPartition = (*folder).into();
             rules.observe(&mut state, Some(*timestamp));
-            if rules.is_time_up(&state, &folder, 0) {
+            if rules.is_time_up(&state, &folder) {
                 rules.committed(&mut state);
                 rules.observe(&mut state, Some(*timestamp));
                 found.push(index);
             }
-            if rules.written(&mut state, &folder) {
+            if rules.written(&mut state, &folder, 0) {
                 rules.committed(&mut state);
                 found.push(index + 1);
             }

@@ -1,5 +1,6 @@
 //! The options as a task uses them: typed, combined, with the environment's share. Connects to nothing.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::object_key::ObjectKeys;
 use crate::partitioner::zone::Zone;
 use crate::partitioner::{Affix, Partitioner, PartitionerSettings};
 use crate::rotation::Rules;
+use crate::spill::default_budget;
 use crate::storage::bucket::Mode;
 use crate::storage::credentials::Source;
 use crate::storage::{Encryption, Kind, StoreSettings};
@@ -64,6 +66,16 @@ pub(crate) struct Settings {
     /// How many names are tried after an object that exists.
     pub(crate) scan_limit: usize,
     pub(crate) tagging: Option<Tagging>,
+    /// `exactly.once.schedule`: where files end by the wall clock is decided before their upload.
+    pub(crate) exactly_once: bool,
+    /// `schema.change.policy=keep-open`: files of several schemas are open side by side.
+    pub(crate) keep_open: bool,
+    /// `rotate.size.bytes` where positive.
+    pub(crate) rotate_size: Option<u64>,
+    /// `s3.sink.memory.bytes`: what open files of the whole process may hold in memory.
+    pub(crate) memory: usize,
+    /// Where they spill to.
+    pub(crate) spill_folder: PathBuf,
     pub(crate) store: StoreSettings,
 }
 
@@ -95,6 +107,15 @@ impl Settings {
         let partitioner =
             Partitioner::new(&partitioner_settings(&config, written_tombstone.clone()))?;
         let rules = rules(&config, partitioner.is_time_based(), written_tombstone)?;
+        let exactly_once = config.bool("exactly.once.schedule");
+        if exactly_once && partitioner.goes_by_clock() {
+            return Err(Error::config(invalid(
+                "exactly.once.schedule",
+                "true",
+                "folders by the wall clock (timestamp.extractor=Wallclock) are others each time: use \
+                 Record or RecordField",
+            )));
+        }
         Ok(Self {
             keys: object_keys(&config),
             format: format::make("format.class", config.string("format.class"), &formats)?,
@@ -115,6 +136,19 @@ impl Settings {
             mode: mode(&config),
             scan_limit: usize::try_from(config.int("max.files.scan.limit")).unwrap_or(0),
             tagging: tagging(&config)?,
+            exactly_once,
+            keep_open: config.string("schema.change.policy") == "keep-open",
+            rotate_size: u64::try_from(config.int("rotate.size.bytes"))
+                .ok()
+                .filter(|bytes| *bytes > 0),
+            memory: usize::try_from(config.int("s3.sink.memory.bytes"))
+                .ok()
+                .filter(|bytes| *bytes > 0)
+                .unwrap_or_else(default_budget),
+            spill_folder: match config.string("s3.sink.spill.dir") {
+                "" => std::env::temp_dir(),
+                folder => PathBuf::from(folder),
+            },
             store: store_settings(&config)?,
         })
     }
@@ -149,7 +183,9 @@ fn check_start(config: &Config) -> Result<()> {
 
 /// Where the wall clock decides what an object holds, an object that is there stays as it is.
 fn mode(config: &Config) -> Mode {
+    // What is decided before the upload is the same each time.
     let applies = config.bool("enable.conditional.writes")
+        && !config.bool("exactly.once.schedule")
         && config.int("rotate.schedule.interval.ms") != -1
         && !config.bool("store.kafka.keys")
         && !config.bool("store.kafka.headers");
@@ -268,6 +304,7 @@ fn rules(config: &Config, is_time_based: bool, tombstone: Option<Arc<str>>) -> R
         interval_ms: (interval > 0 && is_time_based).then_some(interval),
         on_partition_change: config.bool("rotate.file.on.partition.change"),
         schedule,
+        idle_ms: Some(config.int("rotate.idle.ms")).filter(|idle| *idle > 0),
         tombstone,
     })
 }

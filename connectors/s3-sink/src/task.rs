@@ -11,6 +11,7 @@ use connect_api::record::{SinkRecord, TopicPartition};
 use connect_api::sink::{Offsets, SinkTask, SinkTaskContext};
 use connect_api::{Error, Props, Result};
 
+use crate::boundary::Boundaries;
 use crate::partition_writer::{PartitionWriter, Progress, Report};
 use crate::settings::Settings;
 use crate::storage::Store;
@@ -98,6 +99,10 @@ impl SinkTask for S3SinkTask {
                 &running.settings,
                 &running.store,
                 &running.context.stop,
+                running
+                    .settings
+                    .exactly_once
+                    .then(|| Boundaries::new(&running.store, &running.context.connector)),
             );
             running.writers.insert(
                 partition.clone(),
@@ -179,7 +184,7 @@ impl Running {
             })?;
             slot.write(&partition, run, now, &report, context, settings)?;
         }
-        if settings.rules.schedule.is_some() {
+        if settings.rules.goes_by_clock() {
             for (partition, slot) in writers.iter_mut() {
                 slot.write(partition, &[], now, &report, context, settings)?;
             }

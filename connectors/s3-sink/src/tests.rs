@@ -684,3 +684,128 @@ fn objects_come_as_text_where_nothing_looks_into_them() {
     assert!(!Sink::new(&by_field).task.take_json_text());
     assert!(!Sink::new(&[("format.class", BYTES)]).task.take_json_text());
 }
+
+#[test]
+fn short_of_memory_open_files_go_to_disk_and_nothing_else_changes() {
+    for format in [
+        JSON,
+        BYTES,
+        PARQUET,
+        "io.confluent.connect.s3.format.avro.AvroFormat",
+    ] {
+        let stored = |memory: &str| {
+            let mut sink = Sink::new(&[
+                ("format.class", format),
+                ("flush.size", "60"),
+                ("s3.sink.memory.bytes", memory),
+            ]);
+            let schema = Schema::structure()
+                .name("r")
+                .field("a", Schema::string().build())
+                .build();
+            for batch in 0..6 {
+                let records: Vec<SinkRecord> = (batch * 10..batch * 10 + 10)
+                    .map(|offset| {
+                        let text = format!("v{offset} {}", "x".repeat(300));
+                        match format {
+                            BYTES => record(offset, Value::Bytes(text.into()), None),
+                            _ => {
+                                let row = Struct::new(Arc::clone(&schema), vec![text.into()]);
+                                record(offset, row.into(), Some(Arc::clone(&schema)))
+                            }
+                        }
+                    })
+                    .collect();
+                sink.put(&records);
+            }
+            assert_eq!(sink.committed(), Some(60), "{format}");
+            sink.bytes(&sink.keys()[0])
+        };
+        assert_eq!(stored("1"), stored("1000000000"), "{format}");
+    }
+}
+
+#[test]
+fn files_rotate_by_size() {
+    let mut sink = Sink::new(&[("flush.size", "1000"), ("rotate.size.bytes", "12")]);
+    // Five bytes each: the third reaches the size.
+    sink.put(&texts(0..7));
+    assert_eq!(sink.committed(), Some(6));
+    assert_eq!(sink.keys().len(), 2);
+}
+
+#[test]
+fn an_idle_partition_is_committed() {
+    let mut sink = Sink::new(&[("flush.size", "1000"), ("rotate.idle.ms", "50")]);
+    sink.put(&texts(0..2));
+    assert_eq!(sink.committed(), None);
+    std::thread::sleep(Duration::from_millis(60));
+    sink.put(&[]);
+    assert_eq!(sink.committed(), Some(2));
+}
+
+#[test]
+fn where_files_end_by_the_clock_is_decided_once() {
+    let options = [
+        ("flush.size", "1000"),
+        ("rotate.idle.ms", "50"),
+        ("exactly.once.schedule", "true"),
+    ];
+    let decided = "_ferroconnect/s3/t-0/0000000000000000000";
+    let mut sink = Sink::new(&options);
+    sink.put(&texts(0..2));
+    std::thread::sleep(Duration::from_millis(60));
+    sink.put(&[]);
+    // Killed before the offset was committed: another task reads from the start, and more at once.
+    assert_eq!(sink.text(decided), "2\n");
+    sink.task.close(&[partition()]).expect("closed");
+    sink.task.open(&[partition()]).expect("opened");
+    sink.put(&texts(0..5));
+    assert_eq!(sink.committed(), Some(2));
+    std::thread::sleep(Duration::from_millis(60));
+    sink.put(&[]);
+    assert_eq!(sink.committed(), Some(5));
+    let objects: Vec<String> = sink
+        .keys()
+        .into_iter()
+        .filter(|key| key.starts_with("topics/"))
+        .collect();
+    assert_eq!(
+        objects,
+        [
+            "topics/t/partition=0/t+0+0000000000.json",
+            "topics/t/partition=0/t+0+0000000002.json"
+        ]
+    );
+    assert_eq!(sink.text(&objects[0]), "\"v0\"\n\"v1\"\n");
+    let by_clock = [
+        (
+            "partitioner.class",
+            "io.confluent.connect.storage.partitioner.DailyPartitioner",
+        ),
+        ("locale", "en"),
+        ("timezone", "UTC"),
+        ("exactly.once.schedule", "true"),
+    ];
+    let error = Settings::new(&props(&by_clock)).expect_err("never the same");
+    assert!(error.message().contains("exactly.once.schedule"), "{error}");
+}
+
+#[test]
+fn files_of_several_schemas_stay_open_where_that_is_asked_for() {
+    let (one, two) = (version(1), version(2));
+    let records: Vec<SinkRecord> = (0..6)
+        .map(|offset| versioned(offset, if offset % 2 == 0 { &one } else { &two }))
+        .collect();
+    let mut sink = Sink::new(&[("flush.size", "6"), ("schema.change.policy", "keep-open")]);
+    sink.put(&records);
+    assert_eq!(sink.committed(), Some(6));
+    assert_eq!(
+        sink.keys(),
+        [
+            "topics/t/partition=0/t+0+0000000000.json",
+            "topics/t/partition=0/t+0+0000000001.json"
+        ]
+    );
+    assert_eq!(sink.text(&sink.keys()[0]), "{\"a\":1}\n".repeat(3));
+}

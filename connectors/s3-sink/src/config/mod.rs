@@ -59,7 +59,56 @@ pub(crate) fn definition() -> ConfigDef {
     keys_and_headers(&mut sections);
     storage(&mut sections);
     partitioner(&mut sections);
+    own(&mut sections);
     sections.definition
+}
+
+/// What Confluent's sink does not have. Hidden from forms, so that these look as its own.
+fn own(to: &mut Sections) {
+    use Importance::Low;
+    to.group("Ferroconnect");
+    to.key(
+        long("s3.sink.memory.bytes", Low, -1).internal(),
+        Width::Medium,
+        "Memory of open files",
+        "What the open files of all S3 sinks of the worker may hold in memory; beyond it parts go up \
+         early and small files wait on disk. -1 for a quarter of the container's memory.",
+    );
+    to.key(
+        string("s3.sink.spill.dir", Low).default("").internal(),
+        Width::Medium,
+        "Spill folder",
+        "Where open files wait when memory is short; the system's folder for temporary files unless given.",
+    );
+    to.key(
+        long("rotate.size.bytes", Low, -1).internal(),
+        Width::Medium,
+        "Rotate Size (bytes)",
+        "Commits files when one of them is so large, compressed; -1 for any size.",
+    );
+    to.key(
+        long("rotate.idle.ms", Low, -1).internal(),
+        Width::Medium,
+        "Rotate Idle (ms)",
+        "Commits files of a topic partition that has had no record for so long, by the wall clock; \
+         -1 for never.",
+    );
+    to.key(
+        boolean("exactly.once.schedule", false).internal(),
+        Width::Short,
+        "Exactly once under the wall clock",
+        "Whether it is written down where files end before they are uploaded, where the wall clock \
+         ends them, so that no record is in two objects.",
+    );
+    to.key(
+        string("schema.change.policy", Low)
+            .default("rotate")
+            .validator(any_of(&["rotate", "keep-open"]))
+            .internal(),
+        Width::Short,
+        "Schema Change Policy",
+        "What another schema does to the open file: rotate ends it, keep-open opens another beside it.",
+    );
 }
 
 fn string(name: &str, importance: Importance) -> ConfigKey {

@@ -16,6 +16,7 @@ use flate2::write::DeflateEncoder;
 
 use super::{Format, FormatSettings, RecordWriter, anything};
 use crate::config::invalid;
+use crate::spill::{Spool, Waiting};
 use crate::storage::object::ObjectWriter;
 
 /// A block is ended when it holds this much, as Java's writer does by default.
@@ -115,7 +116,7 @@ impl Format for AvroFormat {
             codec: self.codec,
             typed,
             sync,
-            block: Vec::new(),
+            block: Waiting::default(),
             count: 0,
             object,
         }))
@@ -189,7 +190,7 @@ struct AvroRecordWriter {
     /// The schema; without one, values are of any type.
     typed: Option<(SchemaRef, AvroRef)>,
     sync: [u8; 16],
-    block: Vec<u8>,
+    block: Waiting,
     count: i64,
     object: ObjectWriter,
 }
@@ -199,12 +200,14 @@ impl AvroRecordWriter {
         if self.count == 0 {
             return Ok(());
         }
-        let compressed = self.codec.compress(&self.block)?;
+        let mut block = self.block.take()?;
+        let compressed = self.codec.compress(&block)?;
         let out = self.object.buffer();
         write_long(self.count, out);
-        write_bytes(compressed.as_deref().unwrap_or(&self.block), out);
+        write_bytes(compressed.as_deref().unwrap_or(&block), out);
         out.extend_from_slice(&self.sync);
-        self.block.clear();
+        block.clear();
+        self.block.bytes = block;
         self.count = 0;
         self.object.appended()
     }
@@ -212,13 +215,14 @@ impl AvroRecordWriter {
 
 impl RecordWriter for AvroRecordWriter {
     fn write(&mut self, record: &SchemaAndValue) -> Result<()> {
-        let start = self.block.len();
+        let block = &mut self.block.bytes;
+        let start = block.len();
         let encoded = match &self.typed {
-            Some((schema, avro)) => encode(avro, schema, &record.value, &mut self.block),
-            None => anything::encode(&record.value, &mut self.block),
+            Some((schema, avro)) => encode(avro, schema, &record.value, block),
+            None => anything::encode(&record.value, block),
         };
         if let Err(error) = encoded {
-            self.block.truncate(start);
+            block.truncate(start);
             return Err(error);
         }
         self.count += 1;
@@ -226,6 +230,19 @@ impl RecordWriter for AvroRecordWriter {
             self.end_block()?;
         }
         Ok(())
+    }
+
+    fn written(&self) -> u64 {
+        self.object.written() + self.block.len() as u64
+    }
+    fn held(&self) -> usize {
+        self.object.held() + self.block.held()
+    }
+    fn relieve(&mut self, spool: &Arc<Spool>, _may_cut: bool) -> Result<()> {
+        if let Err(error) = self.block.spill(spool) {
+            tracing::warn!(%error, "spilling open files to disk");
+        }
+        self.object.relieve(spool)
     }
 
     fn close(mut self: Box<Self>) -> Result<ObjectWriter> {

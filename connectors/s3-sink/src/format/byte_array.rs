@@ -12,7 +12,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::{Format, FormatSettings, RecordWriter};
+use crate::spill::Spool;
 use crate::storage::object::ObjectWriter;
+
+/// What an encoder of gzip holds.
+const GZIP_BYTES: usize = 320 * 1024;
 
 /// An object's bytes, compressed or not.
 #[derive(Debug)]
@@ -28,6 +32,28 @@ impl Output {
         match gzip {
             Some(level) => Self::Gzip(Box::new(GzEncoder::new(object, Compression::new(level)))),
             None => Self::Plain(object),
+        }
+    }
+    fn object(&self) -> &ObjectWriter {
+        match self {
+            Self::Plain(object) => object,
+            Self::Gzip(encoder) => encoder.get_ref(),
+        }
+    }
+    pub(crate) fn written(&self) -> u64 {
+        self.object().written()
+    }
+    pub(crate) fn held(&self) -> usize {
+        let encoder = match self {
+            Self::Plain(_) => 0,
+            Self::Gzip(_) => GZIP_BYTES,
+        };
+        self.object().held() + encoder
+    }
+    pub(crate) fn relieve(&mut self, spool: &Arc<Spool>) -> Result<()> {
+        match self {
+            Self::Plain(object) => object.relieve(spool),
+            Self::Gzip(encoder) => encoder.get_mut().relieve(spool),
         }
     }
     pub(crate) fn finish(self) -> Result<ObjectWriter> {
@@ -111,6 +137,15 @@ impl RecordWriter for ByteArrayRecordWriter {
                 .and_then(|()| encoder.write_all(&self.separator))
                 .map_err(|error| Error::retriable("compressing bytes").with_source(error)),
         }
+    }
+    fn written(&self) -> u64 {
+        self.output.written()
+    }
+    fn held(&self) -> usize {
+        self.output.held()
+    }
+    fn relieve(&mut self, spool: &Arc<Spool>, _may_cut: bool) -> Result<()> {
+        self.output.relieve(spool)
     }
     fn close(self: Box<Self>) -> Result<ObjectWriter> {
         self.output.finish()

@@ -12,6 +12,7 @@ use connect_api::{Error, Result};
 
 use super::{Format, FormatSettings, RecordWriter};
 use crate::format::byte_array::Output;
+use crate::spill::Spool;
 use crate::storage::object::ObjectWriter;
 
 /// Makes JSON files.
@@ -105,6 +106,15 @@ impl RecordWriter for JsonRecordWriter {
         }
     }
 
+    fn written(&self) -> u64 {
+        self.output.written()
+    }
+    fn held(&self) -> usize {
+        self.output.held()
+    }
+    fn relieve(&mut self, spool: &Arc<Spool>, _may_cut: bool) -> Result<()> {
+        self.output.relieve(spool)
+    }
     fn close(mut self: Box<Self>) -> Result<ObjectWriter> {
         if let Some(writer) = self.writer.take() {
             self.idle

@@ -18,6 +18,7 @@ use connect_api::data::json::DecimalFormat;
 use connect_api::{Error, Result};
 
 use crate::config::invalid;
+use crate::spill::Spool;
 use crate::storage::object::ObjectWriter;
 
 /// The options of all formats.
@@ -58,6 +59,16 @@ pub(crate) trait RecordWriter: Send + Debug {
     /// # Errors
     /// Kind Data: the format cannot hold the record; the object is as it was.
     fn write(&mut self, record: &SchemaAndValue) -> Result<()>;
+    /// How large the object is so far, what waits to be encoded included as well as it can be told.
+    fn written(&self) -> u64;
+    /// What it takes of the memory.
+    fn held(&self) -> usize;
+    /// Lets go of memory: to the store or to disk. What the object holds in the end is not changed,
+    /// but that it may be cut into more row groups where that is allowed.
+    ///
+    /// # Errors
+    /// As for writing.
+    fn relieve(&mut self, spool: &Arc<Spool>, may_cut: bool) -> Result<()>;
     /// Writes what is left; the object is complete.
     ///
     /// # Errors

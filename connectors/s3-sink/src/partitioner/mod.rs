@@ -158,6 +158,11 @@ impl Partitioner {
         }
     }
 
+    /// Whether folders follow the wall clock.
+    pub(crate) fn goes_by_clock(&self) -> bool {
+        matches!(&self.scheme, Scheme::TimeBased(time_based) if time_based.goes_by_clock())
+    }
+
     /// The record's time, where the partitioner goes by time.
     ///
     /// # Errors

@@ -107,6 +107,11 @@ impl TimeBasedPartitioner {
         matches!(self.extractor, Extractor::RecordField(..))
     }
 
+    /// Whether the time is that of writing.
+    pub(crate) fn goes_by_clock(&self) -> bool {
+        self.extractor == Extractor::Wallclock
+    }
+
     /// The record's time.
     pub(crate) fn timestamp(
         &self,

@@ -25,6 +25,10 @@ use tokio::task::JoinHandle;
 
 use super::bucket::{Meaning, Mode, StoreError};
 use super::{Store, cost};
+use crate::spill::{Spool, Waiting};
+
+/// The smallest part that stores take, but for the last.
+const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 
 /// Bytes with their share of the upload budget.
 struct Piece {
@@ -67,7 +71,9 @@ pub(crate) struct ObjectWriter {
     store: Arc<Store>,
     stop: StopSignal,
     key: String,
-    buffer: Vec<u8>,
+    buffer: Waiting,
+    /// Bytes that have gone on their way.
+    sent: u64,
     multipart: Option<(UnboundedSender<Message>, JoinHandle<Result<()>>)>,
 }
 
@@ -83,7 +89,8 @@ impl ObjectWriter {
             store: Arc::clone(store),
             stop: stop.clone(),
             key,
-            buffer: Vec::new(),
+            buffer: Waiting::default(),
+            sent: 0,
             multipart: None,
         }
     }
@@ -95,7 +102,32 @@ impl ObjectWriter {
 
     /// The end of what was written, to append to; call [`Self::appended`] afterwards.
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.buffer
+        &mut self.buffer.bytes
+    }
+
+    /// How large the object is so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.sent + self.buffer.len() as u64
+    }
+
+    /// What it takes of the memory.
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.held()
+    }
+
+    /// Lets go of memory: as a part where there is enough for one, else to disk.
+    ///
+    /// # Errors
+    /// As [`Self::appended`]. A full disk is none: the bytes stay in memory.
+    pub(crate) fn relieve(&mut self, spool: &Arc<Spool>) -> Result<()> {
+        if self.buffer.len() >= MIN_PART_BYTES {
+            let part = self.buffer.take()?;
+            return self.send(part);
+        }
+        if let Err(error) = self.buffer.spill(spool) {
+            tracing::warn!(%error, "spilling open files to disk");
+        }
+        Ok(())
     }
 
     /// Sends full parts on their way.
@@ -104,17 +136,23 @@ impl ObjectWriter {
     /// Kind Retriable: the task is to stop while the upload budget is used up.
     pub(crate) fn appended(&mut self) -> Result<()> {
         while self.buffer.len() > self.store.part_size {
-            let rest = self.buffer.split_off(self.store.part_size);
-            let part = std::mem::replace(&mut self.buffer, rest);
-            let piece = self.piece(part)?;
-            let (parts, _) = self.multipart.get_or_insert_with(|| {
-                let (sender, receiver) = unbounded_channel();
-                let upload = multipart(Arc::clone(&self.store), self.key.clone(), receiver);
-                (sender, self.store.runtime.spawn(upload))
-            });
-            // A failed upload hears no more; its error comes with the last part.
-            drop(parts.send(Message::Part(piece)));
+            let mut part = self.buffer.take()?;
+            self.buffer.bytes = part.split_off(self.store.part_size);
+            self.send(part)?;
         }
+        Ok(())
+    }
+
+    fn send(&mut self, part: Vec<u8>) -> Result<()> {
+        self.sent += part.len() as u64;
+        let piece = self.piece(part)?;
+        let (parts, _) = self.multipart.get_or_insert_with(|| {
+            let (sender, receiver) = unbounded_channel();
+            let upload = multipart(Arc::clone(&self.store), self.key.clone(), receiver);
+            (sender, self.store.runtime.spawn(upload))
+        });
+        // A failed upload hears no more; its error comes with the last part.
+        drop(parts.send(Message::Part(piece)));
         Ok(())
     }
 
@@ -124,7 +162,7 @@ impl ObjectWriter {
     /// # Errors
     /// As [`Self::appended`].
     pub(crate) fn finish(mut self, ending: Ending) -> Result<Upload> {
-        let last = std::mem::take(&mut self.buffer);
+        let last = self.buffer.take()?;
         let piece = self.piece(last)?;
         let handle = match self.multipart.take() {
             Some((parts, handle)) => {
@@ -169,7 +207,7 @@ impl ObjectWriter {
 
 impl io::Write for ObjectWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
+        self.buffer.bytes.extend_from_slice(bytes);
         self.appended().map_err(io::Error::other)?;
         Ok(bytes.len())
     }

@@ -194,6 +194,106 @@ fn is_repetitive(values: impl Iterator<Item = (usize, u64)>) -> bool {
     count < MIN_SAMPLE || dictionary + count * bits as usize / 8 < plain
 }
 
+/// Numbers as bytes and back, in the machine's own order: they never leave it.
+macro_rules! plain {
+    ($put:ident, $take:ident, $type:ty) => {
+        fn $put(values: &[$type], out: &mut Vec<u8>) {
+            out.extend_from_slice(&values.len().to_ne_bytes());
+            out.reserve(size_of_val(values));
+            for value in values {
+                out.extend_from_slice(&value.to_ne_bytes());
+            }
+        }
+        fn $take(values: &mut Vec<$type>, bytes: &mut &[u8]) -> Option<()> {
+            let count = take_length(bytes)?;
+            let (own, rest) = bytes.split_at_checked(count.checked_mul(size_of::<$type>())?)?;
+            let chunks = own.as_chunks::<{ size_of::<$type>() }>().0;
+            values.extend(chunks.iter().map(|chunk| <$type>::from_ne_bytes(*chunk)));
+            *bytes = rest;
+            Some(())
+        }
+    };
+}
+plain!(put_i16, take_i16, i16);
+plain!(put_i32, take_i32, i32);
+plain!(put_i64, take_i64, i64);
+plain!(put_f32, take_f32, f32);
+plain!(put_f64, take_f64, f64);
+plain!(put_u8, take_u8, u8);
+
+fn take_length(bytes: &mut &[u8]) -> Option<usize> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(usize::from_ne_bytes(*length))
+}
+
+impl Column {
+    fn held(&self) -> usize {
+        let values = match &self.data {
+            Data::Boolean(data) => data.capacity(),
+            Data::Int32(data) => data.capacity() * 4,
+            Data::Int64(data) => data.capacity() * 8,
+            Data::Float(data) => data.capacity() * 4,
+            Data::Double(data) => data.capacity() * 8,
+            Data::Bytes { bytes, ends, .. } => bytes.capacity() + ends.capacity() * 8,
+        };
+        values + (self.definitions.capacity() + self.repetitions.capacity()) * 2
+    }
+
+    /// Appends everything that waits to `out`.
+    fn dump(&self, out: &mut Vec<u8>) {
+        put_i16(&self.definitions, out);
+        put_i16(&self.repetitions, out);
+        match &self.data {
+            Data::Boolean(data) => {
+                let bytes: Vec<u8> = data.iter().map(|&flag| u8::from(flag)).collect();
+                put_u8(&bytes, out);
+            }
+            Data::Int32(data) => put_i32(data, out),
+            Data::Int64(data) => put_i64(data, out),
+            Data::Float(data) => put_f32(data, out),
+            Data::Double(data) => put_f64(data, out),
+            Data::Bytes { bytes, ends, .. } => {
+                let mut start = 0;
+                let lengths: Vec<i64> = ends
+                    .iter()
+                    .map(|&end| (end - std::mem::replace(&mut start, end)) as i64)
+                    .collect();
+                put_i64(&lengths, out);
+                put_u8(bytes, out);
+            }
+        }
+    }
+
+    /// Appends what was dumped to what waits.
+    fn load(&mut self, from: &mut &[u8]) -> Option<()> {
+        take_i16(&mut self.definitions, from)?;
+        take_i16(&mut self.repetitions, from)?;
+        match &mut self.data {
+            Data::Boolean(data) => {
+                let mut bytes = Vec::new();
+                take_u8(&mut bytes, from)?;
+                data.extend(bytes.iter().map(|&byte| byte != 0));
+            }
+            Data::Int32(data) => take_i32(data, from)?,
+            Data::Int64(data) => take_i64(data, from)?,
+            Data::Float(data) => take_f32(data, from)?,
+            Data::Double(data) => take_f64(data, from)?,
+            Data::Bytes { bytes, ends, .. } => {
+                let mut lengths = Vec::new();
+                take_i64(&mut lengths, from)?;
+                let mut end = bytes.len();
+                for length in lengths {
+                    end += usize::try_from(length).ok()?;
+                    ends.push(end);
+                }
+                take_u8(bytes, from)?;
+            }
+        }
+        Some(())
+    }
+}
+
 /// All columns of a file, and the rows that wait in them.
 #[derive(Debug)]
 pub(super) struct Columns {
@@ -228,6 +328,35 @@ impl Columns {
         for column in &mut self.list {
             column.truncate(self.rows);
         }
+    }
+    /// What they take of the memory.
+    pub(super) fn held(&self) -> usize {
+        self.list.iter().map(Column::held).sum()
+    }
+    /// Appends all rows to `out`, and forgets them and their memory.
+    pub(super) fn dump(&mut self, shapes: &[Shape], out: &mut Vec<u8>) {
+        for column in &self.list {
+            column.dump(out);
+        }
+        *self = Self::new(shapes);
+    }
+    /// The rows of `dumps` of so many rows and bytes of text, and behind them those that wait.
+    pub(super) fn load(&mut self, shapes: &[Shape], mut dumps: &[u8], rows: usize) -> Option<()> {
+        let mut own = Vec::new();
+        let (own_rows, own_bytes) = (self.rows, self.bytes);
+        self.dump(shapes, &mut own);
+        let mut own = own.as_slice();
+        while !dumps.is_empty() {
+            for column in &mut self.list {
+                column.load(&mut dumps)?;
+            }
+        }
+        for column in &mut self.list {
+            column.load(&mut own)?;
+        }
+        self.rows = rows + own_rows;
+        self.bytes = own_bytes;
+        Some(())
     }
     /// Forgets all rows; keeps the memory.
     pub(super) fn clear(&mut self) {

@@ -14,7 +14,10 @@ use parquet::errors::{ParquetError, Result};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 
 use super::column::{Column, Data};
-use super::plan::Plan;
+use super::plan::{PAGE_BYTES, Plan};
+
+/// What a column takes beside its finished pages, roughly.
+const OPEN_BYTES: usize = 2 * PAGE_BYTES;
 
 /// The pages of a column chunk.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +116,25 @@ impl Encoder {
             }
         }
         .map(|_| ())
+    }
+
+    /// Bytes of finished pages.
+    pub(super) fn encoded(&self) -> usize {
+        self.pages
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .len()
+    }
+
+    /// What it takes of the memory: finished pages, the one under way, a dictionary.
+    pub(super) fn held(&self) -> usize {
+        self.pages
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .capacity()
+            + OPEN_BYTES
     }
 
     /// The column chunk's bytes, and what the row group has to know of it.

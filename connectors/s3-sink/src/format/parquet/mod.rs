@@ -25,6 +25,7 @@ use self::encoder::Encoder;
 use self::plan::{FileOptions, Plan};
 use super::{Format, FormatSettings, RecordWriter};
 use crate::config::invalid;
+use crate::spill::{Spool, Waiting};
 use crate::storage::object::ObjectWriter;
 
 /// Rows that wait before encoders are opened: enough to make a batch worth its call.
@@ -118,7 +119,10 @@ impl Format for ParquetFormat {
         let plan = self.plan(schema)?;
         Ok(Box::new(ParquetRecordWriter {
             columns: Columns::new(&plan.shapes),
-            encoders: plan.shapes.iter().map(|_| None).collect(),
+            spilled: Waiting::default(),
+            spilled_rows: 0,
+            spilled_bytes: 0,
+            encoders: Vec::new(),
             encoded: 0,
             plan,
             file: File::Unopened(object),
@@ -130,8 +134,13 @@ impl Format for ParquetFormat {
 struct ParquetRecordWriter {
     plan: Arc<Plan>,
     columns: Columns,
-    /// Open from the first batch of a row group to its end.
-    encoders: Vec<Option<Encoder>>,
+    /// Rows before those, on disk.
+    spilled: Waiting,
+    spilled_rows: usize,
+    /// Their texts' and byte strings' bytes.
+    spilled_bytes: usize,
+    /// Open from the first batch of a row group to its end; empty before and after.
+    encoders: Vec<Encoder>,
     /// Bytes of the row group that are with the encoders, before encoding.
     encoded: usize,
     file: File,
@@ -177,10 +186,58 @@ impl RecordWriter for ParquetRecordWriter {
             return Err(error);
         }
         self.columns.row_finished();
-        if self.columns.rows() >= BATCH_ROWS || self.columns.bytes() >= BATCH_BYTES {
+        if self.columns.rows() + self.spilled_rows >= BATCH_ROWS
+            || self.columns.bytes() + self.spilled_bytes >= BATCH_BYTES
+        {
             self.encode()?;
         }
         Ok(())
+    }
+
+    fn written(&self) -> u64 {
+        let object = match &self.file {
+            File::Unopened(object) => object.written(),
+            File::Open(file) => file.inner().written(),
+            File::Gone => 0,
+        };
+        let encoded: usize = self.encoders.iter().map(Encoder::encoded).sum();
+        // What waits shrinks as what went before it has.
+        let waiting = (self.columns.bytes() + self.spilled_bytes) as u64;
+        let waiting = match self.encoded as u64 {
+            0 => waiting,
+            raw => waiting * encoded as u64 / raw,
+        };
+        object + encoded as u64 + waiting
+    }
+
+    fn held(&self) -> usize {
+        let object = match &self.file {
+            File::Unopened(object) => object.held(),
+            File::Open(file) => file.inner().held(),
+            File::Gone => 0,
+        };
+        let open: usize = self.encoders.iter().map(Encoder::held).sum();
+        object + open + self.columns.held()
+    }
+
+    fn relieve(&mut self, spool: &Arc<Spool>, may_cut: bool) -> Result<()> {
+        if !self.encoders.is_empty() && may_cut {
+            // Readers see one row group more; what the file holds stays.
+            self.flush_row_group()?;
+        } else if self.encoders.is_empty() && self.columns.rows() > 0 {
+            self.spilled_rows += self.columns.rows();
+            self.spilled_bytes += self.columns.bytes();
+            self.columns
+                .dump(&self.plan.shapes, &mut self.spilled.bytes);
+            if let Err(error) = self.spilled.spill(spool) {
+                tracing::warn!(%error, "spilling open files to disk");
+            }
+        }
+        match &mut self.file {
+            File::Unopened(object) => object.relieve(spool),
+            File::Open(file) => file.inner_mut().relieve(spool),
+            File::Gone => Ok(()),
+        }
     }
 
     fn close(mut self: Box<Self>) -> Result<ObjectWriter> {
@@ -194,14 +251,32 @@ impl RecordWriter for ParquetRecordWriter {
 }
 
 impl ParquetRecordWriter {
+    /// Fetches rows that went to disk.
+    fn unspill(&mut self) -> Result<()> {
+        if self.spilled_rows == 0 {
+            return Ok(());
+        }
+        let dumps = self.spilled.take()?;
+        let rows = std::mem::take(&mut self.spilled_rows);
+        self.spilled_bytes = 0;
+        self.columns
+            .load(&self.plan.shapes, &dumps, rows)
+            .ok_or_else(|| Error::fatal("what was spilled to disk is damaged"))
+    }
+
     /// Encodes the waiting rows.
     fn encode(&mut self) -> Result<()> {
-        for (index, slot) in self.encoders.iter_mut().enumerate() {
+        self.unspill()?;
+        for index in 0..self.plan.shapes.len() {
             let column = self.columns.column(index);
-            let encoder = slot.get_or_insert_with(|| Encoder::new(&self.plan, index, column));
-            encoder
-                .write(column)
-                .map_err(|error| failure("encoding a Parquet column", error))?;
+            if self.encoders.len() == index {
+                self.encoders.push(Encoder::new(&self.plan, index, column));
+            }
+            if let Some(encoder) = self.encoders.get_mut(index) {
+                encoder
+                    .write(column)
+                    .map_err(|error| failure("encoding a Parquet column", error))?;
+            }
             self.encoded += column.size();
         }
         self.columns.clear();
@@ -213,6 +288,7 @@ impl ParquetRecordWriter {
 
     /// Ends the row group, column by column, so that a small file has one encoder open at a time.
     fn flush_row_group(&mut self) -> Result<()> {
+        self.unspill()?;
         let mut file = match std::mem::replace(&mut self.file, File::Gone) {
             File::Open(file) => file,
             File::Unopened(object) => Box::new(
@@ -225,7 +301,7 @@ impl ParquetRecordWriter {
             ),
             File::Gone => return Err(Error::fatal("writing on after a failed Parquet file")),
         };
-        let is_empty = self.columns.rows() == 0 && self.encoders.iter().all(Option::is_none);
+        let is_empty = self.columns.rows() == 0 && self.encoders.is_empty();
         if !is_empty {
             self.write_row_group(&mut file)
                 .map_err(|error| failure("writing a Parquet row group", error))?;
@@ -241,10 +317,11 @@ impl ParquetRecordWriter {
         file: &mut SerializedFileWriter<ObjectWriter>,
     ) -> parquet::errors::Result<()> {
         let mut group = file.next_row_group()?;
-        for (index, slot) in self.encoders.iter_mut().enumerate() {
+        let mut open = std::mem::take(&mut self.encoders).into_iter();
+        for index in 0..self.plan.shapes.len() {
             let column = self.columns.column(index);
-            let mut encoder = slot
-                .take()
+            let mut encoder = open
+                .next()
                 .unwrap_or_else(|| Encoder::new(&self.plan, index, column));
             encoder.write(column)?;
             let (pages, closed) = encoder.finish()?;

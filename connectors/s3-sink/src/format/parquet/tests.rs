@@ -252,3 +252,52 @@ fn an_optional_root_is_written_as_the_record_that_it_is() {
     assert_eq!(printed(&schema), "message R {\n  REQUIRED INT32 x;\n}\n");
     assert_eq!(written(&schema, vec![vec![Value::Int32(1)]]), ["{x: 1}"]);
 }
+
+#[test]
+fn rows_that_went_to_disk_come_back_before_those_that_wait() {
+    let schema = Schema::structure()
+        .name("R")
+        .field("i", Schema::int64().build())
+        .field("t", Schema::string().optional().build())
+        .field("f", Schema::boolean().build())
+        .field("l", Schema::array(Schema::int32().build()).build())
+        .build();
+    let plan = plan(&schema);
+    let fill = |rows: std::ops::Range<i32>, columns: &mut Columns| {
+        for row in rows {
+            let text = match row % 2 {
+                0 => Value::Null,
+                _ => Value::from(format!("t{row}")),
+            };
+            let list = (0..row % 3).map(Value::Int32).collect();
+            let values = [
+                Value::Int64(row.into()),
+                text,
+                Value::Boolean(row % 5 == 0),
+                Value::Array(list),
+            ];
+            plan.write_row(&values, columns).expect("a row");
+            columns.row_finished();
+        }
+    };
+    let mut whole = Columns::new(&plan.shapes);
+    fill(0..100, &mut whole);
+    let mut parts = Columns::new(&plan.shapes);
+    let mut dumps = Vec::new();
+    fill(0..30, &mut parts);
+    parts.dump(&plan.shapes, &mut dumps);
+    assert_eq!((parts.rows(), parts.held()), (0, 0));
+    fill(30..70, &mut parts);
+    parts.dump(&plan.shapes, &mut dumps);
+    fill(70..100, &mut parts);
+    parts.load(&plan.shapes, &dumps, 70).expect("whole");
+    assert_eq!(parts.rows(), 100);
+    for index in 0..plan.shapes.len() {
+        let show = |columns: &Columns| format!("{:?}", columns.column(index));
+        assert_eq!(show(&parts), show(&whole), "column {index}");
+    }
+    assert!(
+        parts.load(&plan.shapes, &dumps[..7], 1).is_none(),
+        "damaged"
+    );
+}
