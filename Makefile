@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Dependencies and the workspace are built once; tests find the worker here.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help quickstart quickstart-stop build test lint record chaos bench setup
+.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 bench setup
 
 help:
 	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
@@ -12,6 +12,7 @@ help:
 	@echo "make test             formatting, lints, unit tests, and the tests against the real parts"
 	@echo "make record           makes the recorded answers anew from the JVM worker"
 	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
+	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
 	@echo "make bench            the benchmark beside the JVM worker; writes docs/bench"
 
 rust:
@@ -52,6 +53,12 @@ chaos: rust
 	$(CARGO) build --release --workspace --bins
 	CHAOS_KILLS=20 CHAOS_CHANGES=100000 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
 	  $(CARGO) test -p compat-tests --test main chaos -- --nocapture
+
+chaos-s3: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(CARGO) build --release --workspace --bins
+	CHAOS_S3_SECONDS=600 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
+	  $(CARGO) test -p compat-tests --test main sink_faults -- --nocapture
 
 bench: rust
 	@compat-tests/setup.sh test >/dev/null

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod example;
+pub mod fault;
 pub mod kafka;
 pub mod load;
 pub mod parts;

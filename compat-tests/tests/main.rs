@@ -13,4 +13,5 @@ mod recorded;
 mod restart;
 mod shared;
 mod sink;
+mod sink_faults;
 mod tidy;
