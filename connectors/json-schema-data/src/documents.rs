@@ -1,7 +1,12 @@
 //! The texts of a schema and of what it refers to, and what a `$ref` in them means.
 
+use connect_api::data::ByteString;
+use connect_api::data::json::{Failure, Number, Parser};
 use connect_api::{Error, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+/// Texts that are nested deeper are refused.
+const MAX_DEPTH: usize = 128;
 
 /// A schema and the schemas that it refers to, parsed.
 #[derive(Debug)]
@@ -138,8 +143,117 @@ pub fn title(text: &str) -> Option<String> {
 }
 
 fn parse(text: &str, what: &str) -> Result<Value> {
-    serde_json::from_str(text)
-        .map_err(|error| Error::data(format!("{what} is no JSON Schema")).with_source(error))
+    let text = ByteString::from(text);
+    let mut parser = Parser::new(&text);
+    let parsed = value(&mut parser, &text, 0);
+    parsed.map_err(|failure| {
+        let error = Error::data(format!("{what} is no JSON Schema"));
+        match failure {
+            Some(failure) => error.with_source(failure.located_in(&text)),
+            None => error.with_source(Error::data("it is nested too deeply, or cut off")),
+        }
+    })
+}
+
+/// Member beside a `default` that a tree of doubles cannot hold: the default as it is written.
+pub(crate) const EXACT_DEFAULT: &str = "\0default";
+
+/// The tree of a JSON text. Doubles are the nearest ones, which `serde_json` does not promise.
+fn value(
+    parser: &mut Parser<'_>,
+    text: &ByteString,
+    depth: usize,
+) -> std::result::Result<Value, Option<Box<Failure>>> {
+    if depth > MAX_DEPTH {
+        return Err(None);
+    }
+    let close = match parser.peek_token() {
+        Some(b'{') => b'}',
+        Some(b'[') => b']',
+        Some(b'"') => {
+            parser.pos += 1;
+            return Ok(Value::from(&*parser.string()?));
+        }
+        Some(b'-' | b'0'..=b'9') => {
+            return Ok(match parser.number()? {
+                Number::Integer(number) => Value::from(number),
+                Number::BigInteger(text) | Number::Fraction(text) => {
+                    Value::from(text.parse().unwrap_or(0.0))
+                }
+            });
+        }
+        Some(b'n') if parser.eat(b"null") => return Ok(Value::Null),
+        Some(b't') if parser.eat(b"true") => return Ok(Value::Bool(true)),
+        Some(b'f') if parser.eat(b"false") => return Ok(Value::Bool(false)),
+        _ => {
+            parser.skip_value()?;
+            return Err(None);
+        }
+    };
+    let start = parser.pos;
+    parser.pos += 1;
+    let (mut members, mut items) = (Map::new(), Vec::new());
+    if parser.peek_token() == Some(close) {
+        parser.pos += 1;
+    } else {
+        loop {
+            let mut name = None;
+            if close == b'}' {
+                if parser.peek_token() != Some(b'"') {
+                    return broken(parser, start);
+                }
+                parser.pos += 1;
+                name = Some(parser.string()?);
+                if parser.peek_token() != Some(b':') {
+                    return broken(parser, start);
+                }
+                parser.pos += 1;
+            }
+            let from = parser.pos;
+            let inner = value(parser, text, depth + 1)?;
+            let raw = text.get(from..parser.pos).unwrap_or_default();
+            match name {
+                Some(name) => {
+                    if &*name == "default" && holds_fraction(&inner) {
+                        members.insert(EXACT_DEFAULT.to_owned(), Value::from(raw));
+                    }
+                    members.insert(name.to_string(), inner);
+                }
+                None => items.push(inner),
+            }
+            match parser.peek_token() {
+                Some(b',') => parser.pos += 1,
+                Some(end) if end == close => {
+                    parser.pos += 1;
+                    break;
+                }
+                _ => return broken(parser, start),
+            }
+        }
+    }
+    Ok(match close {
+        b'}' => Value::Object(members),
+        _ => Value::Array(items),
+    })
+}
+
+/// What the parser says of an object or array that does not go on as it should.
+fn broken<T>(
+    parser: &mut Parser<'_>,
+    start: usize,
+) -> std::result::Result<T, Option<Box<Failure>>> {
+    parser.pos = start;
+    parser.skip_value()?;
+    Err(None)
+}
+
+fn holds_fraction(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(holds_fraction),
+        Value::Object(members) => members.values().any(holds_fraction),
+        _ => false,
+    }
 }
 
 fn id(node: &Value) -> Option<&str> {

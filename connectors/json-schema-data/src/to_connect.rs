@@ -7,7 +7,7 @@ use connect_api::java::HashMap as JavaHashMap;
 use connect_api::{Error, Result};
 use serde_json::Value;
 
-use crate::documents::{Documents, Place};
+use crate::documents::{Documents, EXACT_DEFAULT, Place};
 use crate::read::read;
 use crate::{
     CONNECT_INDEX, CONNECT_PARAMETERS, CONNECT_TYPE, CONNECT_VERSION, ENUM, GENERAL_ENUM,
@@ -571,7 +571,11 @@ impl<'a> Converter<'a, '_> {
             return builder;
         };
         let schema = builder.clone().build();
-        let text = Bytes::from(default.to_string().into_bytes());
+        let text = match place.text(EXACT_DEFAULT) {
+            Some(exact) => exact.to_owned(),
+            None => default.to_string(),
+        };
+        let text = Bytes::from(text.into_bytes());
         match read(&text, &schema, self.options) {
             Ok(value) if !value.is_null() => builder.default_value(value),
             _ => builder,
@@ -663,6 +667,7 @@ fn members<'a>(place: Place<'a>, name: &str) -> impl Iterator<Item = (&'a str, P
     members
         .into_iter()
         .flatten()
+        .filter(|(name, _)| *name != EXACT_DEFAULT)
         .map(move |(name, node)| (name.as_str(), place.with(node)))
 }
 
