@@ -250,6 +250,9 @@ fn remedy(error: &ServerError) -> Option<&'static str> {
         "55000" if error.message.contains("wal_level") => {
             "Set wal_level=logical on the server and restart it."
         }
+        "58P01" if error.message.contains("could not access file") => {
+            "Set plugin.name=pgoutput, which every server has."
+        }
         "55000" | "58P01" => {
             "The slot no longer holds the log that is needed. Drop it and start with snapshot.mode=when_needed; raise max_slot_wal_keep_size."
         }

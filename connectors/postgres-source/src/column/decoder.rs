@@ -144,7 +144,7 @@ impl Decoder {
                 b"f" | b"false" => Value::Boolean(false),
                 _ => return None,
             },
-            Self::Numeric(form) => return form.decode(text),
+            Self::Numeric(form) => return form.decode(text, phase),
             Self::Temporal(form) => return form.decode(bytes, phase),
             Self::Float32 => Value::Float32(std::str::from_utf8(bytes).ok()?.parse().ok()?),
             Self::Float64 => Value::Float64(parse_float(bytes)?),

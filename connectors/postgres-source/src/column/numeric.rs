@@ -10,7 +10,7 @@ use connect_api::data::{Decimal, Schema, SchemaBuilder, SchemaRef, Struct, Value
 use connect_api::java::double_to_string;
 
 use super::modes::{DecimalMode, Modes};
-use crate::change::Text;
+use crate::change::{Phase, Text};
 use crate::config::CompatVersion;
 
 /// A numeric with more digits behind the point than this comes from a negative scale that is
@@ -79,7 +79,7 @@ pub(super) fn money(modes: &Modes) -> (SchemaBuilder, Numeric) {
 impl Numeric {
     /// The value of a text; none where there is none in this form.
     #[inline]
-    pub(super) fn decode(&self, text: Text<'_>) -> Option<Value> {
+    pub(super) fn decode(&self, text: Text<'_>, phase: Phase) -> Option<Value> {
         let bytes = text.as_bytes();
         match self {
             Self::Decimal(scale) => Decimal::parse(bytes)?
@@ -97,7 +97,11 @@ impl Numeric {
                 }
             },
             Self::Double => super::decoder::parse_float(bytes).map(Value::Float64),
-            Self::Money(mode, digits, compat) => money_value(bytes, *mode, *digits, *compat),
+            Self::Money(mode, digits, compat) => {
+                // Debezium 2.4 had its driver read money as a double.
+                let inexact = *compat == CompatVersion::V24 && phase == Phase::Snapshot;
+                money_value(bytes, *mode, *digits, inexact)
+            }
         }
     }
 
@@ -163,12 +167,7 @@ fn variable(schema: &SchemaRef, number: &Decimal) -> Value {
 
 /// Reads `$1,234.56` and `-$0.01` or `($0.01)`; the point is the last of `.` and `,` that has at
 /// most two digits behind it.
-fn money_value(
-    text: &[u8],
-    mode: DecimalMode,
-    digits: i32,
-    compat: CompatVersion,
-) -> Option<Value> {
+fn money_value(text: &[u8], mode: DecimalMode, digits: i32, inexact: bool) -> Option<Value> {
     let negative = text.contains(&b'-') || text.first() == Some(&b'(');
     let point = text.iter().rposition(|byte| matches!(byte, b'.' | b','));
     let point = point.filter(|&at| {
@@ -190,8 +189,7 @@ fn money_value(
         }
     }
     let mut amount = Decimal::parse(&plain)?;
-    if compat == CompatVersion::V24 {
-        // Its driver read money as a double.
+    if inexact {
         let double = amount.to_f64();
         if mode == DecimalMode::String {
             return Some(Value::from(double_to_string(double)));
@@ -264,16 +262,15 @@ mod tests {
             ("$1,234", "1234"),
             ("$7.00", "7.00"),
         ] {
-            let newer = CompatVersion::V37;
-            let value = money_value(text.as_bytes(), DecimalMode::String, 2, newer).unwrap();
+            let value = money_value(text.as_bytes(), DecimalMode::String, 2, false).unwrap();
             assert_eq!(value, Value::from(plain), "{text}");
         }
-        let value = money_value(b"$0.15", DecimalMode::Precise, 1, CompatVersion::V37).unwrap();
+        let value = money_value(b"$0.15", DecimalMode::Precise, 1, false).unwrap();
         assert_eq!(value, Value::Decimal(Decimal::new(2, 1)));
         let largest = b"$92,233,720,368,547,758.07";
-        let older = money_value(largest, DecimalMode::String, 2, CompatVersion::V24);
+        let older = money_value(largest, DecimalMode::String, 2, true);
         assert_eq!(older, Some(Value::text("9.223372036854776E16")));
-        let largest = money_value(largest, DecimalMode::Precise, 0, CompatVersion::V37);
+        let largest = money_value(largest, DecimalMode::Precise, 0, false);
         let expected = Decimal::new(92_233_720_368_547_758, 0);
         assert_eq!(largest, Some(Value::Decimal(expected)));
     }
