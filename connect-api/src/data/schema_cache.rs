@@ -25,6 +25,14 @@ impl<T> SchemaCache<T> {
             limit: limit.max(1),
         }
     }
+    /// How many schemas are known.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
     /// What is known for this schema.
     pub fn get(&self, schema: &SchemaRef) -> Option<&T> {
         self.entries.get(&address(schema)).map(|(_, known)| known)

@@ -55,11 +55,19 @@ impl AvroConverter {
     }
 
     #[cfg(test)]
-    pub(crate) fn over(serde: Serde, options: Options) -> Self {
+    pub(crate) fn over(serde: Serde, options: Options, cache_size: usize) -> Self {
         Self {
             apicurio: false,
-            configured: Some(Configured::new(serde, options, false, 1000)),
+            configured: Some(Configured::new(serde, options, false, cache_size)),
         }
+    }
+
+    /// How many plans are kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.configured.as_ref().map_or(0, |configured| {
+            configured.writers.len() + configured.schemaless.len() + configured.readers.len()
+        })
     }
 
     fn configured(&mut self) -> Result<&mut Configured> {

@@ -28,4 +28,6 @@ pub const PLUGINS: &[Plugin] = &[
 ];
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -23,11 +23,12 @@ fn parsed(options: &Json) -> Config {
     config::definition().parse(&props).expect("valid options")
 }
 
-fn converter(options: &Json, is_key: bool, registry: &MockRegistry) -> AvroConverter {
+pub(super) fn converter(options: &Json, is_key: bool, registry: &MockRegistry) -> AvroConverter {
     let config = parsed(options);
     let settings = Settings::new(&config, is_key).expect("valid options");
     let serde = Serde::over(SchemaKind::Avro, settings, Box::new(registry.clone()));
-    AvroConverter::over(serde, config::options(&config))
+    let cache_size = usize::try_from(config.int("schemas.cache.config")).expect("a size");
+    AvroConverter::over(serde, config::options(&config), cache_size)
 }
 
 fn json_options() -> JsonOptions {
@@ -66,11 +67,19 @@ fn to_json(data: &SchemaAndValue) -> Json {
     serde_json::from_slice(&text).expect("JSON")
 }
 
+/// The recorded cases of all converters.
+pub(super) fn recorded() -> Vec<Json> {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat-tests/recorded/converters.json");
+    let text = std::fs::read_to_string(&path).expect("the recorded cases");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub(super) fn unhex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text
         .chars()
         .map(|digit| {
@@ -189,10 +198,7 @@ fn differences(case: &Json) -> Vec<String> {
 
 #[test]
 fn every_recorded_case_comes_out_as_recorded() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../compat-tests/recorded/converters.json");
-    let text = std::fs::read_to_string(&path).expect("the recorded cases");
-    let cases: Vec<Json> = serde_json::from_str(&text).expect("JSON");
+    let cases = recorded();
     let cases = cases.iter().filter(|case| case["converter"] == "avro");
     let mut count = 0;
     let mut report = String::new();

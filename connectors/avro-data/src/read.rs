@@ -16,7 +16,7 @@ use crate::schema::AvroRef;
 use crate::to_connect;
 
 /// Deeper values are an attack on the stack.
-const MAX_DEPTH: usize = 500;
+const MAX_DEPTH: usize = 200;
 /// How many items that take no bytes a list may have.
 const MAX_EMPTY_ITEMS: usize = 1 << 20;
 
@@ -196,16 +196,15 @@ impl Input<'_> {
         }))
     }
 
-    fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+    /// One level deeper; whoever returns well goes back up.
+    fn enter(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(Error::data(format!(
                 "the Avro payload is nested deeper than {MAX_DEPTH}"
             )));
         }
-        let value = read(self)?;
-        self.depth -= 1;
-        Ok(value)
+        Ok(())
     }
 
     fn value(&mut self, plan: &Plan) -> Result<Value> {
@@ -231,6 +230,25 @@ impl Input<'_> {
             }
             Plan::Bytes => Value::Bytes(self.shared()?),
             Plan::String => Value::String(self.text()?),
+            Plan::Nullable(null, inner) => {
+                return match self.branch()? {
+                    branch if branch == *null => Ok(Value::Null),
+                    0 | 1 => self.value(inner),
+                    branch => Err(no_branch(branch)),
+                };
+            }
+            Plan::Record(number) => return self.record(*number),
+            Plan::Array(_) | Plan::Map(_) | Plan::Entries(_) => return self.list(plan),
+            Plan::Union(schema, branches) => return self.union(schema, branches),
+            Plan::Anything => return self.anything(),
+            other => return self.scalar(other),
+        })
+    }
+
+    /// What is rarer and holds nothing.
+    #[inline(never)]
+    fn scalar(&mut self, plan: &Plan) -> Result<Value> {
+        Ok(match plan {
             Plan::Decimal(scale) => {
                 let length = self.length()?;
                 let bytes = self.take(length)?;
@@ -258,69 +276,77 @@ impl Input<'_> {
                         .clone(),
                 )
             }
-            Plan::Nullable(null, inner) => {
-                let branch = self.branch()?;
-                match branch {
-                    _ if branch == *null => Value::Null,
-                    0 | 1 => self.value(inner)?,
-                    _ => return Err(no_branch(branch)),
-                }
-            }
-            Plan::Record(number) => {
-                let record = &self.records[*number];
-                self.nested(|input| {
-                    let mut values = Vec::with_capacity(record.fields.len());
-                    for field in &*record.fields {
-                        values.push(input.value(field)?);
-                    }
-                    Ok(Value::Struct(Struct::new(
-                        Arc::clone(&record.schema),
-                        values,
-                    )))
-                })?
-            }
-            Plan::Array(items) => self.nested(|input| {
+            _ => Value::Null,
+        })
+    }
+
+    #[inline(never)]
+    fn record(&mut self, number: usize) -> Result<Value> {
+        self.enter()?;
+        let record = &self.records[number];
+        let mut values = Vec::with_capacity(record.fields.len());
+        for field in &*record.fields {
+            values.push(self.value(field)?);
+        }
+        self.depth -= 1;
+        Ok(Value::Struct(Struct::new(
+            Arc::clone(&record.schema),
+            values,
+        )))
+    }
+
+    #[inline(never)]
+    fn list(&mut self, plan: &Plan) -> Result<Value> {
+        self.enter()?;
+        let value = match plan {
+            Plan::Array(items) => {
                 let mut values = Vec::new();
-                input.blocks(&mut values, |input, values| {
+                self.blocks(|input| {
                     values.push(input.value(items)?);
                     Ok(())
                 })?;
-                Ok(Value::Array(values))
-            })?,
-            Plan::Map(values) => self.nested(|input| {
+                Value::Array(values)
+            }
+            Plan::Map(values) => {
                 let mut map = ConnectMap::new();
-                input.blocks(&mut map, |input, map| {
+                self.blocks(|input| {
                     let key = Value::String(input.text()?);
                     map.insert(key, input.value(values)?);
                     Ok(())
                 })?;
-                Ok(Value::Map(Box::new(map)))
-            })?,
-            Plan::Entries(pair) => self.nested(|input| {
+                Value::Map(Box::new(map))
+            }
+            Plan::Entries(pair) => {
                 let mut map = ConnectMap::new();
-                input.blocks(&mut map, |input, map| {
+                self.blocks(|input| {
                     let key = input.value(&pair.0)?;
                     map.insert(key, input.value(&pair.1)?);
                     Ok(())
                 })?;
-                Ok(Value::Map(Box::new(map)))
-            })?,
-            Plan::Union(schema, branches) => {
-                let branch = self.branch()?;
-                let chosen = usize::try_from(branch)
-                    .ok()
-                    .and_then(|branch| branches.get(branch))
-                    .ok_or_else(|| no_branch(branch))?;
-                let Some((field, plan)) = chosen else {
-                    return Ok(Value::Null);
-                };
-                let inside = self.nested(|input| input.value(plan))?;
-                let mut values = vec![Value::Null; schema.fields().len()];
-                values[*field] = inside;
-                Value::Struct(Struct::new(Arc::clone(schema), values))
+                Value::Map(Box::new(map))
             }
-            Plan::Anything => self.nested(Self::anything)?,
-        })
+            _ => Value::Null,
+        };
+        self.depth -= 1;
+        Ok(value)
+    }
+
+    #[inline(never)]
+    fn union(&mut self, schema: &SchemaRef, branches: &[Option<(usize, Plan)>]) -> Result<Value> {
+        let branch = self.branch()?;
+        let chosen = usize::try_from(branch)
+            .ok()
+            .and_then(|branch| branches.get(branch))
+            .ok_or_else(|| no_branch(branch))?;
+        let Some((field, plan)) = chosen else {
+            return Ok(Value::Null);
+        };
+        self.enter()?;
+        let inside = self.value(plan)?;
+        self.depth -= 1;
+        let mut values = vec![Value::Null; schema.fields().len()];
+        values[*field] = inside;
+        Ok(Value::Struct(Struct::new(Arc::clone(schema), values)))
     }
 
     #[inline]
@@ -330,11 +356,7 @@ impl Input<'_> {
     }
 
     /// Blocks of items, until an empty one.
-    fn blocks<T>(
-        &mut self,
-        into: &mut T,
-        mut item: impl FnMut(&mut Self, &mut T) -> Result<()>,
-    ) -> Result<()> {
+    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let mut empty_items = 0;
         loop {
             let mut count = self.long()?;
@@ -350,7 +372,7 @@ impl Input<'_> {
             }
             for _ in 0..count {
                 let before = self.left();
-                item(self, into)?;
+                item(self)?;
                 if self.left() == before {
                     empty_items += 1;
                     if empty_items > MAX_EMPTY_ITEMS {
@@ -366,6 +388,7 @@ impl Input<'_> {
 
     /// Data without a schema: of the record's optional fields one has the value.
     fn anything(&mut self) -> Result<Value> {
+        self.enter()?;
         let mut value = Value::Null;
         for field in 0..9 {
             match self.branch()? {
@@ -385,6 +408,7 @@ impl Input<'_> {
                 _ => self.value(&Plan::Entries(Box::new((Plan::Anything, Plan::Anything))))?,
             };
         }
+        self.depth -= 1;
         Ok(value)
     }
 }

@@ -602,45 +602,4 @@ impl Registry for HttpRegistry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_subject_is_one_segment_of_the_path() {
-        assert_eq!(encoded("a/b:c d-1_ü"), "a%2Fb%3Ac%20d-1_%C3%BC");
-    }
-
-    #[test]
-    fn a_request_leaves_out_what_is_empty() {
-        let mut schema = RegistrySchema::new(SchemaKind::Avro, "\"int\"");
-        let body = |schema: &RegistrySchema| {
-            Request::post(String::new(), schema)
-                .expect("a body")
-                .body
-                .unwrap_or_default()
-        };
-        assert_eq!(body(&schema), r#"{"schemaType":"AVRO","schema":"\"int\""}"#);
-        schema.references.push(Reference {
-            name: "a.B".into(),
-            subject: "b".into(),
-            version: 3,
-        });
-        assert_eq!(
-            body(&schema),
-            r#"{"schemaType":"AVRO","schema":"\"int\"","references":[{"name":"a.B","subject":"b","version":3}]}"#
-        );
-    }
-
-    #[test]
-    fn an_answer_without_a_type_is_avro_and_unknown_members_are_passed_over() {
-        let answer: SchemaAnswer =
-            serde_json::from_str(r#"{"id":3,"ts":1,"schema":"\"int\"","metadata":{}}"#)
-                .expect("readable");
-        let registered = answer.registered().expect("complete");
-        assert_eq!(registered.id, 3);
-        assert_eq!(
-            registered.schema,
-            Some(RegistrySchema::new(SchemaKind::Avro, "\"int\""))
-        );
-    }
-}
+mod tests;

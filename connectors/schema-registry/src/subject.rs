@@ -168,7 +168,13 @@ impl Subjects {
                     Ok(found) => found,
                     Err(error) if error.is_not_found() => Vec::new(),
                     // Whatever its status: the strategy is part of the serializer.
-                    Err(error) => return Err(RegistryError::Serialization(error.to_string())),
+                    Err(error @ RegistryError::Rest { .. }) => {
+                        return Err(RegistryError::Serialization(error.to_string()));
+                    }
+                    Err(RegistryError::Io { message, .. }) => {
+                        return Err(RegistryError::io(message));
+                    }
+                    Err(error) => return Err(error),
                 };
                 if found.len() > 1 {
                     return Err(RegistryError::Serialization(format!(
