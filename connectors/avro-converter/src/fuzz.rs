@@ -58,8 +58,8 @@ fn samples() -> Vec<(String, Vec<u8>)> {
             let written = &case["expect"];
             let text = case["registered"]
                 .as_str()
-                .or(written["registered"].as_str())?;
-            let hex = case["hex"].as_str().or(written["hex"].as_str())?;
+                .or_else(|| written["registered"].as_str())?;
+            let hex = case["hex"].as_str().or_else(|| written["hex"].as_str())?;
             Some((text.to_owned(), unhex(hex)))
         })
         .collect()
