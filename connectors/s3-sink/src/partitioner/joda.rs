@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike, NaiveDateTime, Timelike, Utc};
 
+use super::names::Names;
 use super::zone::{Zone, offset_text};
 
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Pattern {
     parts: Vec<Part>,
-    /// Whether names of months and days are English in full; the root locale has short ones only.
-    english: bool,
+    names: Names,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,30 +25,6 @@ enum Part {
 
 /// Letters that stand for something.
 const LETTERS: &str = "GCxyYMdahHkKmsSeEDwzZ";
-/// Letters that print words rather than numbers when there are three or more of them.
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-const DAYS: [&str; 7] = [
-    "Monday",
-    "Tuesday",
-    "Wednesday",
-    "Thursday",
-    "Friday",
-    "Saturday",
-    "Sunday",
-];
 
 impl Pattern {
     /// Compiles a pattern; `Illegal pattern component: bbb` where a letter means nothing.
@@ -81,20 +57,21 @@ impl Pattern {
         let words = parts.iter().any(|part| {
             matches!(
                 part,
-                Part::Field('M', 3..) | Part::Field('E', _) | Part::Field('a', _)
+                Part::Field('M', 3..) | Part::Field('E' | 'a' | 'G', _)
             )
         });
         let language = locale.to_ascii_lowercase();
-        // A language that Java has words for and we do not: refused rather than written wrongly.
-        if words && language.len() == 2 && language != "en" {
-            return Err(format!(
-                "names of months and days in the locale '{locale}' are not supported"
-            ));
-        }
-        Ok(Self {
-            parts,
-            english: language == "en",
-        })
+        let names = match Names::of(&language) {
+            Some(names) => names,
+            // A language that Java has words for and we do not: refused rather than written wrongly.
+            None if words && language.len() == 2 => {
+                return Err(format!(
+                    "names of months and days in the locale '{locale}' are not supported"
+                ));
+            }
+            None => Names::root(),
+        };
+        Ok(Self { parts, names })
     }
 
     /// Prints an instant in a zone.
@@ -123,26 +100,27 @@ impl Pattern {
         local: &NaiveDateTime,
         out: &mut String,
     ) {
-        let name = |names: &[&'static str], index: u32, out: &mut String| {
-            let name = names.get(index as usize).copied().unwrap_or_default();
-            let long = self.english && count >= 4;
-            out.push_str(if long {
-                name
-            } else {
-                name.get(..3).unwrap_or(name)
-            });
+        let names = &self.names;
+        let name = |long: &[&'static str], short: &[&'static str], index: u32, out: &mut String| {
+            let list = if count >= 4 { long } else { short };
+            out.push_str(list.get(index as usize).copied().unwrap_or_default());
         };
         let hour = i64::from(local.hour());
         let number = match letter {
-            'G' => return out.push_str(if local.year() > 0 { "AD" } else { "BC" }),
+            'G' => {
+                let era = u32::from(local.year() > 0);
+                return name(&names.eras, &names.eras, era, out);
+            }
             'C' => i64::from(year_of_era(local.year()) / 100),
             'x' => year(local.iso_week().year(), count),
             'y' => year(local.year(), count),
             'Y' => year(year_of_era(local.year()), count),
-            'M' if count >= 3 => return name(&MONTHS, local.month0(), out),
+            'M' if count >= 3 => {
+                return name(&names.months, &names.short_months, local.month0(), out);
+            }
             'M' => i64::from(local.month()),
             'd' => i64::from(local.day()),
-            'a' => return out.push_str(if hour < 12 { "AM" } else { "PM" }),
+            'a' => return name(&names.halves, &names.halves, u32::from(hour >= 12), out),
             'h' => (hour + 11) % 12 + 1,
             'H' => hour,
             'k' => (hour + 23) % 24 + 1,
@@ -155,7 +133,10 @@ impl Pattern {
                 return out.extend(digits);
             }
             'e' => i64::from(local.weekday().number_from_monday()),
-            'E' => return name(&DAYS, local.weekday().num_days_from_monday(), out),
+            'E' => {
+                let day = local.weekday().num_days_from_monday();
+                return name(&names.days, &names.short_days, day, out);
+            }
             'D' => i64::from(local.ordinal()),
             'w' => i64::from(local.iso_week().week()),
             'z' => return out.push_str(&zone.short_name(instant)),
@@ -239,6 +220,9 @@ mod tests {
             ("''yyyy''", "en", "'2024'"),
             ("'open", "en", "open"),
             ("G C", "en", "AD 20"),
+            ("EEEE dd MMMM yyyy", "fr", "vendredi 05 janvier 2024"),
+            ("EEE dd-MMM a", "de", "Fr. 05-Jan. PM"),
+            ("MMMM", "ja", "1月"),
         ] {
             let compiled = Pattern::parse(pattern, locale).expect(pattern);
             assert_eq!(compiled.print(INSTANT, Zone::UTC), expected, "{pattern}");

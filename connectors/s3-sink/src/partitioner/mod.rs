@@ -5,6 +5,7 @@
 
 pub(crate) mod field;
 pub(crate) mod joda;
+mod names;
 pub(crate) mod time_based;
 pub(crate) mod timestamp;
 pub(crate) mod zone;
