@@ -454,4 +454,90 @@ mod tests {
         );
         endpoint("127.0.0.1:29000").expect_err("no scheme");
     }
+
+    fn settings(changes: &[(&str, &str)]) -> Result<Settings> {
+        let minimal = [
+            ("format.class", format::JSON_CLASS),
+            ("flush.size", "3"),
+            ("s3.bucket.name", "b"),
+        ];
+        let props = minimal
+            .iter()
+            .chain(changes)
+            .map(|&(key, value)| (key.to_owned(), value.to_owned()));
+        Settings::new(&props.collect())
+    }
+
+    #[test]
+    fn other_stores_are_named_by_their_url() {
+        for (url, kind, bucket) in [
+            ("gs://lake", Kind::Google, "lake"),
+            ("gs://", Kind::Google, "b"),
+            ("az://box/", Kind::Azure, "box"),
+            ("http://s3.local:9000", Kind::S3, "b"),
+        ] {
+            let store = settings(&[("store.url", url)]).expect("valid").store;
+            assert_eq!((store.kind, store.bucket.as_str()), (kind, bucket), "{url}");
+        }
+    }
+
+    #[test]
+    fn only_combinations_that_confluents_sink_sends_encrypt() {
+        let encryption =
+            |changes: &[(&str, &str)]| settings(changes).expect("valid").store.encryption;
+        let name = |value: &'static str| ("s3.ssea.name", value);
+        assert_eq!(encryption(&[name("AES256")]), Encryption::S3);
+        assert_eq!(encryption(&[name("aws:kms")]), Encryption::BucketDefault);
+        assert_eq!(
+            encryption(&[name("aws:kms"), ("s3.sse.kms.key.id", "k")]),
+            Encryption::Kms("k".to_owned())
+        );
+        assert_eq!(
+            encryption(&[name("aws:kms:dsse"), ("s3.sse.kms.key.id", "k")]),
+            Encryption::BucketDefault
+        );
+        assert_eq!(
+            encryption(&[name("AES256"), ("s3.sse.customer.key", "c")]),
+            Encryption::Customer("c".to_owned())
+        );
+    }
+
+    #[test]
+    fn options_of_the_store_arrive_there() {
+        let store = settings(&[
+            ("s3.acl.canned", "public-read"),
+            ("s3.part.retries", "7"),
+            ("s3.retry.backoff.ms", "11"),
+            ("s3.part.size", "6000000"),
+            ("s3.send.digest", "true"),
+            ("s3.http.send.expect.continue", "false"),
+            ("s3.proxy.url", "http://proxy:3128"),
+            ("s3.proxy.user", "u"),
+            ("s3.proxy.password", "p"),
+            ("s3.path.style.access.enabled", "false"),
+            ("s3.wan.mode", "true"),
+        ])
+        .expect("valid")
+        .store;
+        assert_eq!(store.acl.as_deref(), Some("public-read"));
+        assert_eq!((store.attempts, store.part_size), (7, 6_000_000));
+        assert_eq!(store.backoff, Duration::from_millis(11));
+        assert!(store.digest && !store.expect_continue && !store.path_style && store.accelerate);
+        assert_eq!(store.proxy.as_deref(), Some("http://u:p@proxy:3128"));
+    }
+
+    #[test]
+    fn what_fails_a_task_at_its_start_names_its_option() {
+        for (key, value) in [
+            ("filename.offset.zero.pad.width", "0"),
+            ("s3.part.retries", "0"),
+            ("s3.proxy.url", "ftp://x"),
+            ("store.url", "ftp://x"),
+            ("parquet.codec", "brotli"),
+        ] {
+            let changes = [("format.class", format::PARQUET_CLASS), (key, value)];
+            let error = settings(&changes).expect_err(key);
+            assert!(error.message().contains(key), "{error}");
+        }
+    }
 }

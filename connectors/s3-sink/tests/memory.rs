@@ -149,7 +149,7 @@ fn thousands_of_open_files_take_little_memory() {
         topic: topic.clone(),
         partition: 0,
     };
-    task.open(&[partition.clone()]).expect("opened");
+    task.open(std::slice::from_ref(&partition)).expect("opened");
     let schema = Schema::structure()
         .name("r")
         .field("id", Schema::int64().build())

@@ -347,4 +347,6 @@ fn no_retries() -> object_store::RetryConfig {
 }
 
 #[cfg(test)]
+mod s3_tests;
+#[cfg(test)]
 mod tests;

@@ -362,4 +362,4 @@ fn instant(text: &str) -> Option<SystemTime> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex as StdMutex};
 use super::*;
 
 /// What a server was asked: request line, headers, body.
-type Asked = Arc<StdMutex<Vec<String>>>;
+pub(crate) type Asked = Arc<StdMutex<Vec<String>>>;
 
 /// A server that answers each request by its first line, for as long as the test runs.
-fn serve(answers: fn(&str) -> (u16, String)) -> (String, Asked) {
+pub(crate) fn serve(answers: fn(&str) -> (u16, String)) -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound");
     let asked = Asked::default();
@@ -86,7 +86,7 @@ fn of_class(class: &str) -> Source {
     Source::new(class, &Props::new(), "", "").expect("known")
 }
 
-fn asked(log: &Asked) -> Vec<String> {
+pub(crate) fn asked(log: &Asked) -> Vec<String> {
     log.lock().expect("no test panics here").clone()
 }
 
