@@ -33,6 +33,17 @@ pub struct WorkerConfig {
     pub worker_id: String,
 }
 
+/// Whether sources write exactly once (`exactly.once.source.support`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExactlyOnce {
+    /// They do not.
+    Disabled,
+    /// They do not, but the leader writes so that all workers may be switched one by one.
+    Preparing,
+    /// They do where they can.
+    Enabled,
+}
+
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
@@ -184,6 +195,16 @@ impl WorkerConfig {
         props_with_prefix(&self.props, prefix)
     }
 
+    /// Whether sources write exactly once; never in a worker that works alone.
+    pub fn exactly_once(&self) -> ExactlyOnce {
+        let text = self.options.string_opt("exactly.once.source.support");
+        match text.map(str::to_ascii_lowercase).as_deref() {
+            Some("enabled") => ExactlyOnce::Enabled,
+            Some("preparing") => ExactlyOnce::Preparing,
+            _ => ExactlyOnce::Disabled,
+        }
+    }
+
     /// The `group.id`; `None` for a worker that works alone.
     pub fn group_id(&self) -> Option<&str> {
         self.options.string_opt("group.id")
@@ -299,6 +320,21 @@ mod tests {
             "https://a:1/",
         );
         check(&[("listeners", "http://[::1]:5")], "http://[::1]:5/");
+    }
+
+    #[test]
+    fn exactly_once_is_off_unless_it_is_asked_for() {
+        let of = |text: &str| {
+            config(&[("exactly.once.source.support", text)])
+                .expect("valid")
+                .exactly_once()
+        };
+        assert_eq!(
+            config(&[]).expect("valid").exactly_once(),
+            ExactlyOnce::Disabled
+        );
+        assert_eq!(of("Preparing"), ExactlyOnce::Preparing);
+        assert_eq!(of("ENABLED"), ExactlyOnce::Enabled);
     }
 
     #[test]

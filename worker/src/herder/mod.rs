@@ -6,6 +6,7 @@
 
 mod client_settings;
 mod connector_config;
+pub mod fencing;
 mod group_seat;
 mod offsets;
 pub mod request;
@@ -61,6 +62,8 @@ pub struct Stores {
     /// States.
     pub status: StatusStore,
     producer: Option<Arc<StoreProducer>>,
+    /// Held during a round of fencing.
+    fencing: Mutex<()>,
 }
 
 /// What REST and the herder's thread share.
@@ -196,14 +199,15 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
             status: StatusStore::memory(&worker.worker_id),
             config: ConfigStore::memory(listener),
             producer: None,
+            fencing: Mutex::default(),
         });
         return Ok((!shared.stopping.load(Ordering::Acquire)).then_some((stores, None)));
     }
     let admin = Admin::new(&admin, shared.parts.runtime.clone())?;
     let topics = [
-        topic(worker, "offset.storage", "source connector offsets"),
-        topic(worker, "status.storage", "connector and task statuses"),
-        topic(worker, "config.storage", "connector configurations"),
+        store_topic(worker, "offset.storage", "source connector offsets"),
+        store_topic(worker, "status.storage", "connector and task statuses"),
+        store_topic(worker, "config.storage", "connector configurations"),
     ];
     for topic in &topics {
         topic.ensure(&admin)?;
@@ -219,7 +223,7 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
         offsets: Arc::new(OffsetStore::start(
             &offsets.name,
             consumer("offsets")?,
-            Arc::clone(&producer),
+            Some(Arc::clone(&producer)),
         )?),
         status: StatusStore::start(
             &status.name,
@@ -234,6 +238,7 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
             listener,
         )?,
         producer: Some(producer),
+        fencing: Mutex::default(),
     });
     stores.offsets.wait_until_read(LOAD_LIMIT)?;
     stores.status.wait_until_read(LOAD_LIMIT)?;
@@ -250,7 +255,8 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
     Ok((!shared.stopping.load(Ordering::Acquire)).then_some((stores, Some(seat))))
 }
 
-fn topic(
+/// One of the worker's topics as its properties describe it.
+pub(crate) fn store_topic(
     worker: &crate::config::WorkerConfig,
     prefix: &'static str,
     holds: &'static str,
@@ -382,6 +388,7 @@ impl Loop {
             Action::PutStatus(of, state, trace) => {
                 let version = match state {
                     State::Unassigned | State::Restarting => None,
+                    _ if !self.is_made(&of) => None,
                     _ => self
                         .shared
                         .version(of.connector(), &self.stores.config.state()),
@@ -406,6 +413,17 @@ impl Loop {
             Action::Exit => return true,
         }
         false
+    }
+
+    /// Whether the plugin of what a status is about could be made.
+    fn is_made(&self, of: &StatusOf) -> bool {
+        match of {
+            StatusOf::Connector(name) => self
+                .connectors
+                .get(name)
+                .is_none_or(RunningConnector::is_made),
+            StatusOf::Task(id) => self.tasks.get(id).is_none_or(RunningTask::is_made),
+        }
     }
 
     fn with_connector(&self, name: &str, epoch: u64, tell: impl FnOnce(&RunningConnector)) {

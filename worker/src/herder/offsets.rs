@@ -15,12 +15,14 @@ use connect_api::sink::Offsets;
 use connect_api::{Error, Props};
 use serde_json::{Map, Value as Json, json};
 
-use super::Stores;
 use super::request::{Answer, ConnectorKind, OffsetEntry, Parts, RawConfig, RequestError, TaskId};
+use super::{Stores, fencing};
+use crate::config::ExactlyOnce;
 use crate::kafka::admin::Admin;
 use crate::kafka::consumer::GroupConsumer;
 use crate::store::offset::from_json;
 use crate::task::clients;
+use crate::task::offsets::ConnectorOffsets;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -36,15 +38,17 @@ pub(super) async fn read(
     let runtime = parts.runtime.clone();
     let work = move || match kind {
         ConnectorKind::Sink => group_offsets(&parts, &name, &config),
-        ConnectorKind::Source | ConnectorKind::Unknown => Ok(stores
-            .offsets
-            .all(&name)
-            .into_iter()
-            .map(|(partition, offset)| OffsetEntry {
-                partition: Json::Object(partition),
-                offset: Json::Object(offset),
-            })
-            .collect()),
+        ConnectorKind::Source | ConnectorKind::Unknown => {
+            let props = parts.resolver.resolve(&config)?.props;
+            let offsets = ConnectorOffsets::open(&parts, &stores, &name, &props, false)?.all()?;
+            Ok(offsets
+                .into_iter()
+                .map(|(partition, offset)| OffsetEntry {
+                    partition: Json::Object(partition),
+                    offset: Json::Object(offset),
+                })
+                .collect())
+        }
     };
     finished(runtime.spawn_blocking(work).await)
 }
@@ -125,6 +129,18 @@ fn change_source(
     changes: Option<Vec<OffsetEntry>>,
 ) -> Answer<bool> {
     let props = parts.resolver.resolve(config)?.props;
+    if parts.config.exactly_once() == ExactlyOnce::Enabled {
+        // A task that was thought dead must not write after what is written here.
+        let state = stores.config.state();
+        let tasks = state.task_count_record(name).unwrap_or(0);
+        fencing::fence_producers(parts, &state, name, tasks).map_err(|error| {
+            tracing::error!(connector = name, error = %Chain(&error), "fencing");
+            RequestError::failure(
+                "Failed to perform zombie fencing for source connector prior to modifying offsets",
+            )
+        })?;
+    }
+    let offsets = ConnectorOffsets::open(parts, stores, name, &props, true)?;
     let changes: Vec<OffsetChange> = match changes {
         Some(changes) => changes
             .iter()
@@ -133,9 +149,8 @@ fn change_source(
                 (partition, object(&entry.offset).map(from_json))
             })
             .collect(),
-        None => stores
-            .offsets
-            .all(name)
+        None => offsets
+            .all()?
             .iter()
             .map(|(partition, _)| (from_json(partition), None))
             .collect(),
@@ -145,7 +160,7 @@ fn change_source(
         .iter()
         .map(|(partition, offset)| (partition, offset.clone()))
         .collect();
-    stores.offsets.write(name, &entries, LIMIT)?;
+    offsets.write(&entries, LIMIT)?;
     Ok(handled)
 }
 

@@ -20,7 +20,7 @@ use connect_api::{Error, Props};
 use super::client_settings::{self, Fallback, Setting};
 use super::connector_config::{self, CONVERTER_ROLES};
 use super::request::{Answer, RawConfig, RequestError};
-use crate::config::WorkerConfig;
+use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::plugins::Plugins;
 use crate::providers::{Resolved, Resolver};
 
@@ -393,12 +393,7 @@ impl Validator {
                 .is_some_and(|text| text.trim().eq_ignore_ascii_case(word))
         };
         if is("exactly.once.support", "required") && !found.has_errors("exactly.once.support") {
-            let enabled = self
-                .config
-                .options
-                .string_opt("exactly.once.source.support")
-                .is_some_and(|text| text.eq_ignore_ascii_case("enabled"));
-            if !enabled {
+            if self.config.exactly_once() != ExactlyOnce::Enabled {
                 found.add(
                     "exactly.once.support",
                     "This worker does not have exactly-once source support enabled.",
@@ -440,11 +435,7 @@ impl Validator {
     ) -> Answer<()> {
         let props = &resolved.props;
         let has = |key: &str| props.get(key).is_some_and(|text| !text.trim().is_empty());
-        let exactly_once = self
-            .config
-            .options
-            .string_opt("exactly.once.source.support")
-            .is_some_and(|text| text.eq_ignore_ascii_case("enabled"));
+        let exactly_once = self.config.exactly_once() == ExactlyOnce::Enabled;
         let own_offsets = has("offsets.storage.topic") || exactly_once;
         let (producer, consumer, admin) = match plugin.kind() {
             PluginKind::Sink => {

@@ -110,6 +110,21 @@ impl LogConsumer {
         })
     }
 
+    /// Reads a partition on from this offset.
+    ///
+    /// # Errors
+    /// The client refuses.
+    pub fn seek(&self, partition: usize, offset: i64) -> Result<()> {
+        self.consumer
+            .seek(
+                &self.topic,
+                partition_number(partition),
+                Offset::Offset(offset),
+                API_TIMEOUT,
+            )
+            .map_err(|error| self.failed(&error))
+    }
+
     /// How many partitions the topic has.
     pub fn partitions(&self) -> usize {
         self.partitions

@@ -5,10 +5,12 @@
 //! bytes. Nothing here knows connectors. Answers for `org.apache.kafka.clients`.
 
 pub mod admin;
+pub mod bootstrap;
 pub mod consumer;
 pub mod jaas;
 pub mod producer;
 mod security;
+pub mod transaction;
 pub mod translate;
 
 use std::error::Error as _;

@@ -23,7 +23,7 @@ pub trait Deliveries: Send + Sync + 'static {
     fn delivered(&self, token: usize, failure: Option<&KafkaError>);
 }
 
-struct TokenContext<D> {
+pub(super) struct TokenContext<D> {
     log: ClientLog,
     deliveries: D,
 }
@@ -109,6 +109,10 @@ impl<D: Deliveries> RecordProducer<D> {
             .create_with_context(TokenContext { log, deliveries })
             .map_err(|error| failed("creating a Kafka producer", &error, None))?;
         Ok(Self { producer })
+    }
+
+    pub(super) fn client(&self) -> &BaseProducer<TokenContext<D>> {
+        &self.producer
     }
 
     /// What hears of the deliveries.

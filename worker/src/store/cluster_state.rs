@@ -106,6 +106,18 @@ impl ClusterConfigState {
             .and_then(|entry| entry.task_count)
             .unwrap_or(0)
     }
+    /// How often a connector's tasks have been committed since the topic's beginning, from 0.
+    pub fn task_generation(&self, name: &str) -> Option<u32> {
+        self.entry(name)?.task_generation
+    }
+    /// How many tasks the last round of fencing noted.
+    pub fn task_count_record(&self, name: &str) -> Option<u32> {
+        self.entry(name)?.task_count_record
+    }
+    /// Whether tasks were committed since then.
+    pub fn pending_fencing(&self, name: &str) -> bool {
+        self.entry(name).is_some_and(|entry| entry.pending_fencing)
+    }
     /// A connector's tasks; none where its set is incomplete.
     pub fn tasks(&self, name: &str) -> Vec<TaskId> {
         let Some((connector, entry)) = self.connectors.get_key_value(name) else {

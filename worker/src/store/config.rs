@@ -32,6 +32,8 @@ pub enum ConfigWrite {
     Tasks(Arc<str>, Vec<RawConfig>),
     /// What a connector shall be.
     Target(Arc<str>, TargetState),
+    /// How many tasks a connector has, noted after a round of fencing.
+    TaskCount(Arc<str>, u32),
     /// Restarts a connector.
     Restart {
         /// The connector.
@@ -79,7 +81,7 @@ impl ConfigStore {
         listener: Listener,
     ) -> Result<Self> {
         let state = SharedState::default();
-        let log = TopicLog::start(topic, consumer, producer, handler(&state, listener))?;
+        let log = TopicLog::start(topic, consumer, Some(producer), handler(&state, listener))?;
         Ok(Self { log, state })
     }
 
@@ -128,6 +130,9 @@ impl ConfigStore {
                                 "Error removing connector configuration from Kafka"
                             }
                             ConfigWrite::Target(..) => "Error writing target state to Kafka",
+                            ConfigWrite::TaskCount(..) => {
+                                "Error writing task count record to Kafka"
+                            }
                             ConfigWrite::Restart { .. } => "Error writing restart request to Kafka",
                             _ => "Error writing connector configuration to Kafka",
                         };
@@ -193,6 +198,10 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
             };
             let value = json!({"state": first.name(), "state.v2": target.name()});
             vec![vec![record("target-state-", name, Some(value))]]
+        }
+        ConfigWrite::TaskCount(name, count) => {
+            let value = json!({"task-count": count});
+            vec![vec![record("tasks-fencing-", name, Some(value))]]
         }
         ConfigWrite::Restart {
             connector,
@@ -284,6 +293,10 @@ mod tests {
                 r#"task-c-0 {"properties":{"connector.class":"v","file":"v","task.class":"v","tasks.max":"v","name":"v","topic":"v"}}"#,
                 r#"commit-c {"tasks":1}"#
             ]
+        );
+        assert_eq!(
+            shown(&ConfigWrite::TaskCount("c".into(), 2)),
+            [r#"tasks-fencing-c {"task-count":2}"#]
         );
     }
 }

@@ -19,6 +19,8 @@ use crate::kafka::{API_TIMEOUT, ClientConfig};
 const POLL: Duration = Duration::from_secs(5);
 /// The pause before the topic's ends are asked for again: an election takes about this long.
 const ENDS_PAUSE: Duration = Duration::from_millis(50);
+/// How long records may be on their way before what is left is taken for markers.
+const MARKERS_PATIENCE: Duration = Duration::from_millis(200);
 
 /// One of the worker's topics as its properties describe it.
 #[derive(Clone, Debug)]
@@ -99,6 +101,10 @@ struct ProgressState {
     positions: Vec<Position>,
     /// What has to be read before the log counts as read; `None` until it is known.
     ends: Option<Vec<Option<i64>>>,
+    /// What reads; there once the topic is.
+    consumer: Option<Arc<LogConsumer>>,
+    /// Ends that were asked for later; an end that is reached after this has reached them.
+    wanted: Option<Vec<Option<i64>>>,
     failure: Option<Error>,
 }
 
@@ -149,7 +155,8 @@ pub struct TopicLog {
 
 enum Backing {
     Topic {
-        producer: Arc<StoreProducer>,
+        /// None where nothing is written.
+        producer: Option<Arc<StoreProducer>>,
         progress: Arc<Progress>,
         stop: StopSignal,
     },
@@ -173,7 +180,7 @@ impl TopicLog {
     pub fn start(
         topic: &str,
         consumer: ClientConfig,
-        producer: Arc<StoreProducer>,
+        producer: Option<Arc<StoreProducer>>,
         handler: Handler,
     ) -> Result<Self> {
         let progress = Arc::new(Progress::default());
@@ -243,6 +250,57 @@ impl TopicLog {
         }
     }
 
+    /// Waits until all that is in the topic now has been read (`KafkaBasedLog.readToEnd`).
+    ///
+    /// # Errors
+    /// Reading failed, or took too long.
+    pub fn catch_up(&self, limit: Duration) -> Result<()> {
+        let Backing::Topic { progress, stop, .. } = &self.backing else {
+            return Ok(());
+        };
+        let late = || {
+            Error::retriable(format!(
+                "reading topic {} to its end took more than {} s",
+                self.topic,
+                limit.as_secs()
+            ))
+        };
+        let deadline = Instant::now() + limit;
+        let consumer = progress
+            .wait_until(deadline, |state| state.consumer.is_some())
+            .and_then(|state| state.consumer.clone())
+            .ok_or_else(late)?;
+        let Some(ends) = ends(&consumer, &self.topic, stop)? else {
+            return Ok(());
+        };
+        let reached = |state: &ProgressState| {
+            ends.iter()
+                .zip(&state.positions)
+                .all(|(end, position)| end.is_none_or(|end| position.next >= end))
+        };
+        if progress
+            .wait_until(deadline.min(Instant::now() + MARKERS_PATIENCE), reached)
+            .is_some()
+        {
+            return Ok(());
+        }
+        // What is left may be no records but markers of transactions. Reading on from where we are
+        // tells of the end.
+        {
+            let mut state = progress.lock();
+            for (index, (end, position)) in ends.iter().zip(&state.positions).enumerate() {
+                if end.is_some_and(|end| position.next < end) {
+                    consumer.seek(index, position.next)?;
+                }
+            }
+            state.wanted = Some(ends.clone());
+        }
+        progress
+            .wait_until(deadline, reached)
+            .map(drop)
+            .ok_or_else(late)
+    }
+
     /// Writes records, waits until they are in Kafka and have been read back.
     ///
     /// # Errors
@@ -254,6 +312,7 @@ impl TopicLog {
         else {
             return self.write(records, limit);
         };
+        let producer = producer.as_ref().ok_or_else(read_only)?;
         let deadline = Instant::now() + limit;
         let places = producer.write(&self.topic, records, limit)?;
         let read_back = progress.wait_until(deadline, |state| {
@@ -279,9 +338,11 @@ impl TopicLog {
     /// They are not, or not in time.
     pub fn write(&self, records: &[KeyValue], limit: Duration) -> Result<()> {
         match &self.backing {
-            Backing::Topic { producer, .. } => {
-                producer.write(&self.topic, records, limit).map(drop)
-            }
+            Backing::Topic { producer, .. } => producer
+                .as_ref()
+                .ok_or_else(read_only)?
+                .write(&self.topic, records, limit)
+                .map(drop),
             Backing::Memory(memory) => {
                 for (key, value) in records {
                     Self::handle(memory, key, value.as_deref());
@@ -294,7 +355,11 @@ impl TopicLog {
     /// Writes one record without waiting.
     pub fn send(&self, key: &[u8], value: Option<&[u8]>) {
         match &self.backing {
-            Backing::Topic { producer, .. } => producer.send(&self.topic, key, value),
+            Backing::Topic { producer, .. } => {
+                if let Some(producer) = producer {
+                    producer.send(&self.topic, key, value);
+                }
+            }
             Backing::Memory(memory) => Self::handle(memory, key, value),
         }
     }
@@ -305,6 +370,10 @@ impl TopicLog {
             stop.set();
         }
     }
+}
+
+fn read_only() -> Error {
+    Error::fatal("the topic is only read")
 }
 
 /// Does what may fail for a while: a topic that was just created has no leader yet.
@@ -330,7 +399,7 @@ fn read(
     stop: &StopSignal,
     mut handler: Handler,
 ) -> Result<()> {
-    let consumer = patiently(stop, || LogConsumer::open(config, topic))?;
+    let consumer = Arc::new(patiently(stop, || LogConsumer::open(config, topic))?);
     let Some(ends) = ends(&consumer, topic, stop)? else {
         return Ok(());
     };
@@ -338,6 +407,7 @@ fn read(
         let mut state = progress.lock();
         state.positions = vec![Position::default(); consumer.partitions()];
         state.ends = Some(ends);
+        state.consumer = Some(Arc::clone(&consumer));
         progress.changed.notify_all();
     }
     while !stop.is_set() {
@@ -350,13 +420,20 @@ fn read(
                 LogEvent::End(partition) => (partition, None),
             };
             let mut state = progress.lock();
-            let position = usize::try_from(partition)
-                .ok()
-                .and_then(|partition| state.positions.get_mut(partition));
-            if let Some(position) = position {
+            let Ok(partition) = usize::try_from(partition) else {
+                return;
+            };
+            let wanted = state
+                .wanted
+                .as_ref()
+                .and_then(|wanted| *wanted.get(partition)?);
+            if let Some(position) = state.positions.get_mut(partition) {
                 match next {
                     Some(next) => position.next = next,
-                    None => position.ended = true,
+                    None => {
+                        position.ended = true;
+                        position.next = position.next.max(wanted.unwrap_or(0));
+                    }
                 }
             }
             progress.changed.notify_all();

@@ -11,7 +11,6 @@ use std::time::Duration;
 use connect_api::data::{ByteString, Bytes, Value};
 use connect_api::java::double_to_string;
 use connect_api::record::OffsetMap;
-use connect_api::source::OffsetReader;
 use connect_api::{Error, Result};
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
@@ -60,7 +59,7 @@ impl OffsetStore {
     pub fn start(
         topic: &str,
         consumer: ClientConfig,
-        producer: Arc<StoreProducer>,
+        producer: Option<Arc<StoreProducer>>,
     ) -> Result<Self> {
         let cache = Cache::default();
         let log = TopicLog::start(topic, consumer, producer, handler(&cache))?;
@@ -98,6 +97,14 @@ impl OffsetStore {
     /// Reading failed, or took too long.
     pub fn wait_until_read(&self, limit: Duration) -> Result<()> {
         self.log.wait_until_read(limit).map(drop)
+    }
+
+    /// Waits until all that is in the topic now has been read.
+    ///
+    /// # Errors
+    /// Reading failed, or took too long.
+    pub fn catch_up(&self, limit: Duration) -> Result<()> {
+        self.log.catch_up(limit)
     }
 
     /// A connector's offsets: partition and position of each.
@@ -148,16 +155,7 @@ impl OffsetStore {
         offsets: &[(&OffsetMap, Option<OffsetMap>)],
         limit: Duration,
     ) -> Result<()> {
-        let records = offsets
-            .iter()
-            .map(|(partition, offset)| {
-                let value = offset.as_ref().map(|offset| {
-                    let mut out = Vec::new();
-                    write_map(&mut out, offset).map(|()| out)
-                });
-                Ok((key(connector, partition)?, value.transpose()?))
-            })
-            .collect::<Result<Vec<KeyValue>>>()?;
+        let records = records(connector, offsets)?;
         self.log.write(&records, limit)?;
         // Seen at once by whoever starts next; the topic says the same a moment later.
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -183,22 +181,24 @@ impl OffsetStore {
     }
 }
 
-/// One connector's view of the store.
-#[derive(Clone, Debug)]
-pub struct ConnectorOffsetReader {
-    /// The store.
-    pub store: Arc<OffsetStore>,
-    /// The connector.
-    pub connector: Arc<str>,
-}
-
-impl OffsetReader for ConnectorOffsetReader {
-    fn read(&self, partitions: &[OffsetMap]) -> Result<Vec<Option<OffsetMap>>> {
-        partitions
-            .iter()
-            .map(|partition| self.store.get(&self.connector, partition))
-            .collect()
-    }
+/// The records that say where a connector's source partitions stand.
+///
+/// # Errors
+/// A value is not primitive.
+pub fn records(
+    connector: &str,
+    offsets: &[(&OffsetMap, Option<OffsetMap>)],
+) -> Result<Vec<KeyValue>> {
+    offsets
+        .iter()
+        .map(|(partition, offset)| {
+            let value = offset.as_ref().map(|offset| {
+                let mut out = Vec::new();
+                write_map(&mut out, offset).map(|()| out)
+            });
+            Ok((key(connector, partition)?, value.transpose()?))
+        })
+        .collect()
 }
 
 fn apply(cache: &mut HashMap<String, Entries>, key: &[u8], value: Option<&[u8]>) {

@@ -213,7 +213,7 @@ impl StatusStore {
         worker_id: &str,
     ) -> Result<Self> {
         let cache = Arc::default();
-        let log = TopicLog::start(topic, consumer, producer, handler(&cache))?;
+        let log = TopicLog::start(topic, consumer, Some(producer), handler(&cache))?;
         Ok(Self {
             log,
             cache,

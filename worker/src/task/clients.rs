@@ -7,10 +7,10 @@
 use connect_api::config::props_with_prefix;
 use connect_api::{Error, Props, Result};
 
-use crate::config::WorkerConfig;
+use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::herder::request::TaskId;
-use crate::kafka::ClientConfig;
 use crate::kafka::translate::{Client, is_known, translate};
+use crate::kafka::{ClientConfig, bootstrap};
 
 fn base(worker: &WorkerConfig, prefix: &str, defaults: &[(&str, &str)]) -> Props {
     let mut props = Props::new();
@@ -42,6 +42,7 @@ fn overridden(
         )));
     }
     props.extend(overrides);
+    bootstrap::check(props.get("bootstrap.servers").map_or("", String::as_str))?;
     Ok(props)
 }
 
@@ -50,7 +51,110 @@ fn overridden(
 /// # Errors
 /// A setting is refused.
 pub fn producer(worker: &WorkerConfig, id: &TaskId, connector: &Props) -> Result<ClientConfig> {
-    producer_named(worker, &format!("connector-producer-{id}"), connector)
+    let props = producer_props(worker, &format!("connector-producer-{id}"), connector)?;
+    translate(Client::Producer, &props)
+}
+
+/// The producer of a task that writes exactly once. What transactions need cannot be overridden.
+///
+/// # Errors
+/// A setting is refused.
+pub fn transactional_producer(
+    worker: &WorkerConfig,
+    id: &TaskId,
+    connector: &Props,
+) -> Result<ClientConfig> {
+    let mut props = producer_props(worker, &format!("connector-producer-{id}"), connector)?;
+    force(&mut props, "enable.idempotence", "true");
+    force(
+        &mut props,
+        "transactional.id",
+        &transactional_id(worker, id),
+    );
+    // librdkafka wants a record to be given up no later than its transaction.
+    let timeout = props
+        .get("transaction.timeout.ms")
+        .map_or("60000", String::as_str)
+        .to_owned();
+    props.insert("delivery.timeout.ms".to_owned(), timeout);
+    translate(Client::Producer, &props)
+}
+
+/// The transactional id of a task: the same on each worker, so that a task shuts out whoever ran it
+/// before.
+pub fn transactional_id(worker: &WorkerConfig, id: &TaskId) -> String {
+    format!("{}-{id}", worker.group_id().unwrap_or_default())
+}
+
+/// A client that shuts out the producers of a connector's tasks.
+///
+/// # Errors
+/// A setting is refused.
+pub fn fencing(worker: &WorkerConfig, connector: &str, props: &Props) -> Result<ClientConfig> {
+    let client_id = format!("connector-worker-adminclient-{connector}");
+    translate(
+        Client::Producer,
+        &admin_props(worker, &client_id, props)?
+            .into_iter()
+            .filter(|(key, _)| is_known(Client::Producer, key))
+            .collect(),
+    )
+}
+
+/// A consumer that reads a topic with a connector's offsets. Only what is committed counts where
+/// sources write exactly once.
+///
+/// # Errors
+/// A setting is refused.
+pub fn offsets_consumer(
+    worker: &WorkerConfig,
+    connector: &str,
+    props: &Props,
+) -> Result<ClientConfig> {
+    let own = base(
+        worker,
+        "consumer.",
+        &[
+            ("client.id", &format!("connector-consumer-{connector}")),
+            ("auto.offset.reset", "earliest"),
+            ("group.id", &format!("connect-{connector}")),
+        ],
+    );
+    let mut own = overridden(worker, own, "consumer.override.", props)?;
+    if worker.exactly_once() == ExactlyOnce::Enabled {
+        force(&mut own, "isolation.level", "read_committed");
+    }
+    translate(Client::Consumer, &own)
+}
+
+/// The producer by which a stopped connector's offsets are altered.
+///
+/// # Errors
+/// A setting is refused.
+pub fn offsets_producer(
+    worker: &WorkerConfig,
+    connector: &str,
+    props: &Props,
+) -> Result<ClientConfig> {
+    let client_id = format!("connector-offset-producer-{connector}");
+    translate(
+        Client::Producer,
+        &producer_props(worker, &client_id, props)?,
+    )
+}
+
+/// Sets what may not be otherwise, and says so where it was.
+fn force(props: &mut Props, key: &str, value: &str) {
+    if let Some(given) = props.insert(key.to_owned(), value.to_owned())
+        && given != value
+        && !(key == "enable.idempotence" && given == "false")
+    {
+        tracing::warn!(
+            "The value '{given}' for the '{key}' property will be ignored as it cannot be overridden \
+             for connectors when exactly-once source support is enabled. The value '{value}' will be \
+             used instead."
+        );
+    }
 }
 
 /// The producer of a task's dead letter queue.
@@ -62,14 +166,11 @@ pub fn dead_letter_producer(
     id: &TaskId,
     connector: &Props,
 ) -> Result<ClientConfig> {
-    producer_named(worker, &format!("connector-dlq-producer-{id}"), connector)
+    let props = producer_props(worker, &format!("connector-dlq-producer-{id}"), connector)?;
+    translate(Client::Producer, &props)
 }
 
-fn producer_named(
-    worker: &WorkerConfig,
-    client_id: &str,
-    connector: &Props,
-) -> Result<ClientConfig> {
+fn producer_props(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<Props> {
     let props = base(
         worker,
         "producer.",
@@ -81,10 +182,7 @@ fn producer_named(
             ("delivery.timeout.ms", "2147483647"),
         ],
     );
-    translate(
-        Client::Producer,
-        &overridden(worker, props, "producer.override.", connector)?,
-    )
+    overridden(worker, props, "producer.override.", connector)
 }
 
 /// A sink task's consumer, and the most records that a poll shall give.
@@ -117,6 +215,10 @@ pub fn consumer(
 /// # Errors
 /// A setting is refused.
 pub fn admin(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<ClientConfig> {
+    translate(Client::Admin, &admin_props(worker, client_id, connector)?)
+}
+
+fn admin_props(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<Props> {
     let mut props = Props::new();
     props.insert("client.id".to_owned(), client_id.to_owned());
     let own = worker.props.iter().filter(|(key, _)| {
@@ -127,10 +229,7 @@ pub fn admin(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Resul
     });
     props.extend(own.map(|(key, value)| (key.clone(), value.clone())));
     props.extend(worker.with_prefix("admin."));
-    translate(
-        Client::Admin,
-        &overridden(worker, props, "admin.override.", connector)?,
-    )
+    overridden(worker, props, "admin.override.", connector)
 }
 
 /// The worker's own clients: all top-level properties that such a client knows.
@@ -170,11 +269,7 @@ pub fn of_worker(worker: &WorkerConfig, client: Client, role: &str) -> Result<Cl
         Client::Consumer => {
             props.insert("auto.offset.reset".to_owned(), "earliest".to_owned());
             props.insert("group.id".to_owned(), group.to_owned());
-            if worker
-                .options
-                .string_opt("exactly.once.source.support")
-                .is_some_and(|support| support.eq_ignore_ascii_case("enabled"))
-            {
+            if worker.exactly_once() == ExactlyOnce::Enabled {
                 props.insert("isolation.level".to_owned(), "read_committed".to_owned());
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Answers for `WorkerConnector` and `Worker.connectorTaskConfigs`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use connect_api::connector::{Connector, ConnectorContext};
@@ -11,6 +12,7 @@ use connect_api::plugin::{Make, Plugin};
 use connect_api::{Error, Props, Result};
 
 use super::lifecycle::{redacted, supervise};
+use super::topic_creation::TopicCreation;
 use crate::herder::request::{Parts, RawConfig, TargetState};
 use crate::herder::state::{ConnectorEvent, Event};
 use crate::providers::Resolved;
@@ -31,9 +33,14 @@ pub struct RunningConnector {
     pub epoch: u64,
     commands: mpsc::Sender<Command>,
     stop: StopSignal,
+    made: Arc<AtomicBool>,
 }
 
 impl RunningConnector {
+    /// Whether its plugin could be made.
+    pub fn is_made(&self) -> bool {
+        self.made.load(Ordering::Acquire)
+    }
     /// What it shall be from now on.
     pub fn set_target(&self, target: TargetState) {
         self.tell(Command::Target(target));
@@ -68,7 +75,9 @@ pub fn start(
         epoch,
         commands,
         stop: stop.clone(),
+        made: Arc::default(),
     };
+    let made = Arc::clone(&running.made);
     running.set_target(target);
     let reporter = Reporter {
         name: Arc::clone(&name),
@@ -87,6 +96,7 @@ pub fn start(
                 parts,
                 reporter,
                 stop,
+                made,
                 running: None,
             };
             for command in orders {
@@ -134,6 +144,7 @@ struct Shell {
     parts: Parts,
     reporter: Reporter,
     stop: StopSignal,
+    made: Arc<AtomicBool>,
     running: Option<(Box<dyn Connector>, &'static Plugin, Resolved)>,
 }
 
@@ -156,6 +167,7 @@ impl Shell {
                 }
             }
             Command::Target(target) => {
+                self.made.store(true, Ordering::Release);
                 self.end();
                 let state = match target {
                     TargetState::Paused => State::Paused,
@@ -200,6 +212,11 @@ impl Shell {
             Make::Source { connector, .. } | Make::Sink { connector, .. } => connector(),
             _ => return Err(Error::config(format!("{class} is no connector"))),
         };
+        let creates_topics = self.parts.config.options.bool("topic.creation.enable");
+        if creates_topics && matches!(plugin.make, Make::Source { .. }) {
+            TopicCreation::new(&resolved.props)?;
+        }
+        self.made.store(true, Ordering::Release);
         let (tasks, errors) = (self.reporter.clone(), self.reporter.clone());
         let shown = resolved.clone();
         let context = ConnectorContext {

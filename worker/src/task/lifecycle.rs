@@ -87,6 +87,9 @@ pub struct TaskContext {
     pub config: Resolved,
     /// Who hears of its states.
     pub reporter: Reporter,
+    /// The generation of task configurations that it was started with.
+    pub generation: Option<u32>,
+    made: Arc<AtomicBool>,
 }
 
 impl TaskContext {
@@ -95,6 +98,10 @@ impl TaskContext {
         PluginContext {
             runtime: self.parts.runtime.clone(),
         }
+    }
+    /// Its plugins and clients are there. What fails before has no version in its status.
+    pub fn made(&self) {
+        self.made.store(true, Ordering::Release);
     }
     /// Notes that the connector uses a topic.
     pub fn uses_topic(&self, topic: &str) {
@@ -140,6 +147,14 @@ pub struct RunningTask {
     pub epoch: u64,
     /// What it is told.
     pub control: Arc<Control>,
+    made: Arc<AtomicBool>,
+}
+
+impl RunningTask {
+    /// Whether its plugins and clients could be made.
+    pub fn is_made(&self) -> bool {
+        self.made.load(Ordering::Acquire)
+    }
 }
 
 /// What starts a task.
@@ -173,7 +188,10 @@ pub fn start(
     let running = RunningTask {
         epoch: plan.epoch,
         control: Arc::clone(&control),
+        made: Arc::default(),
     };
+    let made = Arc::clone(&running.made);
+    let generation = stores.config.state().task_generation(&plan.id.connector);
     let (parts, stores) = (parts.clone(), Arc::clone(stores));
     let supervisor = reporter.clone();
     let id = plan.id.clone();
@@ -196,6 +214,8 @@ pub fn start(
                     connector,
                     config,
                     reporter,
+                    generation,
+                    made,
                 };
                 super::run(context).map_err(|error| redacted(error, &shown))
             };

@@ -9,6 +9,8 @@
 //! | [`pipeline`] | transformations and converters |
 //! | [`tolerance`], [`dead_letter`] | `errors.*` |
 //! | [`submitted`] | which source offsets may be stored |
+//! | [`transaction`] | what a transaction holds, where sources write exactly once |
+//! | [`offsets`] | where a connector's offsets live |
 //! | [`topic_creation`] | `topic.creation.*` |
 //! | [`clients`] | the Kafka clients of tasks |
 //!
@@ -18,6 +20,7 @@ pub mod clients;
 pub mod connector;
 pub mod dead_letter;
 pub mod lifecycle;
+pub mod offsets;
 pub mod pipeline;
 pub mod sink;
 pub mod sink_runtime;
@@ -25,6 +28,7 @@ pub mod source;
 pub mod submitted;
 pub mod tolerance;
 pub mod topic_creation;
+pub mod transaction;
 
 use connect_api::plugin::Make;
 use connect_api::{Error, Result};

@@ -43,8 +43,10 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// # Errors
 /// The task has failed.
 pub fn run(context: TaskContext, mut task: Box<dyn SinkTask>) -> Result<()> {
-    let queue = DeadLetterQueue::new(&context)?.map(Arc::new);
     let pipeline = Pipeline::new(&context)?;
+    let consumer = Reader::new(&context)?;
+    context.made();
+    let queue = DeadLetterQueue::new(&context)?.map(Arc::new);
     let reports = (queue.is_some() || pipeline.tolerance.logs()).then(|| {
         Reports::new(
             context.id.to_string(),
@@ -71,7 +73,7 @@ pub fn run(context: TaskContext, mut task: Box<dyn SinkTask>) -> Result<()> {
             if pipeline.has_json_text() && task.take_json_text() {
                 pipeline.value.converter.give_json_text();
             }
-            let mut worker = Worker::new(&context, pipeline, queue, runtime)?;
+            let mut worker = Worker::new(&context, pipeline, consumer, queue, runtime)?;
             let result = worker.work(&mut *task);
             worker.finish(&mut *task);
             result
@@ -113,20 +115,42 @@ struct Worker<'a> {
     last_topic: Topic,
 }
 
+/// A task's consumer with what of its settings is ours to heed.
+struct Reader {
+    consumer: GroupConsumer,
+    metadata_max_age: Duration,
+    max_poll_records: usize,
+}
+
+impl Reader {
+    fn new(context: &TaskContext) -> Result<Self> {
+        let (config, max_poll_records) =
+            clients::consumer(&context.parts.config, &context.id, &context.connector.props)?;
+        let age = config
+            .get("topic.metadata.refresh.interval.ms")
+            .and_then(|age| age.parse().ok());
+        Ok(Self {
+            consumer: GroupConsumer::new(&config)?,
+            metadata_max_age: Duration::from_millis(age.unwrap_or(300_000)),
+            max_poll_records: max_poll_records.unwrap_or(MAX_POLL_RECORDS).max(1),
+        })
+    }
+}
+
 impl<'a> Worker<'a> {
     fn new(
         context: &'a TaskContext,
         pipeline: Pipeline,
+        reader: Reader,
         queue: Option<Arc<DeadLetterQueue>>,
         runtime: Arc<TaskRuntime>,
     ) -> Result<Self> {
         let props = &context.connector.props;
-        let (config, max_poll_records) =
-            clients::consumer(&context.parts.config, &context.id, props)?;
-        let age = config
-            .get("topic.metadata.refresh.interval.ms")
-            .and_then(|age| age.parse().ok());
-        let consumer = GroupConsumer::new(&config)?;
+        let Reader {
+            consumer,
+            metadata_max_age,
+            max_poll_records,
+        } = reader;
         let pattern = props
             .get("topics.regex")
             .map(|text| text.trim())
@@ -158,8 +182,8 @@ impl<'a> Worker<'a> {
             runtime,
             consumer,
             subscription,
-            metadata_max_age: Duration::from_millis(age.unwrap_or(300_000)),
-            max_poll_records: max_poll_records.unwrap_or(MAX_POLL_RECORDS).max(1),
+            metadata_max_age,
+            max_poll_records,
             assignment: Vec::new(),
             delivered: Offsets::new(),
             committed: Offsets::new(),

@@ -1,31 +1,40 @@
 //! The loop of a source task: poll, transform, convert, send; store what is safely in Kafka.
 //!
 //! One thread does it all, deliveries included, so nothing is locked or queued per record. Offsets
-//! are stored only up to the first record that Kafka has not acknowledged. Answers for
-//! `WorkerSourceTask`, `AbstractWorkerSourceTask` and `SourceTaskOffsetCommitter`.
+//! are stored only up to the first record that Kafka has not acknowledged; where sources write
+//! exactly once they are part of the records' transaction. Answers for `WorkerSourceTask`,
+//! `ExactlyOnceWorkerSourceTask`, `AbstractWorkerSourceTask` and `SourceTaskOffsetCommitter`.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connect_api::error::Chain;
-use connect_api::record::{SourceRecord, Topic};
+use connect_api::record::{OffsetMap, SourcePartition, SourceRecord, Topic};
 use connect_api::source::{SourceBatch, SourceTask, SourceTaskContext};
 use connect_api::{Error, Result};
 
 use super::clients;
 use super::lifecycle::{TaskContext, now_ms};
+use super::offsets::ConnectorOffsets;
 use super::pipeline::{Converted, Pipeline};
-use super::submitted::{Acknowledgements, Submitted};
+use super::submitted::{Acknowledgements, PartitionOffsets, Submitted};
 use super::topic_creation::TopicCreation;
+use super::transaction::{Boundary, Transaction};
+use crate::config::ExactlyOnce;
+use crate::herder::fencing;
+use crate::kafka::API_TIMEOUT;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::{Outgoing, RecordProducer, Refused};
-use crate::store::offset::ConnectorOffsetReader;
+use crate::store::offset;
 use crate::store::status::State;
 
 /// The pause after a poll that failed for now.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How often a paused task looks up.
 const PAUSED_TICK: Duration = Duration::from_millis(500);
+/// The token of a record whose delivery its transaction tells of.
+const NO_TOKEN: usize = usize::MAX;
 /// How many batches of deliveries are heard of between two polls.
 const DELIVERIES_PER_POLL: usize = 4;
 /// A batch of fewer records means that the task is ahead of its source. It then lets the source
@@ -40,24 +49,26 @@ const GATHER_PAUSE: Duration = Duration::from_millis(2);
 /// The task has failed.
 pub fn run(context: TaskContext, mut task: Box<dyn SourceTask>) -> Result<()> {
     let mut worker = Worker::new(&context)?;
-    let result = start(&context, &mut *task).and_then(|()| worker.work(&mut *task));
+    let offsets = Arc::clone(&worker.offsets);
+    let result = start(&context, offsets, &mut *task).and_then(|()| worker.work(&mut *task));
     // Also a task that failed has sent records whose offsets are worth storing.
-    worker.finish(&mut *task);
+    worker.finish(&mut *task, result.is_ok());
     task.stop();
     result
 }
 
-fn start(context: &TaskContext, task: &mut dyn SourceTask) -> Result<()> {
+fn start(
+    context: &TaskContext,
+    offsets: Arc<ConnectorOffsets>,
+    task: &mut dyn SourceTask,
+) -> Result<()> {
     task.start(
         SourceTaskContext {
             connector: context.id.connector.to_string(),
             task: context.id.task,
             plugin: context.plugin(),
             stop: context.control.stop.clone(),
-            offsets: std::sync::Arc::new(ConnectorOffsetReader {
-                store: std::sync::Arc::clone(&context.stores.offsets),
-                connector: std::sync::Arc::clone(&context.id.connector),
-            }),
+            offsets,
         },
         &context.config.props,
     )?;
@@ -73,6 +84,9 @@ struct Worker<'a> {
     pipeline: Pipeline,
     producer: RecordProducer<Acknowledgements>,
     submitted: Submitted,
+    /// Where each record is written exactly once.
+    transaction: Option<Transaction>,
+    offsets: Arc<ConnectorOffsets>,
     converted: Converted,
     creation: Option<TopicCreation>,
     known_topics: HashSet<Topic>,
@@ -88,7 +102,11 @@ impl<'a> Worker<'a> {
         let options = &context.parts.config.options;
         let props = &context.connector.props;
         let pipeline = Pipeline::new(context)?;
-        let config = clients::producer(&context.parts.config, &context.id, props)?;
+        let exactly_once = context.parts.config.exactly_once() == ExactlyOnce::Enabled;
+        let config = match exactly_once {
+            true => clients::transactional_producer(&context.parts.config, &context.id, props)?,
+            false => clients::producer(&context.parts.config, &context.id, props)?,
+        };
         let acknowledgements = Acknowledgements::new(pipeline.tolerance.drops());
         let creation = match options.bool("topic.creation.enable") {
             true => TopicCreation::new(props)?,
@@ -96,10 +114,31 @@ impl<'a> Worker<'a> {
         };
         let ms = |key: &str| Duration::from_millis(u64::try_from(options.int(key)).unwrap_or(0));
         let flush_interval = ms("offset.flush.interval.ms").max(Duration::from_millis(1));
+        let producer = RecordProducer::new(&config, acknowledgements)?;
+        context.made();
+        if exactly_once {
+            fencing::perform(&context.parts, &context.stores, &context.id.connector)?;
+            producer.init_transactions(API_TIMEOUT)?;
+        }
+        // Read only now: what an earlier task had under way is committed or aborted.
+        let offsets = ConnectorOffsets::open(
+            &context.parts,
+            &context.stores,
+            &context.id.connector,
+            props,
+            !exactly_once,
+        )?;
+        if exactly_once {
+            still_wanted(context)?;
+        }
+        let boundary = Boundary::of(props, flush_interval);
         Ok(Self {
             context,
             pipeline,
-            producer: RecordProducer::new(&config, acknowledgements)?,
+            producer,
+            transaction: exactly_once
+                .then(|| Transaction::new(boundary, flush_interval, Instant::now())),
+            offsets: Arc::new(offsets),
             submitted: Submitted::default(),
             converted: Converted::default(),
             creation,
@@ -130,6 +169,7 @@ impl<'a> Worker<'a> {
                 });
             }
             if paused {
+                self.commit_at_rest(task)?;
                 self.hear_of_deliveries()?;
                 self.flush_if_due(task);
                 control.wait_paused(PAUSED_TICK.min(self.flush_interval));
@@ -138,7 +178,7 @@ impl<'a> Worker<'a> {
             match task.poll() {
                 Ok(batch) => {
                     let count = batch.records.len();
-                    self.send_batch(batch)?;
+                    self.send_batch(task, batch)?;
                     if (1..SMALL_BATCH_RECORDS).contains(&count) {
                         control.stop.wait(GATHER_PAUSE);
                     }
@@ -171,18 +211,113 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn send_batch(&mut self, batch: SourceBatch) -> Result<()> {
+    fn send_batch(&mut self, task: &mut dyn SourceTask, batch: SourceBatch) -> Result<()> {
         // One look at the clock for all records that bring no timestamp.
         self.now_ms = now_ms();
-        for record in batch.records {
+        let mut boundaries = batch.boundaries.iter().copied().peekable();
+        for (count, record) in (1..).zip(batch.records) {
             self.send(record)?;
+            let said = boundaries.next_if_eq(&count).is_some();
+            if said
+                && self
+                    .transaction
+                    .as_ref()
+                    .is_some_and(|transaction| transaction.ends_after_record(said))
+            {
+                self.commit(task)?;
+            }
         }
         if let Some(progress) = batch.progress {
-            let acknowledgements = self.producer.deliveries();
-            self.submitted
-                .progress(acknowledgements, &progress.partition, progress.offset);
+            match &mut self.transaction {
+                Some(transaction) => transaction.reached(&progress.partition, progress.offset),
+                None => self.submitted.progress(
+                    self.producer.deliveries(),
+                    &progress.partition,
+                    progress.offset,
+                ),
+            }
+        }
+        match &self.transaction {
+            Some(transaction) if transaction.ends_after_batch(Instant::now()) => self.commit(task),
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits the transaction with the offsets in it.
+    fn commit(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        let Some(transaction) = &mut self.transaction else {
+            return Ok(());
+        };
+        if !transaction.is_open {
+            if transaction.offsets().is_empty() {
+                return Ok(());
+            }
+            self.producer.begin_transaction()?;
+            transaction.is_open = true;
+        }
+        let id = &self.context.id;
+        tracing::debug!(
+            "ExactlyOnceWorkerSourceTask{{id={id}}} Committing {} records",
+            transaction.records()
+        );
+        let offsets = transaction.offsets().clone();
+        let entries = entries(&offsets);
+        for (key, value) in offset::records(&id.connector, &entries)? {
+            let outgoing = || Outgoing {
+                topic: self.offsets.topic(),
+                partition: None,
+                key: Some(&key),
+                value: value.as_deref(),
+                timestamp: None,
+                headers: None,
+            };
+            while let Err(refused) = self.producer.send(outgoing(), NO_TOKEN) {
+                match refused {
+                    Refused::Full(_) => self.wait_for_room()?,
+                    Refused::Failed(error) => {
+                        let doing = format!("writing offsets to topic {}", self.offsets.topic());
+                        return Err(self.producer.failed(doing, &error));
+                    }
+                }
+            }
+        }
+        let committed = self.producer.commit_transaction(API_TIMEOUT);
+        // Why a record was refused says more than that its transaction cannot be committed.
+        self.hear_of_deliveries()?;
+        committed?;
+        self.offsets.copy(&entries, self.flush_limit);
+        let Some(transaction) = &mut self.transaction else {
+            return Ok(());
+        };
+        transaction.ended(Instant::now());
+        if let Err(error) = task.committed(&offsets) {
+            tracing::error!(error = %Chain(&error), "ExactlyOnceWorkerSourceTask{{id={id}}} Exception thrown while calling task.commit()");
         }
         Ok(())
+    }
+
+    /// Commits what is open, unless only the connector may.
+    fn commit_at_rest(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        match &self.transaction {
+            Some(transaction) if transaction.ends_at_rest() => self.commit(task),
+            _ => Ok(()),
+        }
+    }
+
+    /// The token of the next record, for which a transaction is begun if there is none.
+    fn token(&mut self, source_partition: &Arc<SourcePartition>) -> Result<usize> {
+        match &mut self.transaction {
+            None => Ok(self
+                .submitted
+                .token(self.producer.deliveries(), source_partition)),
+            Some(transaction) => {
+                if !transaction.is_open {
+                    self.producer.begin_transaction()?;
+                    transaction.is_open = true;
+                }
+                Ok(NO_TOKEN)
+            }
+        }
     }
 
     fn send(&mut self, source: SourceRecord) -> Result<()> {
@@ -221,9 +356,7 @@ impl<'a> Worker<'a> {
             self.first_use(&record.topic)?;
             self.last_topic = record.topic.clone();
         }
-        let token = self
-            .submitted
-            .token(self.producer.deliveries(), &source_partition);
+        let token = self.token(&source_partition)?;
         loop {
             let converted = &mut self.converted;
             let outgoing = Outgoing {
@@ -258,7 +391,10 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        self.submitted.sent(token, source_offset);
+        match &mut self.transaction {
+            Some(transaction) => transaction.sent(&source_partition, source_offset),
+            None => self.submitted.sent(token, source_offset),
+        }
         Ok(())
     }
 
@@ -277,6 +413,12 @@ impl<'a> Worker<'a> {
     fn first_use(&mut self, topic: &Topic) -> Result<()> {
         if self.known_topics.contains(topic) {
             return Ok(());
+        }
+        if self.transaction.is_some() && **topic == *self.offsets.topic() {
+            return Err(Error::fatal(
+                "Source tasks may not produce to their own offsets topics when exactly-once support \
+                 is enabled",
+            ));
         }
         if let Some((plan, group)) = self
             .creation
@@ -319,7 +461,7 @@ impl<'a> Worker<'a> {
     }
 
     fn flush_if_due(&mut self, task: &mut dyn SourceTask) {
-        if Instant::now() >= self.next_flush {
+        if self.transaction.is_none() && Instant::now() >= self.next_flush {
             self.flush(task);
             self.next_flush = Instant::now() + self.flush_interval;
         }
@@ -338,17 +480,7 @@ impl<'a> Worker<'a> {
         tracing::info!(
             "WorkerSourceTask{{id={id}}} Committing offsets for {count} acknowledged messages"
         );
-        let maps: Vec<_> = offsets.iter().map(|(_, offset)| offset.to_map()).collect();
-        let entries: Vec<_> = offsets
-            .iter()
-            .zip(maps)
-            .map(|((partition, _), offset)| (&**partition, Some(offset)))
-            .collect();
-        let stored = self
-            .context
-            .stores
-            .offsets
-            .write(&id.connector, &entries, self.flush_limit);
+        let stored = self.offsets.write(&entries(&offsets), self.flush_limit);
         if let Err(error) = stored {
             // They stay committable.
             tracing::error!(error = %Chain(&error), "WorkerSourceTask{{id={id}}} Failed to commit offsets");
@@ -360,9 +492,21 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Waits for what is on its way, within limits, and stores the offsets of what arrived.
-    fn finish(&mut self, task: &mut dyn SourceTask) {
+    /// Waits for what is on its way, within limits, and stores the offsets of what arrived. A
+    /// transaction is committed where all went well, and else given up.
+    fn finish(&mut self, task: &mut dyn SourceTask, well: bool) {
         if self.context.control.is_abandoned() {
+            return;
+        }
+        if self.transaction.is_some() {
+            let id = &self.context.id;
+            if well && let Err(error) = self.commit_at_rest(task) {
+                tracing::error!(error = %Chain(&error), "ExactlyOnceWorkerSourceTask{{id={id}}} Failed to commit the last transaction");
+            }
+            let is_open = self.transaction.as_ref().is_some_and(|last| last.is_open);
+            if is_open && let Err(error) = self.producer.abort_transaction(self.flush_limit) {
+                tracing::warn!(error = %Chain(&error), "ExactlyOnceWorkerSourceTask{{id={id}}} Failed to abort the last transaction");
+            }
             return;
         }
         if self.submitted.has_pending(self.producer.deliveries()) {
@@ -370,4 +514,23 @@ impl<'a> Worker<'a> {
         }
         self.flush(task);
     }
+}
+
+/// A newer set of task configurations makes this task a zombie before it has begun.
+fn still_wanted(context: &TaskContext) -> Result<()> {
+    let id = &context.id;
+    match context.stores.config.state().task_generation(&id.connector) == context.generation {
+        true => Ok(()),
+        false => Err(Error::fatal(format!(
+            "Cannot start source task {id} with exactly-once support as the connector has already \
+             generated a new set of task configs"
+        ))),
+    }
+}
+
+fn entries(offsets: &PartitionOffsets) -> Vec<(&OffsetMap, Option<OffsetMap>)> {
+    offsets
+        .iter()
+        .map(|(partition, offset)| (&**partition, Some(offset.to_map())))
+        .collect()
 }
