@@ -6,6 +6,7 @@
 mod assignor;
 mod bad_input;
 mod chaos;
+mod exactly_once;
 mod examples;
 mod footprint;
 mod parts;

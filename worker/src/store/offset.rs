@@ -23,6 +23,9 @@ use crate::standalone::{read_offsets, write_offsets};
 /// Offsets of one connector: key bytes to value bytes, in the order in which they first came.
 type Entries = IndexMap<Bytes, Bytes>;
 
+/// A source partition and its position as they are stored.
+pub type Stored = (Map<String, Json>, Map<String, Json>);
+
 /// The offsets topic.
 pub struct OffsetStore {
     log: TopicLog,
@@ -108,7 +111,7 @@ impl OffsetStore {
     }
 
     /// A connector's offsets: partition and position of each.
-    pub fn all(&self, connector: &str) -> Vec<(Map<String, Json>, Map<String, Json>)> {
+    pub fn all(&self, connector: &str) -> Vec<Stored> {
         let cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(entries) = cache.get(connector) else {
             return Vec::new();

@@ -11,7 +11,6 @@ use connect_api::error::Chain;
 use connect_api::record::OffsetMap;
 use connect_api::source::OffsetReader;
 use connect_api::{Props, Result};
-use serde_json::{Map, Value as Json};
 
 use super::clients;
 use crate::config::ExactlyOnce;
@@ -19,7 +18,7 @@ use crate::herder::request::Parts;
 use crate::herder::{Stores, store_topic};
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::StoreProducer;
-use crate::store::offset::OffsetStore;
+use crate::store::offset::{OffsetStore, Stored};
 
 /// How long reading a topic to its end may take.
 const READ_LIMIT: Duration = Duration::from_secs(60);
@@ -111,7 +110,7 @@ impl ConnectorOffsets {
     ///
     /// # Errors
     /// The topic cannot be read.
-    pub fn all(&self) -> Result<Vec<(Map<String, Json>, Map<String, Json>)>> {
+    pub fn all(&self) -> Result<Vec<Stored>> {
         if let Some(worker) = &self.worker {
             worker.catch_up(READ_LIMIT)?;
         }
