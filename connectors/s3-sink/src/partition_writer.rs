@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connect_api::context::StopSignal;
+use connect_api::data::text::convert_to_string;
 use connect_api::data::{Schema, SchemaAndValue, SchemaRef, Struct, Value};
 use connect_api::error::Chain;
 use connect_api::record::{SinkRecord, TopicPartition};
@@ -806,7 +807,7 @@ fn header_list(record: &SinkRecord) -> Result<SchemaAndValue> {
                     "Invalid value: null used for required field: \"value\", schema type: STRING",
                 ));
             }
-            other => header_text(other)?.into(),
+            other => convert_to_string(other).into(),
         };
         Ok(Value::Struct(Struct::new(
             Arc::clone(&entry),
@@ -818,15 +819,4 @@ fn header_list(record: &SinkRecord) -> Result<SchemaAndValue> {
         schema: Some(Schema::array(Arc::clone(&entry)).build()),
         value: Value::Array(items),
     })
-}
-
-/// A header's value as text: numbers and flags as Java prints them, anything else as JSON.
-fn header_text(value: &Value) -> Result<String> {
-    let mut out = Vec::new();
-    match value {
-        Value::Float64(number) => return Ok(connect_api::java::double_to_string(*number)),
-        Value::Float32(number) => return Ok(connect_api::java::float_to_string(*number)),
-        other => connect_api::data::json::write_schemaless(other, &mut out)?,
-    }
-    String::from_utf8(out).map_err(|error| Error::data("a header is no text").with_source(error))
 }

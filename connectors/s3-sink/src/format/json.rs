@@ -6,7 +6,8 @@ use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use connect_api::data::json::{JsonOptions, JsonWriter, write_schemaless};
+use connect_api::data::json::{JsonOptions, JsonWriter, write_schemaless, write_string};
+use connect_api::data::text::to_java_string;
 use connect_api::data::{SchemaAndValue, Value};
 use connect_api::{Error, Result};
 
@@ -148,11 +149,107 @@ fn write_line(writer: &mut JsonWriter, record: &SchemaAndValue, out: &mut Vec<u8
     let start = out.len();
     let written = match &record.value {
         Value::Struct(_) => writer.write(record, out).map(|_| ()),
-        other => write_schemaless(other, out),
+        other => write_object(other, out),
     };
     match written {
         Ok(()) => out.push(b'\n'),
         Err(_) => out.truncate(start),
     }
     written
+}
+
+/// A value as Jackson prints the Java object that it is there, whatever its schema says: dates as
+/// milliseconds, decimals as numbers, any map as an object.
+fn write_object(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+    const DAY_MS: i64 = 86_400_000;
+    match value {
+        Value::Date(days) => write_schemaless(&Value::Int64(i64::from(*days) * DAY_MS), out),
+        Value::Time(ms) => write_schemaless(&Value::Int32(*ms), out),
+        Value::Timestamp(ms) => write_schemaless(&Value::Int64(*ms), out),
+        Value::Decimal(number) => {
+            out.extend_from_slice(number.to_string().as_bytes());
+            Ok(())
+        }
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_object(item, out)?;
+            }
+            out.push(b']');
+            Ok(())
+        }
+        Value::Map(map) => {
+            out.push(b'{');
+            for (index, (key, item)) in map.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                match key {
+                    Value::String(key) => write_string(key, out),
+                    Value::Null => {
+                        return Err(Error::fatal(
+                            "Null key for a Map not allowed in JSON (use a converting \
+                             NullKeySerializer?)",
+                        ));
+                    }
+                    other => write_string(&to_java_string(other), out),
+                }
+                out.push(b':');
+                write_object(item, out)?;
+            }
+            out.push(b'}');
+            Ok(())
+        }
+        Value::Struct(_) => Err(Error::fatal(
+            "No serializer found for class org.apache.kafka.connect.data.Struct and no properties \
+             discovered to create BeanSerializer",
+        )),
+        plain => write_schemaless(plain, out),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connect_api::data::{ConnectMap, Decimal, Schema, Struct};
+
+    fn printed(value: &Value) -> Result<String> {
+        let mut out = Vec::new();
+        write_object(value, &mut out)?;
+        Ok(String::from_utf8(out).expect("text"))
+    }
+
+    #[test]
+    fn values_outside_of_structs_print_as_javas_objects() {
+        let map: ConnectMap = [(Value::Int32(7), Value::Decimal(Decimal::new(12345, 2)))]
+            .into_iter()
+            .collect();
+        let list = Value::Array(vec![
+            Value::Date(19_000),
+            Value::Time(5),
+            Value::Timestamp(-1),
+            Value::Map(Box::new(map)),
+            Value::Null,
+            Value::text("ü\""),
+        ]);
+        assert_eq!(
+            printed(&list).expect("printed"),
+            r#"[1641600000000,5,-1,{"7":123.45},null,"ü\""]"#
+        );
+    }
+
+    #[test]
+    fn a_struct_inside_of_a_list_fails_the_task() {
+        let schema = Schema::structure().build();
+        let list = Value::Array(vec![Struct::new(schema, Vec::new()).into()]);
+        let error = printed(&list).expect_err("refused");
+        assert!(
+            error.message().starts_with("No serializer found"),
+            "{error}"
+        );
+        assert_eq!(error.kind(), connect_api::ErrorKind::Fatal);
+    }
 }
