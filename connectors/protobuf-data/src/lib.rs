@@ -7,6 +7,7 @@
 //! | file | what it does |
 //! | --- | --- |
 //! | `syntax`, `parse`, `print` | `.proto` files: what they declare, reading and printing them |
+//! | `descriptor` | the same declarations from a serialized descriptor |
 //! | `known` | the files that everybody has: wrappers, timestamps, decimals |
 //! | `pool` | what the names in a file and its imports mean |
 //! | `layout` | the fields that a Connect struct has as a message |
@@ -16,6 +17,7 @@
 //! | `decode` | bytes straight into values, by that plan |
 
 mod decode;
+mod descriptor;
 mod encode;
 mod from_connect;
 mod known;

@@ -12,6 +12,9 @@ const MAX_NUMBER: u32 = (1 << 29) - 1;
 
 /// The declarations of a text; `name` is for errors.
 pub(crate) fn parse(text: &str, name: &str) -> Result<File> {
+    if let Some(file) = crate::descriptor::parse(text) {
+        return Ok(file);
+    }
     let mut parser = Parser {
         text,
         at: 0,
