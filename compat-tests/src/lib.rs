@@ -17,6 +17,7 @@ pub mod parts;
 pub mod postgres;
 pub mod process;
 pub mod recording;
+pub mod registry;
 pub mod rows;
 pub mod s3;
 pub mod wait;

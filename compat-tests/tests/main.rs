@@ -11,6 +11,7 @@ mod examples;
 mod footprint;
 mod parts;
 mod recorded;
+mod registry;
 mod restart;
 mod shared;
 mod sink;

@@ -31,11 +31,30 @@ struct Configured {
     fail_on_trailing_data: bool,
     cache_size: usize,
     /// By schema and topic.
-    writers: SchemaCache<HashMap<Box<str>, WritePlan>>,
+    writers: SchemaCache<Topics>,
     /// By topic, for data without a schema.
-    schemaless: HashMap<Box<str>, WritePlan>,
+    schemaless: Topics,
     /// By id and topic.
     readers: HashMap<SchemaId, HashMap<Box<str>, Arc<Reader>>>,
+}
+
+/// Plans by topic: one as a rule, so that comparing names beats hashing them.
+#[derive(Debug, Default)]
+struct Topics(Vec<(Box<str>, WritePlan)>);
+
+impl Topics {
+    fn get(&self, topic: &str) -> Option<&WritePlan> {
+        let mut all = self.0.iter();
+        all.find(|(known, _)| **known == *topic)
+            .map(|(_, plan)| plan)
+    }
+    fn insert(&mut self, topic: &str, plan: WritePlan, limit: usize) {
+        self.0.retain(|(known, _)| **known != *topic);
+        if self.0.len() >= limit {
+            self.0.clear();
+        }
+        self.0.push((topic.into(), plan));
+    }
 }
 
 #[derive(Debug)]
@@ -66,7 +85,7 @@ impl AvroConverter {
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
         self.configured.as_ref().map_or(0, |configured| {
-            configured.writers.len() + configured.schemaless.len() + configured.readers.len()
+            configured.writers.len() + configured.schemaless.0.len() + configured.readers.len()
         })
     }
 
@@ -132,7 +151,7 @@ impl Configured {
             fail_on_trailing_data,
             cache_size,
             writers: SchemaCache::new(cache_size),
-            schemaless: HashMap::new(),
+            schemaless: Topics::default(),
             readers: HashMap::new(),
         }
     }
@@ -197,13 +216,10 @@ impl Configured {
     fn keep(&mut self, topic: &str, schema: Option<&SchemaRef>, plan: WritePlan) {
         let limit = self.cache_size;
         let topics = match schema {
-            Some(schema) => self.writers.get_or_insert_with(schema, HashMap::new),
+            Some(schema) => self.writers.get_or_insert_with(schema, Topics::default),
             None => &mut self.schemaless,
         };
-        if topics.len() >= limit {
-            topics.clear();
-        }
-        topics.insert(topic.into(), plan);
+        topics.insert(topic, plan, limit);
     }
 
     fn not_serialized(&self, topic: &str, cause: Error) -> Error {

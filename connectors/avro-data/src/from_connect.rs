@@ -150,6 +150,7 @@ impl Mapping {
                 let shape = self.fixed_or_bytes(schema)?;
                 if is_logical(schema, logical::DECIMAL) {
                     let (scale, precision) = decimal_parts(schema)?;
+                    check_fixed_decimal(&shape, scale, precision)?;
                     props.insert("scale".to_owned(), json!(scale));
                     props.insert("precision".to_owned(), json!(precision));
                 }
@@ -519,6 +520,22 @@ fn is_logical(schema: &Schema, name: &str) -> bool {
         .is_some_and(|own| own.eq_ignore_ascii_case(name))
 }
 
+/// Avro's library refuses a decimal with more digits than its fixed type can hold.
+fn check_fixed_decimal(shape: &Shape, scale: i64, precision: i64) -> Result<()> {
+    let Shape::Fixed { size, .. } = shape else {
+        return Ok(());
+    };
+    // 2^(8n-1) - 1 in decimal digits, rounded down.
+    let digits = ((8.0 * *size as f64 - 1.0) * std::f64::consts::LOG10_2).floor() as i64;
+    if (0..=precision).contains(&scale) && precision > digits {
+        return Err(Error::data(format!(
+            "fixed({size}) cannot store {precision} digits (max {digits})"
+        ))
+        .with_class("java.lang.IllegalArgumentException"));
+    }
+    Ok(())
+}
+
 /// Scale and precision of a Decimal schema.
 fn decimal_parts(schema: &Schema) -> Result<(i64, i64)> {
     let number = |key: &str, default: Option<i64>| match schema.parameter(key) {
@@ -667,6 +684,22 @@ mod tests {
         let bad = Schema::structure().name("x.a-b").build();
         let error = from_connect_schema(&bad, Options::default()).expect_err("refused");
         assert_eq!(error.message(), "Illegal character in: a-b");
+    }
+
+    #[test]
+    fn a_fixed_type_has_to_hold_a_decimals_digits() {
+        let decimal = |precision| {
+            let builder = logical::decimal(2).parameter(FIXED_SIZE, "4");
+            from_connect_schema(
+                &builder.parameter(DECIMAL_PRECISION, precision).build(),
+                Options::default(),
+            )
+        };
+        decimal("9").expect("nine digits fit into four bytes");
+        assert_eq!(
+            decimal("64").expect_err("too many").message(),
+            "fixed(4) cannot store 64 digits (max 9)"
+        );
     }
 
     #[test]
