@@ -352,6 +352,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_line_has_its_own_blocks_and_says_which_it_is() {
+        let row = Schema::structure().optional().build();
+        let fields = |schema: &SchemaRef| -> Vec<String> {
+            schema
+                .fields()
+                .iter()
+                .map(|field| field.name.to_string())
+                .collect()
+        };
+        let envelope = |compat| envelope_schema("E".to_owned(), &row, compat);
+        let older = envelope(CompatVersion::V24);
+        assert_eq!(older.version(), Some(1));
+        assert_eq!(
+            fields(&older),
+            ["before", "after", "source", "op", "ts_ms", "transaction"]
+        );
+        assert_eq!(envelope(CompatVersion::V37).version(), Some(2));
+        let older = source_schema(CompatVersion::V24);
+        assert_eq!(older.version(), None);
+        assert_eq!(
+            fields(older).join(","),
+            "version,connector,name,ts_ms,snapshot,db,sequence,schema,table,txId,lsn,xmin"
+        );
+        assert_eq!(fields(source_schema(CompatVersion::V37)).len(), 16);
+        assert_eq!(CompatVersion::V24.release(), "2.4.2.Final");
+    }
+
+    #[test]
     fn a_sequence_names_the_last_commit_and_the_position() {
         let text = |commit, lsn, marker| {
             let position = Position {
