@@ -290,7 +290,8 @@ impl FieldPlan {
             return Err(Error::data(format!(
                 "an element of {} is null, which Protobuf cannot say",
                 self.name
-            )));
+            ))
+            .with_class("java.lang.NullPointerException"));
         }
         self.kind.write(item, out, depth, &self.name).map(drop)
     }

@@ -280,7 +280,7 @@ impl Converter for JsonSchemaConverter {
         let Some(schema) = &data.schema else {
             return match data.value {
                 Value::Null => Ok(false),
-                _ => Err(no_schema(&inner.serde, topic)),
+                _ => Err(inner.serde.writing(topic).data(no_schema())),
             };
         };
         let start = out.len();

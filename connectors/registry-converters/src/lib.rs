@@ -77,11 +77,9 @@ fn references(
 }
 
 /// A value without a schema: these languages have none for it.
-fn no_schema(serde: &Serde, topic: &str) -> Error {
-    serde.writing(topic).data(
-        Error::data("a value without a schema cannot be written")
-            .with_class("java.lang.NullPointerException"),
-    )
+fn no_schema() -> Error {
+    Error::data("a value without a schema cannot be written")
+        .with_class("java.lang.NullPointerException")
 }
 
 /// A schema's text and language.

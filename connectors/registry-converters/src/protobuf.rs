@@ -333,7 +333,7 @@ impl Converter for ProtobufConverter {
             return Ok(false);
         }
         let Some(schema) = &data.schema else {
-            return Err(no_schema(&inner.serde, topic));
+            return Err(no_schema());
         };
         let start = out.len();
         let written = inner.write(topic, headers, schema, &data.value, out);

@@ -235,6 +235,30 @@ fn recorded() -> Vec<Json> {
 }
 
 #[test]
+fn a_value_without_a_schema_is_refused_and_a_null_is_none() {
+    for (class, said) in [
+        (
+            "JsonSchemaConverter",
+            "DataException: Converting Kafka Connect data to byte[]",
+        ),
+        ("ProtobufConverter", "NullPointerException: "),
+    ] {
+        let mut writer = configured(class, &props("schemaless", &Json::Null), false);
+        let mut write = |value| {
+            let data = SchemaAndValue {
+                schema: None,
+                value,
+            };
+            writer.from_connect_data("t", &mut Headers::new(), &data, &mut Vec::new())
+        };
+        assert!(!write(Value::Null).expect("a tombstone"), "{class}");
+        let error = write(Value::Int32(1)).expect_err(class);
+        assert!(self::said(&error).starts_with(said), "{error:?}");
+        assert!(error.trace().contains("NullPointerException"), "{error:?}");
+    }
+}
+
+#[test]
 fn the_converters_register_write_and_read_what_the_jvm_did() {
     let cases = recorded();
     let cases: Vec<&Json> = cases
