@@ -2,7 +2,7 @@
 //! names host, port and cause; nothing lost; secrets never shown.
 
 use crate::shared::{
-    bucket, database, kafka, options, postgres, s3, sink_config, source_config, unique, wait_count,
+    bucket, database, kafka, postgres, s3, sink_config, source_config, unique, wait_count,
     wait_objects, worker,
 };
 use compat_tests::kafka::{flush, send};
@@ -368,40 +368,4 @@ fn a_record_that_cannot_be_converted_follows_errors_tolerance() -> Outcome<()> {
     let name = |offset: i32| format!("topics/{topic}/partition=0/{topic}+0+{offset:010}.json");
     assert_eq!(keys, [name(0), name(2)]);
     Ok(())
-}
-
-/// A second worker in the group of one that runs: it must refuse, and name the group.
-fn refuses_beside(first: Target) -> Outcome<()> {
-    let options = options("taken");
-    let folder = run_folder("taken")?;
-    let mut first = Worker::start(
-        &folder,
-        WorkerOptions {
-            target: first,
-            ..options.clone()
-        },
-    )?;
-    let second = WorkerOptions {
-        port: free_port(),
-        ..options.clone()
-    };
-    let mut second = Worker::launch(&run_folder("taken")?, second)?;
-    let status = second.process().wait(Duration::from_secs(60))?;
-    assert!(!status.success(), "the second worker must refuse");
-    assert!(
-        second.log().contains(&options.group),
-        "names the group: {}",
-        second.log()
-    );
-    first.process().check_alive()
-}
-
-#[test]
-fn a_group_with_a_jvm_worker_keeps_ours_out() -> Outcome<()> {
-    refuses_beside(Target::Java)
-}
-
-#[test]
-fn a_group_with_one_of_ours_keeps_a_second_out() -> Outcome<()> {
-    refuses_beside(Target::Ferroconnect)
 }

@@ -9,6 +9,7 @@ mod chaos;
 mod exactly_once;
 mod examples;
 mod footprint;
+mod group;
 mod parts;
 mod recorded;
 mod registry;

@@ -113,8 +113,9 @@ pub enum Event {
     Rejoin(&'static str),
     /// The herder has given up what it was told to.
     Released,
-    /// The herder cannot follow the group: it leaves, and comes back after this time.
-    StepOut(Duration),
+    /// The herder cannot follow the group: it leaves, and comes back after this time, with its work
+    /// or without.
+    StepOut(Duration, bool),
     /// The worker stops.
     Leave,
     /// Time has passed.
@@ -263,6 +264,11 @@ impl Membership {
         }
     }
 
+    /// What it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The metadata that is sent in each protocol.
     pub fn metadata(
         &self,
@@ -305,6 +311,12 @@ impl Membership {
         due.into_iter().min()
     }
 
+    /// Whether it is in the group and no round is under way.
+    #[cfg(test)]
+    pub(super) fn is_settled(&self) -> bool {
+        self.phase == Phase::In
+    }
+
     fn has_work(&self) -> bool {
         self.allocation
             .as_ref()
@@ -340,7 +352,10 @@ impl Membership {
                 self.releasing = false;
                 self.rejoin |= std::mem::take(&mut self.rejoin_when_released);
             }
-            Event::StepOut(pause) => {
+            Event::StepOut(pause, keeps_work) => {
+                if !keeps_work {
+                    self.allocation = None;
+                }
                 if !self.member_id.is_empty() {
                     actions.push(Action::Leave(std::mem::take(&mut self.member_id)));
                 }

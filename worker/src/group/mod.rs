@@ -6,10 +6,16 @@
 //! holds it together. Nothing here starts or stops a task. Answers for `WorkerGroupMember`,
 //! `WorkerCoordinator` and KIP-415.
 
+pub mod connection;
 pub mod eager;
 pub mod incremental;
+pub(crate) mod mac;
+pub mod member;
 pub mod membership;
 pub mod protocol;
+mod sasl;
+#[cfg(test)]
+mod simulation;
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

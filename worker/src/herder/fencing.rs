@@ -1,6 +1,6 @@
 //! Shutting out the producers of a connector's earlier tasks before new ones start.
 //!
-//! [`round`] decides, [`perform`] does it where this worker may write the config topic. Answers for
+//! [`round`] decides, [`perform`] does it or has the group's leader do it. Answers for
 //! `DistributedHerder.ZombieFencing` and `Worker.fenceZombies` (KIP-618).
 
 use std::time::Duration;
@@ -48,11 +48,23 @@ pub fn round(state: &ClusterConfigState, connector: &str) -> Round {
     }
 }
 
+/// Performs the round of a connector, or has the group's leader do it.
+///
+/// # Errors
+/// See [`perform_here`]; or the leader cannot be asked.
+pub fn perform(parts: &Parts, stores: &Stores, connector: &str) -> Result<()> {
+    let asked = stores
+        .fence_at_leader
+        .get()
+        .and_then(|fence| (fence.0)(connector));
+    asked.unwrap_or_else(|| perform_here(parts, stores, connector))
+}
+
 /// Performs the round of a connector. Several tasks that start together wait for one round.
 ///
 /// # Errors
 /// Producers could not be shut out, or new task configurations came meanwhile.
-pub fn perform(parts: &Parts, stores: &Stores, connector: &str) -> Result<()> {
+pub fn perform_here(parts: &Parts, stores: &Stores, connector: &str) -> Result<()> {
     let _one_at_a_time = stores
         .fencing
         .lock()

@@ -7,9 +7,9 @@
 mod client_settings;
 mod connector_config;
 pub mod fencing;
-mod group_seat;
 mod offsets;
 pub mod request;
+pub(crate) mod session;
 pub mod state;
 pub mod validate;
 pub(crate) mod version_range;
@@ -17,7 +17,7 @@ pub(crate) mod version_range;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -27,17 +27,23 @@ use connect_api::plugin::PluginKind;
 use connect_api::{Error, Result};
 use tokio::sync::{oneshot, watch};
 
-use self::group_seat::GroupSeat;
 use self::request::{
     Answer, ConnectorInfo, ConnectorKind, ConnectorStatus, Herder, OffsetEntry, Parts, RawConfig,
-    Request, RequestError, Sender, StateInfo, TargetState, TaskId,
+    Request, RequestError, Sender, SignedRequest, StateInfo, TargetState, TaskId,
 };
+use self::session::{ALGORITHM_HEADER, SIGNATURE_HEADER, SessionSettings};
+use self::state::group::GroupLimits;
 use self::state::{Action, Event, HerderState, Reply};
+use crate::group::Work;
+use crate::group::connection::Access;
+use crate::group::member::{GroupMember, Surroundings};
+use crate::group::membership::{self, Notice, Settings};
+use crate::group::protocol::ConnectProtocol;
 use crate::kafka::admin::{Admin, cluster_id};
 use crate::kafka::producer::StoreProducer;
 use crate::kafka::translate::Client;
 use crate::store::cluster_state::ClusterConfigState;
-use crate::store::config::ConfigStore;
+use crate::store::config::{ConfigStore, ConfigWrite};
 use crate::store::log::StoreTopic;
 use crate::store::offset::OffsetStore;
 use crate::store::status::{State, StatusOf, StatusStore};
@@ -49,8 +55,24 @@ use crate::task::lifecycle::{self, RunningTask, TaskPlan};
 const LOAD_LIMIT: Duration = Duration::from_secs(600);
 /// How long the broker may take to answer at the start: Java's `default.api.timeout.ms`.
 const CONTACT_LIMIT: Duration = Duration::from_secs(60);
+/// How long the last statuses may take to be written.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+/// How often the coordinator is asked at least: a member hears of a rebalance only when it asks, and
+/// the rebalance is over when the last member has heard of it.
+const BEAT: Duration = Duration::from_millis(500);
+/// When a leader that could not write a session key tries again.
+const KEY_RETRY: Duration = Duration::from_secs(1);
 /// The JVM's limit for a request that waits for the herder.
 const REQUEST_LIMIT: Duration = Duration::from_secs(90);
+
+/// Has the leader fence a connector's old tasks; `None` where this worker leads.
+struct LeaderFence(Box<dyn Fn(&str) -> Option<Result<()>> + Send + Sync>);
+
+impl std::fmt::Debug for LeaderFence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LeaderFence").finish_non_exhaustive()
+    }
+}
 
 /// The worker's topics.
 #[derive(Debug)]
@@ -64,6 +86,16 @@ pub struct Stores {
     producer: Option<Arc<StoreProducer>>,
     /// Held during a round of fencing.
     fencing: Mutex<()>,
+    /// Has the leader do it, where that is another worker.
+    fence_at_leader: OnceLock<LeaderFence>,
+}
+
+/// What the group has come to.
+#[derive(Clone, Debug)]
+struct GroupView {
+    protocol: ConnectProtocol,
+    leads: bool,
+    leader_url: String,
 }
 
 /// What REST and the herder's thread share.
@@ -78,6 +110,11 @@ struct Shared {
     ended: watch::Sender<bool>,
     stopping: AtomicBool,
     generation: AtomicI64,
+    /// What the group has come to, once it is joined.
+    group: Mutex<Option<GroupView>>,
+    session: SessionSettings,
+    /// For requests to other workers.
+    http: reqwest::Client,
 }
 
 /// Starts a herder. It contacts Kafka and reads its topics on its own thread; what goes wrong there
@@ -87,6 +124,12 @@ struct Shared {
 /// The thread cannot be started.
 pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
     let (sender, receiver) = mpsc::channel();
+    let session = SessionSettings::of(&parts.config)?;
+    let http = reqwest::Client::builder()
+        .timeout(REQUEST_LIMIT)
+        .no_proxy()
+        .build()
+        .map_err(|error| Error::fatal("setting up an HTTP client").with_source(error))?;
     let shared = Arc::new(Shared {
         parts,
         events: sender,
@@ -96,6 +139,9 @@ pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
         ended: watch::Sender::new(false),
         stopping: AtomicBool::new(false),
         generation: AtomicI64::new(1),
+        group: Mutex::default(),
+        session,
+        http,
     });
     let thread = Arc::clone(&shared);
     std::thread::Builder::new()
@@ -122,30 +168,56 @@ pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
 
 /// The herder's thread.
 fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
-    let Some((stores, seat)) = load(shared)? else {
+    let Some(stores) = load(shared)? else {
         return Ok(());
     };
-    let graceful = shared
-        .parts
-        .config
-        .options
-        .int("task.shutdown.graceful.timeout.ms");
+    let worker = &shared.parts.config;
+    let millis =
+        |key: &str| Duration::from_millis(u64::try_from(worker.options.int(key)).unwrap_or(0));
+    let graceful = millis("task.shutdown.graceful.timeout.ms");
+    let state = if worker.standalone {
+        HerderState::alone(graceful)
+    } else {
+        let limits = GroupLimits {
+            sync: millis("worker.sync.timeout.ms"),
+            max_delay: millis("scheduled.rebalance.max.delay.ms"),
+        };
+        HerderState::in_group(graceful, limits)
+    };
     let mut herder = Loop {
         shared: Arc::clone(shared),
         stores: Arc::clone(&stores),
-        state: HerderState::new(Duration::from_millis(u64::try_from(graceful).unwrap_or(0))),
+        state,
         connectors: HashMap::new(),
         tasks: HashMap::new(),
+        member: None,
+        key_due: None,
     };
     let config = stores.config.state();
     let known: Vec<&str> = config.connectors().map(|name| &**name).collect();
     tracing::info!(offset = config.offset(), connectors = ?known, "Starting connectors and tasks");
     let loaded = Event::Loaded(Arc::clone(&config), stores.status.all());
     let mut done = herder.perform(loaded);
+    if !worker.standalone {
+        let (asks, of) = (Arc::downgrade(shared), Arc::downgrade(&stores));
+        let fence = move |name: &str| {
+            let (shared, stores) = (Weak::upgrade(&asks)?, Weak::upgrade(&of)?);
+            shared.fence_at_leader(name, &stores)
+        };
+        // It is set once, here.
+        drop(stores.fence_at_leader.set(LeaderFence(Box::new(fence))));
+        herder.member = Some(join(shared, &stores)?);
+    }
     shared.stores.send_replace(Some(Arc::clone(&stores)));
     tracing::info!("Finished starting connectors and tasks");
     while !done {
-        let event = match herder.state.next_deadline() {
+        let deadline = herder
+            .state
+            .next_deadline()
+            .into_iter()
+            .chain(herder.key_due)
+            .min();
+        let event = match deadline {
             None => events
                 .recv()
                 .map_err(|_gone| mpsc::RecvTimeoutError::Disconnected),
@@ -158,22 +230,106 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
             Err(mpsc::RecvTimeoutError::Timeout) => Event::Tick,
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
         };
+        if let Event::Group(Notice::Refused(why), _) = &event {
+            let group = worker.group_id().unwrap_or_default();
+            return Err(Error::fatal(format!("group {group}: {why}")));
+        }
         done = herder.perform(event);
+        herder.rotate_key();
     }
     if let Some(producer) = &stores.producer {
-        producer.flush(Duration::from_secs(5));
+        producer.flush(FLUSH_LIMIT);
+    }
+    // Once everything is written: whoever takes the work over goes on from it.
+    if let Some(mut member) = herder.member.take() {
+        member.leave();
     }
     stores.config.stop();
     stores.offsets.stop();
     stores.status.stop();
-    // Last, so that whoever waits for it finds everything written.
-    drop(seat);
     Ok(())
+}
+
+/// Joins the worker's group.
+fn join(shared: &Arc<Shared>, stores: &Arc<Stores>) -> Result<GroupMember> {
+    let worker = &shared.parts.config;
+    let options = &worker.options;
+    let millis = |key: &str| Duration::from_millis(u64::try_from(options.int(key)).unwrap_or(0));
+    let client_id = match options.string_opt("client.id").map(str::trim) {
+        Some(id) if !id.is_empty() => id.to_owned(),
+        _ => format!("connect-{}", worker.worker_id),
+    };
+    let clients = clients::of_worker(worker, Client::Consumer, "group")?;
+    let access = Access::of(&clients, &client_id)?;
+    let setting = options.string("connect.protocol");
+    let heartbeat = millis("heartbeat.interval.ms");
+    let settings = Settings {
+        url: worker.advertised_url.clone(),
+        protocol: ConnectProtocol::of_setting(setting).ok_or_else(|| {
+            Error::config(format!(
+                "Invalid value {setting} for configuration connect.protocol"
+            ))
+        })?,
+        session: millis("session.timeout.ms"),
+        heartbeat,
+        beat: heartbeat.min(BEAT),
+        rebalance: millis("rebalance.timeout.ms"),
+        max_delay_ms: i32::try_from(options.int("scheduled.rebalance.max.delay.ms"))
+            .unwrap_or(i32::MAX),
+    };
+    let (config, status) = (Arc::clone(stores), Arc::clone(stores));
+    let (events, statuses, view) = (
+        shared.events.clone(),
+        Arc::clone(stores),
+        Arc::clone(shared),
+    );
+    let surroundings = Surroundings {
+        config: Box::new(move || config.config.state()),
+        handed_over: Arc::new(move |work| is_handed_over(work, &status.status)),
+        notify: Box::new(move |notice| {
+            let mut all = Vec::new();
+            if let Notice::Assigned(assigned) = &notice {
+                *view.group.lock().unwrap_or_else(PoisonError::into_inner) = Some(GroupView {
+                    protocol: assigned.protocol,
+                    leads: assigned.leads,
+                    leader_url: assigned.leader_url.clone(),
+                });
+                if assigned.leads {
+                    all = statuses.status.all();
+                }
+            }
+            // The herder may be gone while the worker stops.
+            events.send(Event::Group(notice, all)).ok();
+        }),
+    };
+    GroupMember::start(
+        worker.group_id().unwrap_or_default(),
+        access,
+        settings,
+        surroundings,
+    )
+}
+
+/// Whether all of it was given up, or had failed, before its worker left: it says so in the status
+/// topic before it leaves.
+fn is_handed_over(work: &Work, status: &StatusStore) -> bool {
+    let quiet = |info: Option<StateInfo>| {
+        info.is_some_and(|info| {
+            info.state == State::Unassigned.name() || info.state == State::Failed.name()
+        })
+    };
+    work.connectors
+        .iter()
+        .all(|name| quiet(status.connector(name)))
+        && work
+            .tasks
+            .iter()
+            .all(|id| quiet(status.task(&id.connector, id.task)))
 }
 
 /// Contacts Kafka, creates the worker's topics where they are missing, and reads them; `None` where
 /// the worker is to stop meanwhile.
-fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>> {
+fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     let worker = &shared.parts.config;
     let options = &worker.options;
     let admin = clients::of_worker(worker, Client::Admin, "shared-admin")?;
@@ -200,8 +356,9 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
             config: ConfigStore::memory(listener),
             producer: None,
             fencing: Mutex::default(),
+            fence_at_leader: OnceLock::new(),
         });
-        return Ok((!shared.stopping.load(Ordering::Acquire)).then_some((stores, None)));
+        return Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores));
     }
     let admin = Admin::new(&admin, shared.parts.runtime.clone())?;
     let topics = [
@@ -239,20 +396,13 @@ fn load(shared: &Arc<Shared>) -> Result<Option<(Arc<Stores>, Option<GroupSeat>)>
         )?,
         producer: Some(producer),
         fencing: Mutex::default(),
+        fence_at_leader: OnceLock::new(),
     });
     stores.offsets.wait_until_read(LOAD_LIMIT)?;
     stores.status.wait_until_read(LOAD_LIMIT)?;
     stores.config.wait_until_read(&config.name, LOAD_LIMIT)?;
-    let stopping = || shared.stopping.load(Ordering::Acquire);
-    let Some(seat) = GroupSeat::take(worker, &admin, stopping)? else {
-        return Ok(None);
-    };
     loaded.store(true, Ordering::Release);
-    // Without a group there is no generation; statuses must not look older than those before.
-    shared
-        .generation
-        .store(stores.status.highest_generation() + 1, Ordering::Release);
-    Ok((!shared.stopping.load(Ordering::Acquire)).then_some((stores, Some(seat))))
+    Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores))
 }
 
 /// One of the worker's topics as its properties describe it.
@@ -302,9 +452,69 @@ struct Loop {
     state: HerderState,
     connectors: HashMap<Arc<str>, RunningConnector>,
     tasks: HashMap<TaskId, RunningTask>,
+    member: Option<GroupMember>,
+    /// When a leader looks at the session key again.
+    key_due: Option<Instant>,
 }
 
 impl Loop {
+    /// Makes a session key where this worker leads and one is due.
+    fn rotate_key(&mut self) {
+        let sessioned = self.shared.signs();
+        if !sessioned || !self.state.leads() {
+            self.key_due = None;
+            return;
+        }
+        if self.key_due.is_some_and(|due| Instant::now() < due) {
+            return;
+        }
+        let now_ms = lifecycle::now_ms();
+        let state = self.stores.config.state();
+        let wait = match self.shared.session.is_due(state.session_key(), now_ms) {
+            Err(left) => Duration::from_millis(u64::try_from(left).unwrap_or(0)),
+            Ok(()) => {
+                let written = self
+                    .shared
+                    .session
+                    .make(now_ms)
+                    .and_then(|key| self.stores.config.write(&[ConfigWrite::SessionKey(key)]));
+                match written {
+                    Ok(()) => tracing::info!("Session key updated"),
+                    Err(error) => tracing::warn!(
+                        error = %Chain(&error),
+                        "Failed to write new session key to config topic"
+                    ),
+                }
+                KEY_RETRY
+            }
+        };
+        self.key_due = Some(Instant::now() + wait);
+    }
+
+    fn tell(&self, event: membership::Event) {
+        if let Some(member) = &self.member {
+            member.tell(event);
+        }
+    }
+
+    /// Has the leader write task configurations; the outcome comes as an event.
+    fn send_tasks(&self, name: Arc<str>, epoch: u64, tasks: Vec<RawConfig>, leader: &str) {
+        let url = format!(
+            "{}/connectors/{}/tasks",
+            leader.trim_end_matches('/'),
+            path_segment(&name)
+        );
+        let (shared, stores) = (Arc::clone(&self.shared), Arc::clone(&self.stores));
+        self.shared.parts.runtime.spawn(async move {
+            let body = serde_json::to_vec(&tasks).unwrap_or_default();
+            let sent = shared
+                .send_signed(reqwest::Method::POST, &url, body, &stores)
+                .await;
+            // The herder may be gone while the worker stops.
+            shared.events.send(Event::TasksSent(name, epoch, sent)).ok();
+        });
+    }
+
     /// Decides what follows from an event and does it; `true` once all has stopped.
     fn perform(&mut self, event: Event) -> bool {
         let actions = self.state.step(Instant::now(), event);
@@ -408,7 +618,28 @@ impl Loop {
             Action::ResetTopics(name) => self.stores.status.reset_topics(&name),
             // Whoever asked may have given up.
             Action::Answer(answer, result) => drop(answer.send(result)),
-            Action::AnswerRestart(answer, status) => drop(answer.send(Ok(status))),
+            Action::AnswerRestart(answer, status) => drop(answer.send(status)),
+            Action::SendTasks {
+                name,
+                epoch,
+                tasks,
+                leader,
+            } => self.send_tasks(name, epoch, tasks, &leader),
+            Action::Rejoin(reason) => self.tell(membership::Event::Rejoin(reason)),
+            Action::Generation(generation) => {
+                self.shared.generation.store(generation, Ordering::Release);
+                // A leader that is new looks at the key.
+                self.key_due = None;
+            }
+            Action::Release => {
+                if let Some(producer) = &self.stores.producer {
+                    producer.flush(FLUSH_LIMIT);
+                }
+                self.tell(membership::Event::Released);
+            }
+            Action::StepOut(pause, keeps_work) => {
+                self.tell(membership::Event::StepOut(pause, keeps_work));
+            }
             Action::RefusePut(answer, error) => drop(answer.send(Err(error))),
             Action::Exit => return true,
         }
@@ -485,6 +716,79 @@ impl Shared {
         self.stores.borrow().clone()
     }
 
+    /// Whether requests between workers are signed.
+    fn signs(&self) -> bool {
+        self.group_view()
+            .is_some_and(|group| group.protocol == ConnectProtocol::Sessioned)
+    }
+
+    fn group_view(&self) -> Option<GroupView> {
+        self.group
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Has the leader fence a connector's old tasks; `None` where that is this worker. Blocks.
+    fn fence_at_leader(&self, name: &str, stores: &Stores) -> Option<Result<()>> {
+        let group = self.group_view().filter(|group| !group.leads)?;
+        let leader = group.leader_url.trim_end_matches('/');
+        let url = format!("{leader}/connectors/{}/fence", path_segment(name));
+        let asked = self.send_signed(reqwest::Method::PUT, &url, Vec::new(), stores);
+        Some(
+            self.parts.runtime.block_on(asked).map_err(|error| {
+                Error::fatal("Failed to perform zombie fencing").with_source(error)
+            }),
+        )
+    }
+
+    fn verify(&self, signed: &SignedRequest, stores: &Stores) -> Answer<()> {
+        if !self.signs() {
+            return Ok(());
+        }
+        self.session
+            .verify(stores.config.state().session_key(), signed)
+    }
+
+    /// Sends another worker a request that it answers only to workers of its group.
+    async fn send_signed(
+        &self,
+        method: reqwest::Method,
+        url: &str,
+        body: Vec<u8>,
+        stores: &Stores,
+    ) -> Result<()> {
+        let failed = |error: reqwest::Error| {
+            Error::retriable(format!("IO Error trying to forward REST request to {url}"))
+                .with_source(error)
+        };
+        let mut request = self
+            .http
+            .request(method, url)
+            .header(reqwest::header::ACCEPT, "application/json")
+            .header(reqwest::header::USER_AGENT, "kafka-connect");
+        if !body.is_empty() {
+            request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
+        }
+        if self.signs()
+            && let Some(key) = stores.config.state().session_key()
+        {
+            let (signature, algorithm) = self.session.sign(key, &body)?;
+            request = request
+                .header(SIGNATURE_HEADER, signature)
+                .header(ALGORITHM_HEADER, algorithm);
+        }
+        let answer = request.body(body).send().await.map_err(failed)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        let text = answer.text().await.unwrap_or_default();
+        Err(Error::retriable(format!(
+            "the leader answered {status} to {url}: {text}"
+        )))
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(Sender<T>) -> Request) -> Answer<T> {
         let (answer, answered) = oneshot::channel();
         if self.events.send(Event::Request(request(answer))).is_err() {
@@ -493,7 +797,13 @@ impl Shared {
         match tokio::time::timeout(REQUEST_LIMIT, answered).await {
             Ok(Ok(result)) => result,
             Ok(Err(_gone)) => Err(RequestError::failure("Worker is shutting down")),
-            Err(_elapsed) => Err(RequestError::failure("Request timed out")),
+            Err(_elapsed) if self.parts.config.standalone => {
+                Err(RequestError::failure("Request timed out"))
+            }
+            Err(_elapsed) => Err(RequestError::conflict(
+                "Cannot complete request momentarily due to stale configuration (typically caused \
+                 by a concurrent config change)",
+            )),
         }
     }
 
@@ -531,6 +841,20 @@ impl Shared {
             kind,
         })
     }
+}
+
+/// A name as one segment of a URL's path.
+fn path_segment(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
 }
 
 fn unknown(name: &str) -> RequestError {
@@ -675,6 +999,54 @@ impl Herder for Shared {
         let state = stores.config.state();
         let config = Arc::clone(state.config(name).ok_or_else(|| unknown(name))?);
         offsets::read(&self.parts, stores, self.kind(&config), name, config).await
+    }
+    async fn put_task_configs(
+        &self,
+        name: &str,
+        tasks: Vec<RawConfig>,
+        signed: SignedRequest,
+    ) -> Answer<()> {
+        if self.parts.config.standalone {
+            return Err(RequestError::failure(
+                "Kafka Connect in standalone mode does not support externally setting task \
+                 configurations.",
+            ));
+        }
+        self.verify(&signed, &*self.loaded().await?)?;
+        let name = name.to_owned();
+        self.ask(|answer| Request::PutTasks {
+            name,
+            tasks,
+            answer,
+        })
+        .await
+    }
+    async fn fence_zombies(&self, name: &str, signed: SignedRequest) -> Answer<()> {
+        if self.parts.config.standalone {
+            return Err(RequestError::failure(
+                "Kafka Connect in standalone mode does not support exactly-once source connectors.",
+            ));
+        }
+        let stores = self.loaded().await?;
+        self.verify(&signed, &stores)?;
+        self.ask(|answer| Request::Fence(name.to_owned(), answer))
+            .await?;
+        let state = stores.config.state();
+        let config = state.config(name).ok_or_else(|| unknown(name))?;
+        if self.kind(config) != ConnectorKind::Source {
+            return Err(RequestError::bad_request(format!(
+                "Connector {name} is not a source connector"
+            )));
+        }
+        let (parts, name) = (self.parts.clone(), name.to_owned());
+        let fenced = self
+            .parts
+            .runtime
+            .spawn_blocking(move || fencing::perform_here(&parts, &stores, &name));
+        match fenced.await {
+            Ok(outcome) => Ok(outcome?),
+            Err(error) => Err(RequestError::failure(error.to_string())),
+        }
     }
     async fn alter_offsets(&self, name: &str, changes: Option<Vec<OffsetEntry>>) -> Answer<String> {
         let stores = self.loaded().await?;

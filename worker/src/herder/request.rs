@@ -31,6 +31,8 @@ pub enum Refusal {
     NotFound,
     /// 409.
     Conflict,
+    /// Another worker has to answer: forwarded, or 409 where that is not possible.
+    NotHere,
     /// 500, with the Java class of the exception.
     Failure(&'static str),
     /// 503.
@@ -44,6 +46,8 @@ pub struct RequestError {
     pub refusal: Refusal,
     /// What the client reads.
     pub message: String,
+    /// Where the worker that has to answer is.
+    pub forward_to: Option<String>,
 }
 
 impl RequestError {
@@ -52,11 +56,22 @@ impl RequestError {
         Self {
             refusal,
             message: message.into(),
+            forward_to: None,
         }
     }
     /// 400.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(Refusal::BadRequest, message)
+    }
+    /// Another worker has to answer; who it is may not be known.
+    pub fn not_here(forward_to: Option<String>) -> Self {
+        Self {
+            refusal: Refusal::NotHere,
+            message: "Cannot complete request momentarily due to no known leader URL, likely \
+                      because a rebalance was underway."
+                .to_owned(),
+            forward_to,
+        }
     }
     /// 404.
     pub fn not_found(message: impl Into<String>) -> Self {
@@ -281,6 +296,15 @@ pub trait Herder: Send + Sync + 'static {
     async fn reset_active_topics(&self, name: &str) -> Answer<()>;
     /// A connector's offsets: a source's from the offsets topic, a sink's from its consumer group.
     async fn offsets(&self, name: &str) -> Answer<Vec<OffsetEntry>>;
+    /// Takes the task configurations that another worker's connector has made.
+    async fn put_task_configs(
+        &self,
+        name: &str,
+        tasks: Vec<RawConfig>,
+        signed: SignedRequest,
+    ) -> Answer<()>;
+    /// Fences a source connector's old tasks, for another worker that will start new ones.
+    async fn fence_zombies(&self, name: &str, signed: SignedRequest) -> Answer<()>;
     /// Changes the offsets of a stopped connector, or forgets them all (`None`); answers the
     /// message for the user.
     async fn alter_offsets(&self, name: &str, changes: Option<Vec<OffsetEntry>>) -> Answer<String>;
@@ -292,6 +316,17 @@ pub trait Herder: Send + Sync + 'static {
 
 /// Where a request's answer goes.
 pub type Sender<T> = oneshot::Sender<Answer<T>>;
+
+/// What a request between workers is signed with (`InternalRequestSignature`).
+#[derive(Clone, Debug, Default)]
+pub struct SignedRequest {
+    /// The body, byte for byte.
+    pub body: Vec<u8>,
+    /// `X-Connect-Authorization`.
+    pub signature: Option<String>,
+    /// `X-Connect-Request-Signature-Algorithm`.
+    pub algorithm: Option<String>,
+}
 
 /// What is asked of the herder's thread. Reads that need no decision do not pass through it.
 #[derive(Debug)]
@@ -330,8 +365,37 @@ pub enum Request {
     },
     /// Restarts a task.
     RestartTask(TaskId, Sender<()>),
+    /// Writes the task configurations that another worker's connector has made.
+    PutTasks {
+        /// The connector.
+        name: String,
+        /// Its tasks.
+        tasks: Vec<RawConfig>,
+        /// When they are written.
+        answer: Sender<()>,
+    },
+    /// Fences what may be left of a source connector's old tasks.
+    Fence(String, Sender<()>),
     /// Whether the herder's thread is alive.
     Ping(Sender<()>),
     /// Whether a connector may have its offsets changed.
     CheckStopped(String, Sender<()>),
+}
+
+impl Request {
+    /// Whether nobody waits for the answer any more.
+    pub fn is_abandoned(&self) -> bool {
+        match self {
+            Self::PutConnector { answer, .. } => answer.is_closed(),
+            Self::RestartPlan { answer, .. } => answer.is_closed(),
+            Self::DeleteConnector(_, answer)
+            | Self::SetTarget(_, _, answer)
+            | Self::RestartConnector(_, answer)
+            | Self::RestartTask(_, answer)
+            | Self::PutTasks { answer, .. }
+            | Self::Fence(_, answer)
+            | Self::Ping(answer)
+            | Self::CheckStopped(_, answer) => answer.is_closed(),
+        }
+    }
 }

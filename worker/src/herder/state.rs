@@ -3,8 +3,12 @@
 //!
 //! The config topic says what is wanted. Whatever is wanted and not there is started; a restart is
 //! no more than a stop, after which the thing is wanted and not there. A connector's tasks start
-//! once none of its old ones is left. No I/O, no threads, no clock. Answers for the deciding half
-//! of `DistributedHerder`; [`HerderState::is_assigned`] is where a group's assignment comes in.
+//! once none of its old ones is left. In a group, wanted is what is assigned: [`group`] keeps what
+//! the group says, [`requests`] decides what is asked. No I/O, no threads, no clock. Answers for
+//! the deciding half of `DistributedHerder`.
+
+pub(super) mod group;
+mod requests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +16,12 @@ use std::time::{Duration, Instant};
 
 use connect_api::Result;
 
+use self::group::Group;
 use super::request::{
     Answer, ConnectorInfo, ConnectorStatus, RawConfig, Request, RequestError, Sender, TargetState,
     TaskId,
 };
+use crate::group::membership::Notice;
 use crate::store::cluster_state::{ClusterConfigState, ConfigChange};
 use crate::store::config::ConfigWrite;
 use crate::store::status::{State, StatusOf};
@@ -60,6 +66,10 @@ pub enum Event {
     Connector(Arc<str>, u64, ConnectorEvent),
     /// A task's thread reports.
     Task(TaskId, u64, TaskEvent),
+    /// The group says something; with all that has a status.
+    Group(Notice, Vec<StatusOf>),
+    /// The leader was given a connector's task configurations, or was not.
+    TasksSent(Arc<str>, u64, Result<()>),
     /// Time has passed.
     Tick,
     /// The worker stops.
@@ -136,9 +146,28 @@ pub enum Action {
     /// Answers a request.
     Answer(Sender<()>, Answer<()>),
     /// Answers a restart.
-    AnswerRestart(Sender<ConnectorStatus>, ConnectorStatus),
+    AnswerRestart(Sender<ConnectorStatus>, Answer<ConnectorStatus>),
     /// Refuses the creation of a connector.
     RefusePut(Sender<(bool, ConnectorInfo)>, RequestError),
+    /// Gives the leader a connector's task configurations, at this address.
+    SendTasks {
+        /// The connector.
+        name: Arc<str>,
+        /// Its incarnation.
+        epoch: u64,
+        /// The configurations.
+        tasks: Vec<RawConfig>,
+        /// Where the leader answers.
+        leader: String,
+    },
+    /// Asks the group to hand work out anew.
+    Rejoin(&'static str),
+    /// Statuses are written from now on under this generation.
+    Generation(i64),
+    /// Makes sure that all statuses are written, then lets the group go on.
+    Release,
+    /// Leaves the group, and comes back after this time, with its work or without.
+    StepOut(Duration, bool),
     /// All has stopped.
     Exit,
 }
@@ -171,12 +200,15 @@ pub struct HerderState {
     task_stop_limit: Duration,
     loaded: bool,
     stopping: bool,
+    /// `None` for a worker that works alone.
+    group: Option<Group>,
 }
 
 impl HerderState {
-    /// Nothing runs, nothing is known.
-    pub fn new(task_stop_limit: Duration) -> Self {
+    /// Nothing runs, nothing is known, and all that is configured is this worker's.
+    pub fn alone(task_stop_limit: Duration) -> Self {
         Self {
+            group: None,
             config: Arc::default(),
             connectors: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -200,16 +232,21 @@ impl HerderState {
                 [stopping, local.retry.map(|(at, _)| at)]
             })
             .flatten()
+            .chain(self.group.as_ref().and_then(Group::next_deadline))
             .min()
     }
 
-    /// Whether this worker shall run a connector and its tasks: all of them, while it is alone.
+    /// Whether this worker shall run a connector.
     fn is_assigned(&self, name: &str) -> bool {
         self.config.contains(name)
+            && self
+                .group
+                .as_ref()
+                .is_none_or(|group| group.has_connector(name))
     }
 
     fn is_wanted(&self, id: &TaskId) -> bool {
-        self.is_assigned(&id.connector)
+        self.group.as_ref().is_none_or(|group| group.has_task(id))
             && self.config.tasks(&id.connector).contains(id)
             && self.config.target(&id.connector) != Some(TargetState::Stopped)
     }
@@ -222,18 +259,26 @@ impl HerderState {
             Event::Loaded(config, statuses) => {
                 self.config = config;
                 self.loaded = true;
-                actions.extend(
-                    statuses
-                        .into_iter()
-                        .filter(|of| !self.is_configured(of))
-                        .map(Action::RemoveStatus),
-                );
+                if self.group.is_none() {
+                    self.forget_what_is_gone(statuses, &mut actions);
+                }
             }
             Event::Config(config, change) => {
-                self.config = config;
+                let before = std::mem::replace(&mut self.config, config);
                 if self.loaded {
+                    self.tell_group_of(&before, &change, &mut actions);
                     self.config_change(now, change, &mut actions);
                 }
+            }
+            Event::Group(notice, statuses) => self.hear(now, notice, statuses, &mut actions),
+            Event::TasksSent(name, epoch, Ok(())) => {
+                if let Some(local) = self.connectors.get_mut(&name).filter(|c| c.epoch == epoch) {
+                    local.retry = None;
+                }
+            }
+            Event::TasksSent(name, epoch, Err(error)) => {
+                let event = ConnectorEvent::Tasks(Err(error));
+                self.connector_event(now, &name, epoch, event, &mut actions);
             }
             Event::Connector(name, epoch, event) => {
                 self.connector_event(now, &name, epoch, event, &mut actions);
@@ -256,8 +301,15 @@ impl HerderState {
             }
         } else if self.loaded {
             self.reconcile(now, &mut actions);
+            self.release_when_done(&mut actions);
         }
         actions
+    }
+
+    /// Statuses of what is no longer configured.
+    fn forget_what_is_gone(&self, statuses: Vec<StatusOf>, actions: &mut Vec<Action>) {
+        let gone = statuses.into_iter().filter(|of| !self.is_configured(of));
+        actions.extend(gone.map(Action::RemoveStatus));
     }
 
     fn is_configured(&self, of: &StatusOf) -> bool {
@@ -280,14 +332,18 @@ impl HerderState {
             }
         }
         let config = Arc::clone(&self.config);
+        if self
+            .group
+            .as_ref()
+            .is_some_and(|group| !group.may_start(&config))
+        {
+            return;
+        }
         for name in config.connectors() {
-            if !self.is_assigned(name) {
-                continue;
-            }
             let (Some(connector), Some(target)) = (config.config(name), config.target(name)) else {
                 continue;
             };
-            if !self.connectors.contains_key(name) {
+            if self.is_assigned(name) && !self.connectors.contains_key(name) {
                 self.epoch += 1;
                 let local = Local {
                     epoch: self.epoch,
@@ -305,10 +361,17 @@ impl HerderState {
             let old_one_left = self.tasks.iter().any(|(id, local)| {
                 id.connector == *name && matches!(local.phase, Phase::Stopping(_))
             });
-            if old_one_left || target == TargetState::Stopped {
+            let too_new = self
+                .group
+                .as_ref()
+                .is_some_and(|group| group.is_outdated_for(name));
+            if old_one_left || too_new || target == TargetState::Stopped {
                 continue;
             }
             for id in config.tasks(name) {
+                if !self.is_wanted(&id) {
+                    continue;
+                }
                 let Some(task) = config
                     .task_config(&id)
                     .filter(|_| !self.tasks.contains_key(&id))
@@ -417,6 +480,7 @@ impl HerderState {
             } => {
                 self.restart(now, &connector, only_failed, include_tasks, actions);
             }
+            ConfigChange::Nothing => {}
         }
     }
 
@@ -499,15 +563,11 @@ impl HerderState {
                 // A stop may have come in between.
                 let started = target == Some(TargetState::Started);
                 if started && self.tasks_differ(name, &tasks) {
-                    let write = ConfigWrite::Tasks(Arc::clone(name), tasks);
-                    actions.push(Action::Write(vec![write], Reply::Nobody));
+                    self.publish_tasks(now, name, epoch, tasks, actions);
                 }
             }
             ConnectorEvent::Tasks(Err(error)) => {
-                let pause = local
-                    .retry
-                    .map_or(RETRY_PAUSES.0, |(_, pause)| (pause * 2).min(RETRY_PAUSES.1));
-                local.retry = Some((now + pause, pause));
+                retry_later(now, local);
                 tracing::error!(
                     connector = &**name,
                     error = %connect_api::error::Chain(&error),
@@ -515,6 +575,34 @@ impl HerderState {
                 );
             }
             ConnectorEvent::Gone => self.connector_gone(name, actions),
+        }
+    }
+
+    /// Writes task configurations where this worker may, else has the leader do it.
+    fn publish_tasks(
+        &mut self,
+        now: Instant,
+        name: &Arc<str>,
+        epoch: u64,
+        tasks: Vec<RawConfig>,
+        actions: &mut Vec<Action>,
+    ) {
+        match self.leader() {
+            Ok(()) => {
+                let write = ConfigWrite::Tasks(Arc::clone(name), tasks);
+                actions.push(Action::Write(vec![write], Reply::Nobody));
+            }
+            Err(Some(leader)) => actions.push(Action::SendTasks {
+                name: Arc::clone(name),
+                epoch,
+                tasks,
+                leader,
+            }),
+            Err(None) => {
+                if let Some(local) = self.connectors.get_mut(name) {
+                    retry_later(now, local);
+                }
+            }
         }
     }
 
@@ -551,6 +639,7 @@ impl HerderState {
     }
 
     fn tick(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        self.give_up_reading(now, actions);
         let late = |local: &Local| matches!(local.phase, Phase::Stopping(at) if at <= now);
         let tasks: Vec<TaskId> = self
             .tasks
@@ -581,429 +670,15 @@ impl HerderState {
             }
         }
     }
-
-    fn request(&mut self, now: Instant, request: Request, actions: &mut Vec<Action>) {
-        if self.stopping {
-            refuse(request, actions);
-            return;
-        }
-        match request {
-            Request::PutConnector {
-                name,
-                config,
-                target,
-                allow_replace,
-                answer,
-            } => {
-                let exists = self.config.contains(&name);
-                if exists && !allow_replace {
-                    let error = RequestError::conflict(format!("Connector {name} already exists"));
-                    actions.push(Action::RefusePut(answer, error));
-                    return;
-                }
-                let shared: Arc<str> = name.as_str().into();
-                let mut writes = Vec::with_capacity(2);
-                writes
-                    .extend(target.map(|target| ConfigWrite::Target(Arc::clone(&shared), target)));
-                writes.push(ConfigWrite::Connector(shared, config.clone()));
-                let reply = Reply::Put {
-                    created: !exists,
-                    name,
-                    config,
-                    answer,
-                };
-                actions.push(Action::Write(writes, reply));
-            }
-            Request::DeleteConnector(name, answer) => {
-                if self.config.contains(&name) {
-                    let write = ConfigWrite::RemoveConnector(name.as_str().into());
-                    actions.push(Action::Write(vec![write], Reply::Done(answer)));
-                } else {
-                    let error = RequestError::not_found(format!("Connector {name} not found"));
-                    actions.push(Action::Answer(answer, Err(error)));
-                }
-            }
-            Request::SetTarget(name, target, answer) => {
-                if !self.config.contains(&name) {
-                    let error = RequestError::not_found(format!("Unknown connector {name}"));
-                    actions.push(Action::Answer(answer, Err(error)));
-                    return;
-                }
-                let name: Arc<str> = name.as_str().into();
-                let mut writes = Vec::with_capacity(2);
-                if target == TargetState::Stopped {
-                    writes.push(ConfigWrite::Tasks(Arc::clone(&name), Vec::new()));
-                }
-                writes.push(ConfigWrite::Target(name, target));
-                actions.push(Action::Write(writes, Reply::Done(answer)));
-            }
-            Request::RestartConnector(name, answer) => {
-                if self.config.contains(&name) {
-                    self.stop_connector(now, &name.as_str().into(), actions);
-                    actions.push(Action::Answer(answer, Ok(())));
-                } else {
-                    let error = RequestError::not_found(format!("Unknown connector: {name}"));
-                    actions.push(Action::Answer(answer, Err(error)));
-                }
-            }
-            Request::RestartPlan {
-                name,
-                only_failed,
-                include_tasks,
-                mut status,
-                answer,
-            } => {
-                let tasks = status.tasks.iter_mut().map(|(_, info)| info);
-                for info in
-                    std::iter::once(&mut status.connector).chain(tasks.filter(|_| include_tasks))
-                {
-                    if !only_failed || info.state == State::Failed.name() {
-                        State::Restarting.name().clone_into(&mut info.state);
-                        info.trace = None;
-                    }
-                }
-                let connector = name.as_str().into();
-                let write = ConfigWrite::Restart {
-                    connector,
-                    only_failed,
-                    include_tasks,
-                };
-                actions.push(Action::Write(vec![write], Reply::Nobody));
-                actions.push(Action::AnswerRestart(answer, status));
-            }
-            Request::RestartTask(id, answer) => {
-                let result = if !self.config.contains(&id.connector) {
-                    Err(RequestError::not_found(format!(
-                        "Unknown connector: {}",
-                        id.connector
-                    )))
-                } else if !self.config.tasks(&id.connector).contains(&id) {
-                    Err(RequestError::not_found(format!("Unknown task: {id}")))
-                } else {
-                    self.stop_task(now, &id, actions);
-                    Ok(())
-                };
-                actions.push(Action::Answer(answer, result));
-            }
-            Request::Ping(answer) => actions.push(Action::Answer(answer, Ok(()))),
-            Request::CheckStopped(name, answer) => {
-                let result = match self.config.target(&name) {
-                    None => Err(RequestError::not_found(format!(
-                        "Connector {name} not found"
-                    ))),
-                    Some(TargetState::Stopped) if self.tasks_of(&name).is_empty() => Ok(()),
-                    Some(_) => Err(RequestError::bad_request(
-                        "Connectors must be in the STOPPED state before their offsets can be \
-                         modified. This can be done for the specified connector by issuing a 'PUT' \
-                         request to the '/connectors/"
-                            .to_owned()
-                            + &name
-                            + "/stop' endpoint",
-                    )),
-                };
-                actions.push(Action::Answer(answer, result));
-            }
-        }
-    }
 }
 
-fn refuse(request: Request, actions: &mut Vec<Action>) {
-    let error = || RequestError::failure("Worker is shutting down");
-    match request {
-        Request::PutConnector { answer, .. } => actions.push(Action::RefusePut(answer, error())),
-        // The sender is dropped, which says the same.
-        Request::RestartPlan { .. } => {}
-        Request::DeleteConnector(_, answer)
-        | Request::SetTarget(_, _, answer)
-        | Request::RestartConnector(_, answer)
-        | Request::RestartTask(_, answer)
-        | Request::Ping(answer)
-        | Request::CheckStopped(_, answer) => actions.push(Action::Answer(answer, Err(error()))),
-    }
+/// Task configurations are asked for again after a while, each time a longer one.
+fn retry_later(now: Instant, local: &mut Local) {
+    let pause = local
+        .retry
+        .map_or(RETRY_PAUSES.0, |(_, pause)| (pause * 2).min(RETRY_PAUSES.1));
+    local.retry = Some((now + pause, pause));
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct World {
-        herder: HerderState,
-        topic: ClusterConfigState,
-        now: Instant,
-    }
-
-    impl World {
-        fn new() -> Self {
-            let mut world = Self {
-                herder: HerderState::new(Duration::from_secs(5)),
-                topic: ClusterConfigState::default(),
-                now: Instant::now(),
-            };
-            world.step(Event::Loaded(Arc::default(), Vec::new()));
-            world
-        }
-        fn step(&mut self, event: Event) -> Vec<String> {
-            self.herder
-                .step(self.now, event)
-                .iter()
-                .map(shown)
-                .collect()
-        }
-        fn record(&mut self, key: &str, value: &str) -> Vec<String> {
-            let value = (value != "null").then_some(value.as_bytes());
-            match self
-                .topic
-                .apply(self.topic.offset() + 1, key.as_bytes(), value)
-            {
-                Some(change) => self.step(Event::Config(Arc::new(self.topic.clone()), change)),
-                None => Vec::new(),
-            }
-        }
-        fn connector(&mut self, epoch: u64, event: ConnectorEvent) -> Vec<String> {
-            self.step(Event::Connector("a".into(), epoch, event))
-        }
-        fn task(&mut self, epoch: u64, event: TaskEvent) -> Vec<String> {
-            self.step(Event::Task(
-                TaskId {
-                    connector: "a".into(),
-                    task: 0,
-                },
-                epoch,
-                event,
-            ))
-        }
-        /// A connector with one running task.
-        fn running() -> Self {
-            let mut world = Self::new();
-            assert_eq!(world.record("connector-a", CONFIG), ["start a@1 STARTED"]);
-            assert_eq!(
-                world.connector(1, ConnectorEvent::State(State::Running, None)),
-                ["status a RUNNING", "make tasks a"]
-            );
-            world.record("task-a-0", TASK);
-            assert_eq!(world.record("commit-a", r#"{"tasks":1}"#), ["start a-0@2"]);
-            assert_eq!(
-                world.task(2, TaskEvent::State(State::Running, None)),
-                ["status a-0 RUNNING"]
-            );
-            world
-        }
-    }
-
-    const CONFIG: &str = r#"{"properties":{"connector.class":"X"}}"#;
-    const TASK: &str = r#"{"properties":{"task.class":"T"}}"#;
-
-    fn task_config() -> RawConfig {
-        [("task.class".to_owned(), Some("T".to_owned()))]
-            .into_iter()
-            .collect()
-    }
-
-    fn shown(action: &Action) -> String {
-        let of = |of: &StatusOf| match of {
-            StatusOf::Connector(name) => name.to_string(),
-            StatusOf::Task(id) => id.to_string(),
-        };
-        match action {
-            Action::StartConnector {
-                name,
-                epoch,
-                target,
-                ..
-            } => {
-                format!("start {name}@{epoch} {}", target.name())
-            }
-            Action::SetConnectorTarget(name, _, target) => format!("set {name} {}", target.name()),
-            Action::MakeTasks(name, _) => format!("make tasks {name}"),
-            Action::StopConnector(name, epoch) => format!("stop {name}@{epoch}"),
-            Action::StartTask {
-                id, epoch, paused, ..
-            } => {
-                format!("start {id}@{epoch}{}", if *paused { " paused" } else { "" })
-            }
-            Action::PauseTask(id, _, paused) => format!("pause {id} {paused}"),
-            Action::StopTask(id, epoch) => format!("stop {id}@{epoch}"),
-            Action::AbandonTask(id, epoch) => format!("abandon {id}@{epoch}"),
-            Action::Write(writes, _) => format!("write {}", writes.len()),
-            Action::PutStatus(who, state, _) => format!("status {} {}", of(who), state.name()),
-            Action::RemoveStatus(who) => format!("forget {}", of(who)),
-            Action::ResetTopics(name) => format!("reset topics {name}"),
-            Action::Answer(_, result) => format!("answer {:?}", result.as_ref().err()),
-            Action::AnswerRestart(_, info) => format!("restarting {}", info.connector.state),
-            Action::RefusePut(_, error) => format!("refuse {error}"),
-            Action::Exit => "exit".to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_new_configuration_restarts_the_connector_and_a_commit_its_tasks() {
-        let mut world = World::running();
-        assert_eq!(world.record("connector-a", CONFIG), ["stop a@1"]);
-        assert_eq!(
-            world.connector(1, ConnectorEvent::Gone),
-            ["status a UNASSIGNED", "start a@3 STARTED"]
-        );
-        world.record("task-a-0", TASK);
-        assert_eq!(world.record("commit-a", r#"{"tasks":1}"#), ["stop a-0@2"]);
-        assert_eq!(
-            world.task(2, TaskEvent::Gone),
-            ["status a-0 UNASSIGNED", "start a-0@4"]
-        );
-        assert_eq!(
-            world.task(2, TaskEvent::Gone),
-            [""; 0],
-            "an old incarnation is not heard"
-        );
-    }
-
-    #[test]
-    fn tasks_are_written_only_where_something_differs() {
-        let mut world = World::running();
-        let same = ConnectorEvent::Tasks(Ok(vec![task_config()]));
-        assert_eq!(world.connector(1, same), [""; 0]);
-        let more = ConnectorEvent::Tasks(Ok(vec![task_config(), task_config()]));
-        assert_eq!(world.connector(1, more), ["write 1"]);
-        world.record(
-            "connector-a",
-            r#"{"properties":{"connector.class":"X","new":"1"}}"#,
-        );
-        world.connector(1, ConnectorEvent::Gone);
-        let same = ConnectorEvent::Tasks(Ok(vec![task_config()]));
-        assert_eq!(
-            world.connector(3, same),
-            ["write 1"],
-            "the connector's own config differs"
-        );
-    }
-
-    #[test]
-    fn a_failed_task_stays_failed_until_it_is_restarted() {
-        let mut world = World::running();
-        assert_eq!(
-            world.task(2, TaskEvent::State(State::Failed, None)),
-            ["status a-0 FAILED"]
-        );
-        assert_eq!(world.step(Event::Tick), [""; 0]);
-        assert_eq!(
-            world.record(
-                "restart-connector-a",
-                r#"{"include-tasks":true,"only-failed":true}"#
-            ),
-            ["status a-0 RESTARTING", "start a-0@3"]
-        );
-    }
-
-    #[test]
-    fn a_stopped_connector_loses_its_tasks_and_keeps_its_shell() {
-        let mut world = World::running();
-        assert_eq!(world.record("commit-a", r#"{"tasks":0}"#), ["stop a-0@2"]);
-        assert_eq!(
-            world.record(
-                "target-state-a",
-                r#"{"state":"PAUSED","state.v2":"STOPPED"}"#
-            ),
-            ["set a STOPPED"]
-        );
-        assert_eq!(
-            world.task(2, TaskEvent::Gone),
-            ["status a-0 UNASSIGNED", "forget a-0"]
-        );
-        assert_eq!(
-            world.record(
-                "target-state-a",
-                r#"{"state":"STARTED","state.v2":"STARTED"}"#
-            ),
-            ["set a STARTED"]
-        );
-    }
-
-    #[test]
-    fn a_paused_connector_pauses_its_tasks() {
-        let mut world = World::running();
-        assert_eq!(
-            world.record(
-                "target-state-a",
-                r#"{"state":"PAUSED","state.v2":"PAUSED"}"#
-            ),
-            ["set a PAUSED", "pause a-0 true"]
-        );
-    }
-
-    #[test]
-    fn a_deleted_connector_leaves_nothing_behind() {
-        let mut world = World::running();
-        assert_eq!(
-            world.record("connector-a", "null"),
-            ["stop a-0@2", "stop a@1"]
-        );
-        assert_eq!(
-            world.task(2, TaskEvent::Gone),
-            ["status a-0 UNASSIGNED", "forget a-0"]
-        );
-        assert_eq!(
-            world.connector(1, ConnectorEvent::Gone),
-            ["status a UNASSIGNED", "forget a", "reset topics a"]
-        );
-    }
-
-    #[test]
-    fn a_task_that_does_not_stop_in_time_is_given_up() {
-        let mut world = World::running();
-        world.step(Event::Request(Request::RestartTask(
-            TaskId {
-                connector: "a".into(),
-                task: 0,
-            },
-            tokio::sync::oneshot::channel().0,
-        )));
-        world.now += Duration::from_secs(6);
-        assert!(
-            world
-                .herder
-                .next_deadline()
-                .is_some_and(|at| at < world.now)
-        );
-        assert_eq!(
-            world.step(Event::Tick),
-            ["abandon a-0@2", "status a-0 UNASSIGNED", "start a-0@3"]
-        );
-    }
-
-    #[test]
-    fn stopping_the_worker_ends_when_everything_is_gone() {
-        let mut world = World::running();
-        assert_eq!(world.step(Event::Stop), ["stop a-0@2", "stop a@1"]);
-        assert_eq!(world.task(2, TaskEvent::Gone), ["status a-0 UNASSIGNED"]);
-        assert_eq!(
-            world.connector(1, ConnectorEvent::Gone),
-            ["status a UNASSIGNED", "exit"]
-        );
-    }
-
-    #[test]
-    fn statuses_without_a_configuration_are_forgotten_at_the_start() {
-        let mut herder = HerderState::new(Duration::from_secs(5));
-        let actions = herder.step(
-            Instant::now(),
-            Event::Loaded(Arc::default(), vec![StatusOf::Connector("gone".into())]),
-        );
-        assert_eq!(
-            actions.iter().map(shown).collect::<Vec<_>>(),
-            ["forget gone"]
-        );
-    }
-
-    #[test]
-    fn task_configurations_that_cannot_be_had_are_asked_for_again() {
-        let mut world = World::running();
-        let failure = || ConnectorEvent::Tasks(Err(connect_api::Error::fatal("no")));
-        assert_eq!(world.connector(1, failure()), [""; 0]);
-        world.now += Duration::from_millis(250);
-        assert_eq!(world.step(Event::Tick), ["make tasks a"]);
-        world.connector(1, failure());
-        assert_eq!(
-            world.herder.next_deadline(),
-            Some(world.now + Duration::from_millis(500))
-        );
-    }
-}
+mod tests;

@@ -76,15 +76,6 @@ impl ProducerContext for LogContext {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
-/// A member of a group, as the coordinator describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupMember {
-    /// What the member calls itself.
-    pub client_id: String,
-    /// The address it comes from.
-    pub client_host: String,
-}
-
 impl Admin {
     /// Connects in the background.
     ///
@@ -179,28 +170,6 @@ impl Admin {
             | None => Ok(None),
             Some(Err(code)) => Err(self.failed(doing(), &KafkaError::AdminOp(code))),
         }
-    }
-
-    /// A group's members.
-    ///
-    /// # Errors
-    /// The cluster does not answer.
-    pub fn group_members(&self, group: &str) -> Result<Vec<GroupMember>> {
-        let list = self
-            .client
-            .inner()
-            .fetch_group_list(Some(group), API_TIMEOUT)
-            .map_err(|error| self.failed(format!("looking at group {group}"), &error))?;
-        Ok(list
-            .groups()
-            .iter()
-            .filter(|found| found.name() == group)
-            .flat_map(|found| found.members())
-            .map(|member| GroupMember {
-                client_id: member.client_id().to_owned(),
-                client_host: member.client_host().to_owned(),
-            })
-            .collect())
     }
 
     /// Forgets a group with all its offsets; it is no error if there is none.

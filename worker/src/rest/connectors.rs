@@ -9,6 +9,7 @@ use connect_api::java;
 
 use super::body::{Info, Offsets, State as StateBody, Status, Tasks};
 use super::error::no_such_path;
+use super::internal;
 use super::{Api, Body, Call, json, json_body, ok, resource};
 use crate::herder::request::{
     Answer, ConnectorInfo, RawConfig, Refusal, RequestError, TargetState,
@@ -32,7 +33,10 @@ pub(super) fn routes() -> Router<Api> {
             ),
         )
         .route("/connectors/{name}/status", resource(&["GET"], get(status)))
-        .route("/connectors/{name}/tasks", resource(&["GET"], get(tasks)))
+        .route(
+            "/connectors/{name}/tasks",
+            resource(&["GET", "POST"], get(tasks).post(internal::put_tasks)),
+        )
         .route(
             "/connectors/{name}/tasks/{task}/status",
             resource(&["GET"], get(task_status)),
@@ -157,12 +161,16 @@ fn named(name: &str, config: Option<RawConfig>) -> Answer<RawConfig> {
 
 fn created(call: &Call, info: &ConnectorInfo) -> Response {
     let mut response = json(StatusCode::CREATED, &Info(info));
-    let host = call.host.as_deref().unwrap_or("localhost");
-    let location = format!("http://{host}/connectors/{}", encode_path(&info.name));
-    if let Ok(value) = location.parse() {
+    if let Ok(value) = location(call.host.as_deref(), &info.name).parse() {
         response.headers_mut().insert(header::LOCATION, value);
     }
     response
+}
+
+/// Where a new connector is, for a client that asked at this host.
+pub(super) fn location(host: Option<&str>, name: &str) -> String {
+    let host = host.unwrap_or("localhost");
+    format!("http://{host}/connectors/{}", encode_path(name))
 }
 
 /// A name in a path as `UriBuilder.path` writes it: slashes stay.

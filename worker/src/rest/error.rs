@@ -23,13 +23,17 @@ fn body(status: StatusCode, message: &str) -> Vec<u8> {
     .unwrap_or_default()
 }
 
+/// On an answer that another worker has to give: where that worker is.
+#[derive(Clone, Debug)]
+pub(super) struct ForwardTo(pub(super) String);
+
 /// The status of a refusal.
 pub(super) fn status(refusal: Refusal) -> StatusCode {
     match refusal {
         Refusal::BadRequest => StatusCode::BAD_REQUEST,
         Refusal::Forbidden => StatusCode::FORBIDDEN,
         Refusal::NotFound => StatusCode::NOT_FOUND,
-        Refusal::Conflict => StatusCode::CONFLICT,
+        Refusal::Conflict | Refusal::NotHere => StatusCode::CONFLICT,
         Refusal::Failure(_) => StatusCode::INTERNAL_SERVER_ERROR,
         Refusal::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     }
@@ -42,7 +46,11 @@ impl IntoResponse for RequestError {
             tracing::error!(status = status.as_u16(), error = %self.message, "request failed");
         }
         let content_type = (header::CONTENT_TYPE, "application/json");
-        (status, [content_type], body(status, &self.message)).into_response()
+        let mut response = (status, [content_type], body(status, &self.message)).into_response();
+        if let Some(url) = self.forward_to {
+            response.extensions_mut().insert(ForwardTo(url));
+        }
+        response
     }
 }
 

@@ -8,6 +8,8 @@ mod around;
 mod body;
 mod connectors;
 mod error;
+mod forward;
+mod internal;
 mod json_body;
 mod json_reader;
 mod plugins;
@@ -103,7 +105,13 @@ pub fn app(api: Api) -> Router {
     let config = Arc::clone(&api.config);
     let routes = Router::new()
         .merge(root::routes())
-        .merge(connectors::routes())
+        .merge(
+            connectors::routes().layer(axum::middleware::from_fn_with_state(
+                forward::Forwarder::new(),
+                forward::forward,
+            )),
+        )
+        .merge(internal::routes())
         .merge(plugins::routes())
         .merge(admin::routes())
         .fallback(async || error::bare(StatusCode::NOT_FOUND))

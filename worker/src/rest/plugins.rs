@@ -132,7 +132,7 @@ fn with_class(error: RequestError) -> RequestError {
         Refusal::BadRequest => "org.apache.kafka.connect.runtime.rest.errors.BadRequestException",
         Refusal::NotFound => "org.apache.kafka.connect.errors.NotFoundException",
         Refusal::Failure(class) => class,
-        Refusal::Conflict | Refusal::Forbidden | Refusal::Unavailable => {
+        Refusal::Conflict | Refusal::NotHere | Refusal::Forbidden | Refusal::Unavailable => {
             "org.apache.kafka.connect.errors.ConnectException"
         }
     };

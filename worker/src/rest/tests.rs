@@ -19,7 +19,7 @@ use super::{Api, app};
 use crate::config::WorkerConfig;
 use crate::herder::request::{
     Answer, ConnectorInfo, ConnectorKind, ConnectorStatus, Herder, OffsetEntry, RawConfig,
-    RequestError, StateInfo, TargetState,
+    RequestError, SignedRequest, StateInfo, TargetState,
 };
 use crate::herder::validate::Validator;
 use crate::logging::Loggers;
@@ -139,6 +139,21 @@ impl Herder for MemoryHerder {
     }
     async fn offsets(&self, name: &str) -> Answer<Vec<OffsetEntry>> {
         self.find(name).map(|_| Vec::new())
+    }
+    async fn put_task_configs(
+        &self,
+        name: &str,
+        tasks: Vec<RawConfig>,
+        signed: SignedRequest,
+    ) -> Answer<()> {
+        assert_eq!((name, tasks.len()), ("a", 1));
+        match signed.signature {
+            Some(_) => Ok(()),
+            None => Err(RequestError::not_here(None)),
+        }
+    }
+    async fn fence_zombies(&self, _: &str, _: SignedRequest) -> Answer<()> {
+        Ok(())
     }
     async fn alter_offsets(&self, name: &str, _: Option<Vec<OffsetEntry>>) -> Answer<String> {
         self.find(name).map(|_| String::new())

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use connect_api::java::HashMap as JavaHashMap;
 use serde_json::Value as Json;
 
@@ -32,6 +34,27 @@ pub enum ConfigChange {
         /// Its tasks, too.
         include_tasks: bool,
     },
+    /// No more than that it was read: what it says is in the snapshot.
+    Nothing,
+}
+
+/// The key that requests between workers are signed with (`SessionKey`).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionKey {
+    /// Its bytes.
+    pub key: Vec<u8>,
+    /// The algorithm that it was made for.
+    pub algorithm: String,
+    /// When it was made, in milliseconds since the epoch.
+    pub created_ms: i64,
+}
+
+impl std::fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SessionKey")
+            .field("created_ms", &self.created_ms)
+            .finish_non_exhaustive()
+    }
 }
 
 /// All that is known of a connector. Parts of it may arrive before its configuration does.
@@ -55,6 +78,7 @@ struct ConnectorEntry {
 #[derive(Clone, Debug)]
 pub struct ClusterConfigState {
     offset: i64,
+    session_key: Option<SessionKey>,
     connectors: BTreeMap<Arc<str>, ConnectorEntry>,
 }
 
@@ -62,6 +86,7 @@ impl Default for ClusterConfigState {
     fn default() -> Self {
         Self {
             offset: -1,
+            session_key: None,
             connectors: BTreeMap::new(),
         }
     }
@@ -71,6 +96,10 @@ impl ClusterConfigState {
     /// The offset after the last record, -1 where there was none.
     pub fn offset(&self) -> i64 {
         self.offset
+    }
+    /// The key that requests between workers are signed with.
+    pub fn session_key(&self) -> Option<&SessionKey> {
+        self.session_key.as_ref()
     }
     /// The names of all connectors that have a configuration, sorted.
     pub fn connectors(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -185,7 +214,14 @@ impl ClusterConfigState {
             entry.pending_fencing = false;
             return None;
         }
-        if key != "session-key" && !key.starts_with("logger-cluster-") {
+        if key == "session-key" {
+            match value.as_ref().and_then(session_key) {
+                Some(found) => self.session_key = Some(found),
+                None => tracing::error!("Invalid data for session key"),
+            }
+            return None;
+        }
+        if !key.starts_with("logger-cluster-") {
             tracing::error!(%key, "Discarding config update record with invalid key");
         }
         None
@@ -283,6 +319,15 @@ impl ClusterConfigState {
         entry.pending_fencing = true;
         Some(ConfigChange::Tasks(name.into()))
     }
+}
+
+fn session_key(value: &Json) -> Option<SessionKey> {
+    let text = |name: &str| value.get(name)?.as_str();
+    Some(SessionKey {
+        key: BASE64.decode(text("key")?).ok()?,
+        algorithm: text("algorithm")?.to_owned(),
+        created_ms: value.get("creation-timestamp")?.as_i64()?,
+    })
 }
 
 /// The `properties` of a connector or task record, in the order of the map that Java makes of them.

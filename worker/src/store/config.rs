@@ -6,10 +6,12 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use connect_api::{Error, Result};
 use serde_json::{Map, Value as Json, json};
 
-use super::cluster_state::{ClusterConfigState, ConfigChange, in_java_order};
+use super::cluster_state::{ClusterConfigState, ConfigChange, SessionKey, in_java_order};
 use super::log::{Handler, TopicLog};
 use crate::herder::request::{RawConfig, TargetState};
 use crate::kafka::ClientConfig;
@@ -43,6 +45,8 @@ pub enum ConfigWrite {
         /// Its tasks, too.
         include_tasks: bool,
     },
+    /// The key that requests between workers are signed with.
+    SessionKey(SessionKey),
 }
 
 /// The config topic.
@@ -63,9 +67,7 @@ fn handler(state: &SharedState, mut listener: Listener) -> Handler {
         let change = next.apply(record.offset, key, record.value);
         let next = Arc::new(next);
         *state.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&next);
-        if let Some(change) = change {
-            listener(next, change);
-        }
+        listener(next, change.unwrap_or(ConfigChange::Nothing));
     })
 }
 
@@ -133,6 +135,7 @@ impl ConfigStore {
                             ConfigWrite::TaskCount(..) => {
                                 "Error writing task count record to Kafka"
                             }
+                            ConfigWrite::SessionKey(_) => "Error writing session key to Kafka",
                             ConfigWrite::Restart { .. } => "Error writing restart request to Kafka",
                             _ => "Error writing connector configuration to Kafka",
                         };
@@ -210,6 +213,14 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
         } => {
             let value = json!({"include-tasks": include_tasks, "only-failed": only_failed});
             vec![vec![record("restart-connector-", connector, Some(value))]]
+        }
+        ConfigWrite::SessionKey(key) => {
+            let value = json!({
+                "key": BASE64.encode(&key.key),
+                "algorithm": key.algorithm,
+                "creation-timestamp": key.created_ms,
+            });
+            vec![vec![record("session-key", "", Some(value))]]
         }
     }
 }

@@ -1,0 +1,298 @@
+//! Several workers in one group, of ours and of the JVM's: who runs what, who answers, what moves.
+
+use crate::shared::{kafka, options, unique};
+use compat_tests::parts::{free_port, run_folder};
+use compat_tests::worker::{Rest, Target, Worker, WorkerOptions};
+use compat_tests::{Outcome, wait};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A group whose lost work is held back for a while, so that what is handed over at once shows.
+fn group(name: &str) -> WorkerOptions {
+    options(name)
+        .property("scheduled.rebalance.max.delay.ms", "5000")
+        .property("offset.flush.interval.ms", "500")
+        .property(
+            "value.converter",
+            "org.apache.kafka.connect.storage.StringConverter",
+        )
+}
+
+fn another(options: &WorkerOptions, target: Target) -> Outcome<Worker> {
+    let options = WorkerOptions {
+        target,
+        port: free_port(),
+        ..options.clone()
+    };
+    Worker::start(&run_folder("group")?, options)
+}
+
+/// A file that a source reads into a topic of the same name.
+struct Lines {
+    name: String,
+    file: PathBuf,
+    written: usize,
+}
+
+impl Lines {
+    fn create(rest: &Rest, folder: &Path, name: &str) -> Outcome<Self> {
+        let name = unique(name);
+        let mut lines = Self {
+            file: folder.join(&name),
+            name,
+            written: 0,
+        };
+        lines.write(3)?;
+        let config = [
+            ("connector.class", "FileStreamSource"),
+            ("tasks.max", "1"),
+            ("file", &lines.file.display().to_string()),
+            ("topic", &lines.name),
+        ];
+        rest.create_config(&lines.name, &config)?;
+        Ok(lines)
+    }
+    fn write(&mut self, count: usize) -> Outcome<()> {
+        let mut file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.file)?;
+        for _ in 0..count {
+            writeln!(file, "line {}", self.written)?;
+            self.written += 1;
+        }
+        Ok(())
+    }
+    /// Waits until every line is there; gives how many came twice.
+    fn arrived(&self) -> Outcome<usize> {
+        let mut doubled = 0;
+        wait::until(&format!("all lines of {}", self.name), PATIENCE, || {
+            let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+            for record in kafka().records(&self.name)? {
+                *seen.entry(record.value_text()).or_default() += 1;
+            }
+            doubled = seen.values().map(|count| count - 1).sum();
+            let all = (0..self.written).all(|n| seen.contains_key(&format!("line {n}")));
+            Ok(all.then_some(()))
+        })?;
+        Ok(doubled)
+    }
+}
+
+/// How many connectors and tasks run on which worker; nothing while one does not run.
+fn shares(rest: &Rest) -> Option<BTreeMap<String, usize>> {
+    let all = rest.get("/connectors?expand=status").ok()?.json().ok()?;
+    let mut shares = BTreeMap::new();
+    for connector in all.as_object()?.values() {
+        let status = &connector["status"];
+        let tasks = status["tasks"].as_array()?;
+        if tasks.is_empty() {
+            return None;
+        }
+        for part in tasks.iter().chain([&status["connector"]]) {
+            if part["state"] != "RUNNING" {
+                return None;
+            }
+            *shares
+                .entry(part["worker_id"].as_str()?.to_owned())
+                .or_default() += 1;
+        }
+    }
+    Some(shares)
+}
+
+fn wait_shares(rest: &Rest, expected: &[(&Worker, usize)]) -> Outcome<()> {
+    let expected: BTreeMap<String, usize> = expected
+        .iter()
+        .map(|(worker, count)| (worker.rest.url.replace("http://", ""), *count))
+        .collect();
+    let mut last = None;
+    let outcome = wait::until(&format!("shares of {expected:?}"), PATIENCE, || {
+        last = shares(rest);
+        Ok((last.as_ref() == Some(&expected)).then_some(()))
+    });
+    outcome.map_err(|error| format!("{error}; at last {last:?}").into())
+}
+
+#[test]
+fn ours_share_the_work_and_a_planned_stop_hands_it_over_at_once() -> Outcome<()> {
+    let options = group("share");
+    let folder = run_folder("share")?;
+    let first = another(&options, Target::Ferroconnect)?;
+    let mut lines = Vec::new();
+    for _ in 0..4 {
+        lines.push(Lines::create(&first.rest, &folder, "share")?);
+    }
+    wait_shares(&first.rest, &[(&first, 8)])?;
+    let mut second = another(&options, Target::Ferroconnect)?;
+    wait_shares(&second.rest, &[(&first, 4), (&second, 4)])?;
+    // The follower has the leader create it.
+    lines.push(Lines::create(&second.rest, &folder, "share")?);
+    lines.push(Lines::create(&second.rest, &folder, "share")?);
+    wait_shares(&second.rest, &[(&first, 6), (&second, 6)])?;
+    for line in &mut lines {
+        line.write(5)?;
+        let path = format!("/connectors/{}/tasks/0/restart", line.name);
+        for rest in [&first.rest, &second.rest] {
+            assert_eq!(
+                rest.request("POST", &path, None)?.status,
+                204,
+                "whoever runs it"
+            );
+        }
+    }
+    wait_shares(&first.rest, &[(&first, 6), (&second, 6)])?;
+    second.terminate()?;
+    let gone = Instant::now();
+    wait_shares(&first.rest, &[(&first, 12)])?;
+    let took = gone.elapsed();
+    assert!(
+        took < Duration::from_secs(4),
+        "handed over after {took:?}, less than the delay"
+    );
+    for line in &mut lines {
+        line.write(5)?;
+        line.arrived()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_worker_that_was_killed_is_back_before_its_session_ends() -> Outcome<()> {
+    let options = group("killed");
+    let folder = run_folder("killed")?;
+    let mut worker = another(&options, Target::Ferroconnect)?;
+    let mut lines = Lines::create(&worker.rest, &folder, "killed")?;
+    wait_shares(&worker.rest, &[(&worker, 2)])?;
+    worker.kill();
+    lines.write(3)?;
+    let took = worker.restart()?;
+    assert!(
+        took < Duration::from_secs(9),
+        "a session is 10 s, it took {took:?}"
+    );
+    lines.arrived()?;
+    wait_shares(&worker.rest, &[(&worker, 2)])
+}
+
+#[test]
+fn a_lost_worker_s_work_is_taken_over_after_the_delay() -> Outcome<()> {
+    let options = group("lost").property("session.timeout.ms", "6000");
+    let folder = run_folder("lost")?;
+    let first = another(&options, Target::Ferroconnect)?;
+    let mut second = another(&options, Target::Ferroconnect)?;
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        lines.push(Lines::create(&first.rest, &folder, "lost")?);
+    }
+    wait_shares(&first.rest, &[(&first, 2), (&second, 2)])?;
+    second.kill();
+    for line in &mut lines {
+        line.write(3)?;
+    }
+    wait_shares(&first.rest, &[(&first, 4)])?;
+    for line in &lines {
+        line.arrived()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ours_and_the_jvms_lead_and_follow_each_other() -> Outcome<()> {
+    let options = group("mixed").property("scheduled.rebalance.max.delay.ms", "1000");
+    let folder = run_folder("mixed")?;
+    // The JVM's leads.
+    let mut java = another(&options, Target::Java)?;
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        lines.push(Lines::create(&java.rest, &folder, "mixed")?);
+    }
+    wait_shares(&java.rest, &[(&java, 4)])?;
+    let mut ours = another(&options, Target::Ferroconnect)?;
+    wait_shares(&ours.rest, &[(&java, 2), (&ours, 2)])?;
+    // Ours runs some of these connectors, and gives the leader their tasks, signed.
+    for rest in [&ours.rest, &java.rest] {
+        lines.push(Lines::create(rest, &folder, "mixed")?);
+    }
+    wait_shares(&java.rest, &[(&java, 4), (&ours, 4)])?;
+    for line in &mut lines {
+        line.write(3)?;
+        for rest in [&ours.rest, &java.rest] {
+            let path = format!("/connectors/{}/restart?includeTasks=true", line.name);
+            assert_eq!(rest.request("POST", &path, None)?.status, 202);
+        }
+        line.arrived()?;
+    }
+    wait_shares(&java.rest, &[(&java, 4), (&ours, 4)])?;
+    // Ours goes on where the JVM's was, and leads.
+    java.terminate()?;
+    wait_shares(&ours.rest, &[(&ours, 8)])?;
+    let mut before = Vec::new();
+    for line in &mut lines {
+        line.write(3)?;
+        before.push(line.arrived()?);
+    }
+    java.restart()?;
+    wait_shares(&ours.rest, &[(&java, 4), (&ours, 4)])?;
+    for rest in [&ours.rest, &java.rest] {
+        lines.push(Lines::create(rest, &folder, "mixed")?);
+    }
+    wait_shares(&java.rest, &[(&java, 6), (&ours, 6)])?;
+    for (line, before) in lines.iter_mut().zip(before) {
+        line.write(3)?;
+        let after = line.arrived()?;
+        assert_eq!(
+            after, before,
+            "a task that is moved in order goes on at its offset"
+        );
+    }
+    // And back.
+    ours.terminate()?;
+    wait_shares(&java.rest, &[(&java, 12)])?;
+    for line in &mut lines {
+        line.write(3)?;
+        line.arrived()?;
+    }
+    let complaints: Vec<String> = java
+        .log()
+        .lines()
+        .filter(|line| line.contains(" ERROR ") && line.contains(".connect."))
+        .map(str::to_owned)
+        .collect();
+    assert!(
+        complaints.is_empty(),
+        "the JVM's worker understands all of it: {complaints:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_group_of_another_kind_is_refused_by_its_name() -> Outcome<()> {
+    let options = group("consumers");
+    let topic = unique("consumers");
+    kafka().create_topic(&topic, 1, 1)?;
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka().bootstrap())
+        .set("group.id", &options.group)
+        .create()?;
+    consumer.subscribe(&[&topic])?;
+    wait::until("the consumer is a member", PATIENCE, || {
+        drop(consumer.poll(Duration::from_millis(200)));
+        Ok((consumer.assignment()?.count() > 0).then_some(()))
+    })?;
+    let mut worker = Worker::launch(&run_folder("consumers")?, options.clone())?;
+    let status = worker.process().wait(PATIENCE)?;
+    assert_eq!(status.code(), Some(1));
+    let log = worker.log();
+    assert!(
+        log.contains(&options.group) && log.contains("incompatible"),
+        "{log}"
+    );
+    Ok(())
+}

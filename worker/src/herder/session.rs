@@ -1,0 +1,259 @@
+//! Signatures of requests between workers: when a leader makes a new key, and who is believed.
+//!
+//! Pure but for the randomness of a new key. Answers for `SessionKey`, `InternalRequestSignature`
+//! and the key handling of `DistributedHerder`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use connect_api::{Error, Result};
+
+use super::request::{Refusal, RequestError, SignedRequest};
+use crate::config::WorkerConfig;
+use crate::group::mac::{digest, mac};
+use crate::store::cluster_state::SessionKey;
+
+/// The header with the signature.
+pub(crate) const SIGNATURE_HEADER: &str = "X-Connect-Authorization";
+/// The header with its algorithm.
+pub(crate) const ALGORITHM_HEADER: &str = "X-Connect-Request-Signature-Algorithm";
+
+/// What the worker's options say about keys and signatures.
+#[derive(Clone, Debug)]
+pub(super) struct SessionSettings {
+    key_algorithm: String,
+    key_bytes: usize,
+    ttl_ms: i64,
+    signature_algorithm: String,
+    verified_algorithms: Vec<String>,
+}
+
+impl SessionSettings {
+    /// From the worker's options.
+    ///
+    /// # Errors
+    /// Kind Config: an algorithm is not known here.
+    pub(super) fn of(worker: &WorkerConfig) -> Result<Self> {
+        let options = &worker.options;
+        let known = |key: &str| {
+            let name = options.string(key).to_owned();
+            match digest(&name) {
+                Some((_, length)) => Ok((name, length)),
+                None => Err(Error::config(format!(
+                    "Invalid value {name} for configuration {key}: this worker has HmacMD5, \
+                     HmacSHA1, HmacSHA224, HmacSHA256, HmacSHA384 and HmacSHA512"
+                ))),
+            }
+        };
+        let (key_algorithm, default_bytes) = known("inter.worker.key.generation.algorithm")?;
+        let bits = options.int_opt("inter.worker.key.size");
+        let bytes = bits.and_then(|bits| usize::try_from(bits / 8).ok());
+        Ok(Self {
+            key_algorithm,
+            key_bytes: bytes.unwrap_or(default_bytes).max(1),
+            ttl_ms: options.int("inter.worker.key.ttl.ms"),
+            signature_algorithm: known("inter.worker.signature.algorithm")?.0,
+            verified_algorithms: options
+                .list("inter.worker.verification.algorithms")
+                .to_vec(),
+        })
+    }
+
+    /// Whether a leader has to make a new key, and if not, when it has to look again.
+    pub(super) fn is_due(
+        &self,
+        key: Option<&SessionKey>,
+        now_ms: i64,
+    ) -> std::result::Result<(), i64> {
+        let Some(key) = key else {
+            return Ok(());
+        };
+        if key.algorithm != self.key_algorithm || key.key.len() != self.key_bytes {
+            return Ok(());
+        }
+        let left = key
+            .created_ms
+            .saturating_add(self.ttl_ms)
+            .saturating_sub(now_ms);
+        // A clock that was set back must not make a key last for ever.
+        if left <= 0 || left > self.ttl_ms {
+            Ok(())
+        } else {
+            Err(left)
+        }
+    }
+
+    /// A new key.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub(super) fn make(&self, now_ms: i64) -> Result<SessionKey> {
+        let mut key = vec![0; self.key_bytes];
+        openssl::rand::rand_bytes(&mut key)
+            .map_err(|error| Error::fatal("making a session key").with_source(error))?;
+        Ok(SessionKey {
+            key,
+            algorithm: self.key_algorithm.clone(),
+            created_ms: now_ms,
+        })
+    }
+
+    /// The values of both headers for a body.
+    ///
+    /// # Errors
+    /// The key is of no use.
+    pub(super) fn sign(&self, key: &SessionKey, body: &[u8]) -> Result<(String, String)> {
+        let (digest, _) = digest(&self.signature_algorithm)
+            .ok_or_else(|| Error::config("inter.worker.signature.algorithm is not known"))?;
+        let signature = BASE64.encode(mac(digest, &key.key, body)?);
+        Ok((signature, self.signature_algorithm.clone()))
+    }
+
+    /// Whether another worker of this group has signed a request.
+    ///
+    /// # Errors
+    /// It has not, in the words of the JVM.
+    pub(super) fn verify(
+        &self,
+        key: Option<&SessionKey>,
+        signed: &SignedRequest,
+    ) -> std::result::Result<(), RequestError> {
+        let (Some(signature), Some(algorithm)) = (&signed.signature, &signed.algorithm) else {
+            return Err(RequestError::bad_request(
+                "Internal request missing required signature",
+            ));
+        };
+        let Some((digest, _)) = digest(algorithm) else {
+            return Err(RequestError::bad_request(format!(
+                "Algorithm {algorithm} not available"
+            )));
+        };
+        let signature = BASE64.decode(signature).map_err(|error| {
+            RequestError::bad_request(match error {
+                base64::DecodeError::InvalidByte(_, byte) => {
+                    format!("Illegal base64 character {byte:x}")
+                }
+                _ => "Input byte array has wrong 4-byte ending unit".to_owned(),
+            })
+        })?;
+        if !self
+            .verified_algorithms
+            .iter()
+            .any(|known| known == algorithm)
+        {
+            return Err(RequestError::bad_request(format!(
+                "This worker does not support the '{algorithm}' key signing algorithm used by other \
+                 workers. This worker is currently configured to use: [{}]. Check that all workers' \
+                 configuration files permit the same set of signature algorithms, and correct any \
+                 misconfigured worker and restart it.",
+                self.verified_algorithms.join(", ")
+            )));
+        }
+        let Some(key) = key else {
+            return Err(RequestError::new(
+                Refusal::Unavailable,
+                "This worker is still starting up and has not been able to read a session key from \
+                 the config topic yet",
+            ));
+        };
+        let expected = mac(digest, &key.key, &signed.body)?;
+        if expected.len() == signature.len() && openssl::memcmp::eq(&expected, &signature) {
+            return Ok(());
+        }
+        Err(RequestError::new(
+            Refusal::Forbidden,
+            "Internal request contained invalid signature.",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> SessionSettings {
+        SessionSettings {
+            key_algorithm: "HmacSHA256".to_owned(),
+            key_bytes: 32,
+            ttl_ms: 1_000,
+            signature_algorithm: "HmacSHA256".to_owned(),
+            verified_algorithms: vec!["HmacSHA256".to_owned()],
+        }
+    }
+
+    fn refused(signed: &SignedRequest, key: Option<&SessionKey>) -> (Refusal, String) {
+        match settings().verify(key, signed) {
+            Ok(()) => (Refusal::BadRequest, "believed".to_owned()),
+            Err(error) => (error.refusal, error.message),
+        }
+    }
+
+    #[test]
+    fn a_key_is_made_when_there_is_none_when_it_is_old_and_when_it_is_of_another_kind() {
+        let settings = settings();
+        assert_eq!(settings.is_due(None, 0), Ok(()));
+        let mut key = settings.make(5_000).expect("randomness");
+        assert_eq!(key.key.len(), 32);
+        assert_eq!(settings.is_due(Some(&key), 5_400), Err(600));
+        assert_eq!(settings.is_due(Some(&key), 6_000), Ok(()));
+        assert_eq!(
+            settings.is_due(Some(&key), 1),
+            Ok(()),
+            "the clock was set back"
+        );
+        key.algorithm = "HmacSHA1".to_owned();
+        assert_eq!(settings.is_due(Some(&key), 5_400), Ok(()));
+    }
+
+    #[test]
+    fn what_is_signed_with_the_key_is_believed_and_nothing_else() {
+        let settings = settings();
+        let key = settings.make(0).expect("randomness");
+        let (signature, algorithm) = settings.sign(&key, b"[]").expect("signed");
+        let signed = SignedRequest {
+            body: b"[]".to_vec(),
+            signature: Some(signature),
+            algorithm: Some(algorithm),
+        };
+        assert!(settings.verify(Some(&key), &signed).is_ok());
+        assert_eq!(refused(&signed, None).0, Refusal::Unavailable);
+        let other = settings.make(0).expect("randomness");
+        assert_eq!(
+            refused(&signed, Some(&other)),
+            (
+                Refusal::Forbidden,
+                "Internal request contained invalid signature.".to_owned()
+            )
+        );
+        let mut bad = signed.clone();
+        bad.body = b"[{}]".to_vec();
+        assert_eq!(refused(&bad, Some(&key)).0, Refusal::Forbidden);
+        bad.signature = Some("*".to_owned());
+        assert_eq!(refused(&bad, Some(&key)).1, "Illegal base64 character 2a");
+        bad.algorithm = Some("nope".to_owned());
+        assert_eq!(refused(&bad, Some(&key)).1, "Algorithm nope not available");
+        bad.algorithm = None;
+        assert_eq!(
+            refused(&bad, Some(&key)).1,
+            "Internal request missing required signature"
+        );
+        bad = signed;
+        bad.algorithm = Some("HmacSHA1".to_owned());
+        assert!(
+            refused(&bad, Some(&key))
+                .1
+                .starts_with("This worker does not support")
+        );
+    }
+
+    /// The empty body's code under the key of 32 zero bytes, as `javax.crypto.Mac` gives it.
+    #[test]
+    fn a_signature_is_that_of_java() {
+        let key = SessionKey {
+            key: vec![0; 32],
+            algorithm: "HmacSHA256".to_owned(),
+            created_ms: 0,
+        };
+        let (signature, _) = settings().sign(&key, b"").expect("signed");
+        assert_eq!(signature, "thNnmggU2ex3L5XXeMNfxf8Wl8STcVZTxscSFEKSxa0=");
+    }
+}
