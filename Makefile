@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Dependencies and the workspace are built once; tests find the worker here.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-group chaos-s3 fuzz bench setup
+.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 fuzz bench setup
 
 help:
 	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
@@ -14,7 +14,6 @@ help:
 	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
 	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
 	@echo "make fuzz             mutated input through the decoders for an hour (FUZZ_SECONDS)"
-	@echo "make chaos-group      groups of workers, killed, stopped and added for ten minutes; 5,000 simulated histories"
 	@echo "make bench            the benchmark beside the JVM worker; writes docs/bench"
 
 rust:
@@ -65,13 +64,6 @@ chaos-s3: rust
 fuzz: rust
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
 	  $(CARGO) test -p postgres-source --release --test fuzz -- --nocapture
-
-chaos-group: rust
-	@compat-tests/setup.sh test >/dev/null
-	$(CARGO) build --release --workspace --bins
-	GROUP_HISTORIES=5000 $(CARGO) test -p worker --lib simulation
-	GROUP_CHAOS_SECONDS=600 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
-	  $(CARGO) test -p compat-tests --test main group_chaos -- --nocapture
 
 bench: rust
 	@compat-tests/setup.sh test >/dev/null
