@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::context::{PluginContext, StopSignal};
 use crate::record::{OffsetMap, SourceOffset, SourcePartition, SourceRecord};
-use crate::{Props, Result};
+use crate::{Bytes, Props, Result};
 
 /// Reads the offsets that a connector has stored (`OffsetStorageReader`).
 pub trait OffsetReader: Send + Sync {
@@ -15,6 +15,28 @@ pub trait OffsetReader: Send + Sync {
     /// # Errors
     /// The offsets topic could not be read.
     fn read(&self, partitions: &[SourcePartition]) -> Result<Vec<Option<OffsetMap>>>;
+}
+
+/// A record of a topic: key and value.
+pub type TopicRecord = (Option<Bytes>, Option<Bytes>);
+
+/// Reads topics for a plugin, which knows no Kafka client: signals to a connector.
+pub trait TopicAccess: Send + Sync {
+    /// Reads partition 0 of a topic as a member of the group that `settings`, in the names of the
+    /// Java client, give; from where the group stands, else from the beginning.
+    ///
+    /// # Errors
+    /// The settings are wrong.
+    fn open(&self, settings: &Props, topic: &str) -> Result<Box<dyn TopicReader>>;
+}
+
+/// Reads one partition of a topic.
+pub trait TopicReader: Send {
+    /// The records that are there, without waiting for others. They count as read.
+    ///
+    /// # Errors
+    /// The topic cannot be read.
+    fn poll(&mut self) -> Result<Vec<TopicRecord>>;
 }
 
 /// What a source task can ask of the runtime.
@@ -30,6 +52,8 @@ pub struct SourceTaskContext {
     pub stop: StopSignal,
     /// The stored offsets.
     pub offsets: Arc<dyn OffsetReader>,
+    /// Topics to read, where there is a Kafka.
+    pub topics: Option<Arc<dyn TopicAccess>>,
 }
 
 impl std::fmt::Debug for SourceTaskContext {

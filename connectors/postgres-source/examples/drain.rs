@@ -56,6 +56,7 @@ fn main() -> Result<()> {
         },
         stop: StopSignal::new(),
         offsets: Arc::new(Nothing),
+        topics: None,
     };
     task.start(context, &props)?;
     let (mut count, mut first, mut last) = (0_u64, None, Instant::now());

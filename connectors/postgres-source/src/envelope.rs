@@ -255,6 +255,8 @@ impl EnvelopeFactory {
     ) -> Struct {
         let signed = |lsn: u64| Value::Int64(i64::from_ne_bytes(lsn.to_ne_bytes()));
         let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
+        // Rows of an incremental snapshot have no position of their own.
+        let placed = marker != SnapshotMarker::Incremental;
         let mut values = Vec::with_capacity(16);
         values.extend([
             Value::text(self.compat.release()),
@@ -263,7 +265,7 @@ impl EnvelopeFactory {
             Value::Int64(position.ts_us.div_euclid(1000)),
             Value::text(marker.text()),
             Value::String(self.db.clone()),
-            Value::String(sequence(position, marker)),
+            Value::String(sequence(position)),
         ]);
         let newer = self.compat == CompatVersion::V37;
         if newer {
@@ -273,9 +275,9 @@ impl EnvelopeFactory {
         values.extend([
             Value::String(schema.clone()),
             Value::String(table.clone()),
-            number(position.tx_id),
-            position.lsn.map_or(Value::Null, signed),
-            number(position.xmin),
+            number(position.tx_id.filter(|_| placed)),
+            position.lsn.filter(|_| placed).map_or(Value::Null, signed),
+            number(position.xmin.filter(|_| placed)),
         ]);
         if newer {
             values.push(position.origin.clone().map_or(Value::Null, Value::String));
@@ -286,14 +288,8 @@ impl EnvelopeFactory {
 }
 
 /// `["<last commit>","<position>"]`, `null` for what there is not.
-fn sequence(position: &Position, marker: SnapshotMarker) -> ByteString {
+fn sequence(position: &Position) -> ByteString {
     let (commit, lsn) = (position.last_commit_lsn, position.lsn);
-    // Rows of an incremental snapshot have no position of their own.
-    let lsn = if marker == SnapshotMarker::Incremental {
-        commit
-    } else {
-        lsn
-    };
     let mut out = String::with_capacity(48);
     for (place, lsn) in [commit, lsn].into_iter().enumerate() {
         out.push(if place == 0 { '[' } else { ',' });
@@ -387,7 +383,7 @@ mod tests {
                 lsn,
                 ..Position::default()
             };
-            sequence(&position, marker).to_string()
+            sequence(&position).to_string()
         };
         let streamed = SnapshotMarker::False;
         assert_eq!(

@@ -160,8 +160,9 @@ impl TableFilter {
     #[must_use]
     pub fn is_signal_table(&self, id: &TableId) -> bool {
         self.signal_table
-            .as_ref()
-            .is_some_and(|table| *table == id.to_string())
+            .as_deref()
+            .and_then(|table| table.strip_prefix(id.schema.as_str())?.strip_prefix('.'))
+            == Some(id.table.as_str())
     }
 
     /// Whether logical decoding messages of this prefix are captured.

@@ -32,6 +32,8 @@
 //! | [`emitter`] | a change becomes its records |
 //! | [`transaction`] | where transactions begin and end |
 //! | [`heartbeat`] | records of idle times |
+//! | [`signal`] | what users ask of a running connector; incremental snapshots |
+//! | [`notification`] | what snapshots tell of their progress |
 //! | [`change`] | rows, tables, positions: what the two producers share |
 //! | [`config`], [`filter`], [`naming`] | options, include lists, topic and schema names |
 //! | [`table`], [`column`], [`envelope`] | schemas and values |
@@ -43,18 +45,21 @@ pub mod change;
 pub mod column;
 pub mod config;
 pub mod connector;
+mod copy_row;
 pub mod emitter;
 pub mod envelope;
 pub mod error;
 pub mod filter;
 pub mod heartbeat;
 pub mod naming;
+pub mod notification;
 pub mod offset;
 pub mod protocol;
 pub mod replica_identity;
 pub mod reselect;
 pub mod resume;
 pub mod session;
+pub mod signal;
 pub mod snapshot;
 pub mod startup;
 pub mod stream;

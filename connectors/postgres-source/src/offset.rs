@@ -11,6 +11,7 @@ use connect_api::data::Value;
 use connect_api::record::{OffsetMap, SourceOffset, SourcePartition};
 
 use crate::error::PgError;
+use crate::signal::incremental::{self, Progress};
 
 /// What kind of message an offset was taken after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -117,7 +118,9 @@ pub struct Offset {
     pub last_snapshot_record: bool,
     /// Whether the snapshot is complete.
     pub snapshot_completed: bool,
-    /// What incremental snapshots and transaction metadata have stored; kept as it is.
+    /// How far an incremental snapshot has come.
+    pub incremental: Option<Arc<Progress>>,
+    /// What transaction metadata has stored; kept as it is.
     pub extra: Option<Arc<OffsetMap>>,
 }
 
@@ -190,7 +193,7 @@ impl Offset {
         };
         let mut extra = OffsetMap::new();
         for (name, value) in map.iter() {
-            if !key::ALL.contains(&&**name) {
+            if !key::ALL.contains(&&**name) && !name.starts_with(incremental::PREFIX) {
                 extra.insert(name.clone(), value.clone());
             }
         }
@@ -206,6 +209,7 @@ impl Offset {
             snapshot: kind.filter(|_| !completed),
             last_snapshot_record: false,
             snapshot_completed: false,
+            incremental: Progress::load(map).map(Arc::new),
             extra: (!extra.is_empty()).then(|| Arc::new(extra)),
         })
     }
@@ -276,6 +280,9 @@ impl SourceOffset for Offset {
                 key::COMPLETED,
                 Some(Value::Boolean(self.snapshot_completed)),
             );
+        }
+        if let Some(progress) = &self.incremental {
+            progress.store(&mut map);
         }
         for (name, value) in self.extra.iter().flat_map(|extra| extra.iter()) {
             map.insert(name.clone(), value.clone());

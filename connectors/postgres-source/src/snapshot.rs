@@ -17,14 +17,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use connect_api::context::StopSignal;
+use connect_api::java::HashMap as HashSet;
 use connect_api::record::{SourceOffset, SourceRecord};
 use tokio::runtime::Handle;
 
 use crate::change::{Cell, Operation, Phase, Position, SnapshotMarker, TableId, TupleRef};
 use crate::config::{IsolationMode, LockingMode, PostgresConfig};
+use crate::copy_row::split_row;
 use crate::emitter::{Emitter, Place, RowChange, Table};
 use crate::error::PgError;
-use crate::offset::Offset;
+use crate::notification::Notifications;
+use crate::offset::{Offset, SnapshotKind};
 use crate::protocol::Lsn;
 use crate::protocol::catalog::Catalog;
 use crate::protocol::connection::Connection;
@@ -63,6 +66,13 @@ pub struct Snapshot {
     cells: Vec<Cell>,
     rows: u64,
     started: Instant,
+    notifications: Arc<Notifications>,
+    /// The tables by name, as notifications name them.
+    names: String,
+    /// The same in the order of Java's hashes.
+    hashed_names: String,
+    /// Nothing has been told yet.
+    silent: bool,
 }
 
 /// A table still to be read.
@@ -108,6 +118,8 @@ impl Snapshot {
         mut session: Session,
         basis: &Basis,
         tables: &[TableId],
+        notifications: Arc<Notifications>,
+        streamed: Option<&Offset>,
     ) -> Result<Self, PgError> {
         let mut connection = session.take().await?;
         tracing::info!("Snapshot step 1 - Preparing");
@@ -136,7 +148,15 @@ impl Snapshot {
             tx_id: Some(tx_id),
             ..Position::default()
         };
-        let offset = Offset::for_snapshot(lsn.0, tx_id);
+        let mut offset = Offset::for_snapshot(lsn.0, tx_id);
+        if let Some(streamed) = streamed {
+            offset = Offset {
+                lsn: offset.lsn,
+                tx_id: offset.tx_id,
+                snapshot: Some(SnapshotKind::Blocking),
+                ..streamed.clone()
+            };
+        }
         tracing::info!("Snapshot step 5 - Reading structure of captured tables");
         let mut sources = VecDeque::with_capacity(tables.len());
         let mut catalog = Catalog::default();
@@ -148,6 +168,12 @@ impl Snapshot {
             let table = Arc::new(Table::new(info, &config, Phase::Snapshot)?);
             sources.push_back(source(&mut connection, &config, table).await?);
         }
+        let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+        let hashed: HashSet<String, ()> = sources
+            .iter()
+            .map(|source| (source.table.info.id.to_string(), ()))
+            .collect();
+        let hashed: Vec<&str> = hashed.keys().map(String::as_str).collect();
         tracing::info!("Snapshot step 6 - Skipping persisting of schema history");
         tracing::info!("Snapshot step 7 - Snapshotting data");
         Ok(Self {
@@ -167,6 +193,10 @@ impl Snapshot {
             cells: Vec::new(),
             rows: 0,
             started: Instant::now(),
+            notifications,
+            names: names.join(","),
+            hashed_names: hashed.join(","),
+            silent: true,
         })
     }
 
@@ -182,9 +212,18 @@ impl Snapshot {
     /// A table cannot be read, or a value not represented.
     pub fn poll(&mut self) -> Result<(Vec<SourceRecord>, bool), PgError> {
         let mut out = Vec::new();
+        if std::mem::take(&mut self.silent) {
+            self.notifications
+                .initial("STARTED", &[], &self.shared, &mut out);
+            let names = [("data_collections", self.names.clone())];
+            self.notifications
+                .initial("DATA_COLLECTIONS_RESOLVED", &names, &self.shared, &mut out);
+        }
         while out.len() < self.config.max_batch_size {
-            if self.current.is_none() && !self.next_table()? {
+            if self.current.is_none() && !self.next_table(&mut out)? {
                 self.emit_held(SnapshotMarker::Last, &mut out)?;
+                self.notifications
+                    .initial("COMPLETED", &[], &self.shared, &mut out);
                 tracing::info!(
                     rows = self.rows,
                     seconds = self.started.elapsed().as_secs(),
@@ -217,13 +256,19 @@ impl Snapshot {
         session
     }
 
-    fn next_table(&mut self) -> Result<bool, PgError> {
+    fn next_table(&mut self, out: &mut Vec<SourceRecord>) -> Result<bool, PgError> {
         let Some(source) = self.tables.pop_front() else {
             return Ok(false);
         };
         let (number, count) = (self.table_count - self.tables.len(), self.table_count);
         let id = &source.table.info.id;
         tracing::info!("Exporting data from table '{id}' ({number} of {count} tables)");
+        let data = [
+            ("current_collection_in_progress", id.to_string()),
+            ("data_collections", self.hashed_names.clone()),
+        ];
+        self.notifications
+            .initial("IN_PROGRESS", &data, &self.shared, out);
         let (runtime, connection) = (self.runtime.clone(), &mut self.connection);
         let ts_us = runtime
             .block_on(async {
@@ -269,7 +314,7 @@ impl Snapshot {
                     match chunk.map_err(failed)? {
                         Some(Some((buffer, rows))) => (buffer, rows, 0),
                         Some(None) => {
-                            self.table_ends(&reading);
+                            self.table_ends(&reading, out);
                             return Ok(true);
                         }
                         None => {
@@ -304,7 +349,7 @@ impl Snapshot {
         Ok(true)
     }
 
-    fn table_ends(&mut self, reading: &Reading) {
+    fn table_ends(&mut self, reading: &Reading, out: &mut Vec<SourceRecord>) {
         if reading.rows > 0
             && let Some(held) = &mut self.held
         {
@@ -319,6 +364,17 @@ impl Snapshot {
             self.table_count,
             duration_text(reading.started.elapsed())
         );
+        let data = [
+            (
+                "scanned_collection",
+                reading.source.table.info.id.to_string(),
+            ),
+            ("data_collections", self.names.clone()),
+            ("total_rows_scanned", reading.rows.to_string()),
+            ("status", "SUCCEEDED".to_owned()),
+        ];
+        self.notifications
+            .initial("TABLE_SCAN_COMPLETED", &data, &self.shared, out);
     }
 
     /// Emits the row that waits. `otherwise` is `Last` at the snapshot's end.
@@ -503,87 +559,6 @@ async fn source(
     })
 }
 
-/// Splits a row of `COPY`'s text format into cells, one for each column of the table. Values with
-/// escapes are copied into a buffer of the row's own, which is then returned.
-fn split_row(
-    buffer: &Bytes,
-    range: Range<usize>,
-    columns: &[Option<usize>],
-    width: usize,
-    cells: &mut Vec<Cell>,
-) -> Result<Option<Bytes>, PgError> {
-    let malformed = || PgError::Protocol("a malformed row of COPY".to_owned());
-    cells.clear();
-    cells.resize(width, Cell::Null);
-    let row = buffer.get(range.clone()).ok_or_else(malformed)?;
-    let row = row.strip_suffix(b"\n").unwrap_or(row);
-    // Nulls are escapes too, but nothing that needs another buffer.
-    let is_escaped = |field: &[u8]| field.contains(&b'\\') && field != b"\\N";
-    let mut own = (row.contains(&b'\\') && row.split(is_tab).any(is_escaped))
-        .then(|| Vec::with_capacity(row.len()));
-    let mut start = range.start;
-    let mut fields = row.split(is_tab);
-    // A table without captured columns has empty rows.
-    let columns = if columns.is_empty() && row.is_empty() {
-        &[None][..]
-    } else {
-        columns
-    };
-    for &column in columns {
-        let field = fields.next().ok_or_else(malformed)?;
-        let place = start;
-        start += field.len() + 1;
-        let Some(cell) = column.and_then(|column| cells.get_mut(column)) else {
-            continue;
-        };
-        if field == b"\\N" {
-            continue;
-        }
-        *cell = match &mut own {
-            Some(own) => {
-                let from = own.len();
-                unescape(field, own);
-                cell_at(from, own.len())?
-            }
-            None => cell_at(place, place + field.len())?,
-        };
-    }
-    Ok(own.map(Bytes::from))
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what split asks for")]
-fn is_tab(byte: &u8) -> bool {
-    *byte == b'\t'
-}
-
-fn cell_at(start: usize, end: usize) -> Result<Cell, PgError> {
-    let position = |at: usize| {
-        u32::try_from(at).map_err(|_| PgError::Protocol("a row beyond 4 GiB".to_owned()))
-    };
-    Ok(Cell::Text(position(start)?..position(end)?))
-}
-
-/// Undoes `COPY`'s escapes.
-fn unescape(field: &[u8], into: &mut Vec<u8>) {
-    let mut bytes = field.iter();
-    while let Some(&byte) = bytes.next() {
-        if byte != b'\\' {
-            into.push(byte);
-            continue;
-        }
-        match bytes.next() {
-            Some(b'b') => into.push(0x08),
-            Some(b'f') => into.push(0x0c),
-            Some(b'n') => into.push(b'\n'),
-            Some(b'r') => into.push(b'\r'),
-            Some(b't') => into.push(b'\t'),
-            Some(b'v') => into.push(0x0b),
-            Some(&other) => into.push(other),
-            None => {}
-        }
-    }
-}
-
 fn duration_text(elapsed: std::time::Duration) -> String {
     let seconds = elapsed.as_secs();
     format!(
@@ -593,64 +568,4 @@ fn duration_text(elapsed: std::time::Duration) -> String {
         seconds % 60,
         elapsed.subsec_millis()
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn split(row: &'static str, columns: &[Option<usize>], width: usize) -> Vec<Option<String>> {
-        let buffer = Bytes::from(format!("junk{row}\n"));
-        let mut cells = Vec::new();
-        let own = split_row(&buffer, 4..buffer.len(), columns, width, &mut cells).unwrap();
-        let tuple = TupleRef::new(own.as_ref().unwrap_or(&buffer), &cells);
-        (0..width)
-            .map(|index| match tuple.get(index) {
-                crate::change::ColumnValue::Text(text) => {
-                    Some(String::from_utf8(text.as_bytes().to_vec()).unwrap())
-                }
-                _ => None,
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_row_without_escapes_is_sliced() {
-        let found = split("1\tab\t", &[Some(0), Some(1), Some(2)], 3);
-        assert_eq!(
-            found,
-            [Some("1".into()), Some("ab".into()), Some(String::new())]
-        );
-    }
-
-    #[test]
-    fn nulls_and_escapes_are_told_apart() {
-        let found = split(
-            "\\N\ta\\tb\\\\N\t\\\\N\tplain",
-            &[Some(0), Some(1), Some(2), Some(3)],
-            4,
-        );
-        let expected = [
-            None,
-            Some("a\tb\\N".into()),
-            Some("\\N".into()),
-            Some("plain".into()),
-        ];
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn columns_that_are_not_captured_read_as_null() {
-        assert_eq!(
-            split("1\t2", &[Some(2), None], 3),
-            [None, None, Some("1".into())]
-        );
-    }
-
-    #[test]
-    fn a_short_row_is_an_error() {
-        let buffer = Bytes::from_static(b"1\n");
-        let mut cells = Vec::new();
-        assert!(split_row(&buffer, 0..2, &[Some(0), Some(1)], 2, &mut cells).is_err());
-    }
 }

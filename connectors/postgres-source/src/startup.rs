@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use connect_api::context::StopSignal;
+use connect_api::java::Regex;
+use connect_api::source::TopicAccess;
 use tokio::runtime::Handle;
 
 use crate::change::TableId;
@@ -19,6 +21,7 @@ use crate::config::{
 use crate::emitter::Emitter;
 use crate::error::PgError;
 use crate::heartbeat::Heartbeat;
+use crate::notification::Notifications;
 use crate::offset::Offset;
 use crate::protocol::Lsn;
 use crate::protocol::catalog::Catalog;
@@ -27,6 +30,8 @@ use crate::protocol::replication::{ReplicationStream, StreamOptions};
 use crate::protocol::slot::{self, CreatedSlot, DISTINCT_SLOTS, Publication, SlotState};
 use crate::replica_identity;
 use crate::session::Session;
+use crate::signal::incremental::Incremental;
+use crate::signal::{Channels, Request};
 use crate::snapshot::{Basis, Snapshot};
 use crate::stream::{StreamContext, Streaming};
 
@@ -60,6 +65,20 @@ pub struct TaskContext {
     pub runtime: Handle,
     /// Set when the task is to stop.
     pub stop: StopSignal,
+    /// Tells of snapshots.
+    pub notifications: Arc<Notifications>,
+    /// Topics to read, for signals.
+    pub topics: Option<Topics>,
+}
+
+/// The worker's access to topics.
+#[derive(Clone)]
+pub struct Topics(pub Arc<dyn TopicAccess>);
+
+impl std::fmt::Debug for Topics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Topics")
+    }
 }
 
 impl TaskContext {
@@ -335,7 +354,8 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
         }
         let offset = offset.unwrap_or_default();
         let position = created.map(|(slot, _)| slot.consistent_point);
-        let streaming = start_stream(context, session, offset, position).await?;
+        let mut streaming = start_stream(context, session, offset, position).await?;
+        streaming.tell_skipped(&context.notifications);
         Ok(Opened::Stream(Box::new(streaming)))
     };
     producing
@@ -366,6 +386,8 @@ async fn take_snapshot(
         session,
         &basis,
         &tables,
+        Arc::clone(&context.notifications),
+        None,
     )
     .await?;
     // The exported snapshot has been taken over; its exporter is no longer needed.
@@ -374,6 +396,47 @@ async fn take_snapshot(
         exporter.close().await;
     }
     Ok(Opened::Snapshot(Box::new(snapshot), position))
+}
+
+/// Begins a snapshot that was asked for, of the tables that the names match.
+///
+/// # Errors
+/// The server's.
+pub async fn begin_blocking(
+    context: &TaskContext,
+    request: &Request,
+    streamed: &Offset,
+) -> Result<Snapshot, PgError> {
+    let mut config = PostgresConfig::clone(&context.config);
+    let mut session = Session::new(config.connection.clone(), config.initial_statements.clone());
+    let mut tables = captured_tables(context, session.get().await?).await?;
+    let asked = |id: &TableId| {
+        let id = id.to_string();
+        let matches =
+            |name: &String| *name == id || Regex::new(name).is_ok_and(|regex| regex.matches(&id));
+        request.collections.iter().any(matches)
+    };
+    tables.retain(|id| asked(id) && !config.tables.is_signal_table(id));
+    for id in &tables {
+        let id = id.to_string();
+        if let Some(statement) = request.condition(&id) {
+            config
+                .snapshot_select_statement_overrides
+                .insert(id, statement.to_owned());
+        }
+    }
+    let basis = Basis::Isolation(config.snapshot_isolation_mode);
+    Snapshot::begin(
+        Arc::new(config),
+        Arc::clone(&context.emitter),
+        context.stop.clone(),
+        session,
+        &basis,
+        &tables,
+        Arc::clone(&context.notifications),
+        Some(streamed),
+    )
+    .await
 }
 
 /// `plugin.name`; Debezium's default is one that few servers have.
@@ -417,7 +480,9 @@ async fn snapshot_tables(
     connection: &mut Connection,
 ) -> Result<Vec<TableId>, PgError> {
     let mut tables = captured_tables(context, connection).await?;
-    tables.retain(|id| is_snapshotted(&context.config, id));
+    tables.retain(|id| {
+        is_snapshotted(&context.config, id) && !context.config.tables.is_signal_table(id)
+    });
     let filter = &context.config.tables;
     tables.sort_by_cached_key(|id| {
         let entry = filter.include_position(id).unwrap_or(usize::MAX);
@@ -576,6 +641,13 @@ pub async fn start_stream(
     tracing::info!("Processing messages");
     let mut catalog = Catalog::default();
     catalog.load_enums(session.get().await?).await?;
+    let topics = context.topics.as_ref().map(|topics| &*topics.0);
+    let channels = Channels::open(config, topics)?;
+    let incremental = Incremental::new(
+        Arc::clone(config),
+        Arc::clone(&context.notifications),
+        offset.incremental.as_ref(),
+    );
     Ok(Streaming::new(
         stream_context,
         stream,
@@ -583,6 +655,7 @@ pub async fn start_stream(
         catalog,
         offset,
         heartbeat,
+        (channels, incremental),
     ))
 }
 

@@ -5,7 +5,7 @@
 //! drops what a restart repeats ([`Resume`]). It confirms nothing by itself. Answers for
 //! `PostgresStreamingChangeEventSource`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,12 @@ use connect_api::error::Chain;
 use connect_api::record::{SourceOffset, SourceRecord};
 use tokio::runtime::Handle;
 
-use crate::change::{Cell, Operation, Phase, Position, SnapshotMarker, TupleRef};
+use crate::change::{Cell, ColumnValue, Operation, Phase, Position, SnapshotMarker, TupleRef};
 use crate::config::{FailureHandling, PostgresConfig};
 use crate::emitter::{Emitter, Place, RowChange, Table};
 use crate::error::PgError;
 use crate::heartbeat::Heartbeat;
+use crate::notification::Notifications;
 use crate::offset::{MessageType, Offset};
 use crate::protocol::Lsn;
 use crate::protocol::catalog::Catalog;
@@ -29,6 +30,8 @@ use crate::protocol::slot;
 use crate::reselect;
 use crate::resume::Resume;
 use crate::session::Session;
+use crate::signal::incremental::{Incremental, Step};
+use crate::signal::{Action, Channels, Request, Signal};
 use crate::startup::PLUGIN_NAME;
 use crate::transaction::TransactionMonitor;
 
@@ -82,6 +85,14 @@ pub struct Streaming {
     transactions: Option<TransactionMonitor>,
     /// When a record or a progress was given out last.
     last_given: Instant,
+    channels: Channels,
+    incremental: Incremental,
+    /// The stored incremental snapshot has not been gone on with yet.
+    incremental_waits: bool,
+    /// Blocking snapshots that were asked for.
+    blocking: VecDeque<Request>,
+    /// Notifications that wait for the next poll.
+    told: Vec<SourceRecord>,
 }
 
 impl Streaming {
@@ -94,6 +105,7 @@ impl Streaming {
         catalog: Catalog,
         offset: Offset,
         heartbeat: Option<Heartbeat>,
+        (channels, incremental): (Channels, Incremental),
     ) -> Self {
         let resume = Resume::from(&offset);
         let position = Position {
@@ -126,7 +138,23 @@ impl Streaming {
             sent_up_to: None,
             transactions,
             last_given: Instant::now(),
+            channels,
+            incremental_waits: incremental.is_running(),
+            incremental,
+            blocking: VecDeque::new(),
+            told: Vec::new(),
         }
+    }
+
+    /// Tells that no snapshot was taken at the start, with the next records.
+    pub fn tell_skipped(&mut self, notifications: &Notifications) {
+        let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
+        notifications.initial("SKIPPED", &[], &offset, &mut self.told);
+    }
+
+    /// A blocking snapshot that was asked for; the stream stands still while it is taken.
+    pub fn take_blocking(&mut self) -> Option<Request> {
+        self.blocking.pop_front()
     }
 
     /// Has a heartbeat follow at once, if there are any.
@@ -165,7 +193,7 @@ impl Streaming {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.told);
         match self.fill(&mut out) {
             // The position is past these records, so they have to be delivered before it is told.
             Err(error) if !out.is_empty() => self.failure = Some(error),
@@ -237,6 +265,7 @@ impl Streaming {
         }
         if self.chunk.is_none() {
             self.beat(out)?;
+            self.attend(out)?;
         }
         Ok(())
     }
@@ -245,6 +274,9 @@ impl Streaming {
         let mut left = deadline.saturating_duration_since(Instant::now());
         if let Some(heartbeat) = &self.heartbeat {
             left = left.min(heartbeat.until_due());
+        }
+        if let Some(due) = self.channels.until_due() {
+            left = left.min(due);
         }
         let (stream, stop) = (&mut self.stream, &self.context.stop);
         self.context.runtime.block_on(async {
@@ -352,6 +384,7 @@ impl Streaming {
                     self.end_transaction(lsn, out);
                     self.reached_is_stale = true;
                     self.beat(out)?;
+                    self.reached_log(Lsn(end_lsn), out)?;
                 }
                 Ok(())
             }
@@ -456,6 +489,12 @@ impl Streaming {
         }
         self.reached = after;
         self.count_transaction(length, out);
+        self.incremental.saw(&table, [change.before, change.after]);
+        if self.context.config.tables.is_signal_table(&table.info.id)
+            && let Some(signal) = signal_of(&table, change)
+        {
+            self.signalled(&signal, out)?;
+        }
         Ok(())
     }
 
@@ -545,6 +584,128 @@ impl Streaming {
         let partition = self.context.emitter.partition();
         out.push(transactions.end_record(lsn.0, self.position.ts_us, partition, offset));
         self.offset.extra = None;
+    }
+
+    /// What is not in the stream: signals of other channels, the stored incremental snapshot.
+    fn attend(&mut self, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
+        for signal in self.channels.poll() {
+            self.act(&signal, out)?;
+        }
+        // Also while the old position is searched for: in an idle log that ends only with what
+        // the snapshot itself writes.
+        if std::mem::take(&mut self.incremental_waits) {
+            self.step(out, |incremental, step| {
+                incremental.resume_stored(step);
+                Ok(())
+            })?;
+        }
+        match self.sent_up_to {
+            Some(lsn) if !self.in_transaction => self.reached_log(lsn, out),
+            _ => Ok(()),
+        }
+    }
+
+    /// The stream has reached a position between two transactions.
+    fn reached_log(&mut self, lsn: Lsn, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
+        if !self.incremental.waits_for_log() {
+            return Ok(());
+        }
+        self.step(out, |incremental, step| incremental.reached(lsn, step))
+    }
+
+    /// A signal came by in the stream.
+    fn signalled(&mut self, signal: &Signal, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
+        match self.channels.reads_source() {
+            true => self.act(signal, out),
+            false => Ok(()),
+        }
+    }
+
+    /// Does what a signal asks for.
+    fn act(&mut self, signal: &Signal, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
+        let action = match signal.action() {
+            Ok(action) => action,
+            Err(why) => {
+                tracing::warn!("{why}");
+                return Ok(());
+            }
+        };
+        let id = signal.id.as_str();
+        match action {
+            Action::Log(message) => {
+                let message = message.replace("{}", &self.offset.to_string());
+                tracing::info!("{message}");
+                Ok(())
+            }
+            Action::Execute(request) => {
+                tracing::info!(
+                    "Requested '{}' snapshot of data collections '{:?}'",
+                    if request.blocking {
+                        "BLOCKING"
+                    } else {
+                        "INCREMENTAL"
+                    },
+                    request.collections
+                );
+                if request.blocking {
+                    self.blocking.push_back(request);
+                    return Ok(());
+                }
+                self.step(out, |incremental, step| {
+                    incremental.request(id, &request, step);
+                    Ok(())
+                })
+            }
+            Action::Stop(names) => self.step(out, |incremental, step| {
+                incremental.request_stop(&names, step);
+                Ok(())
+            }),
+            Action::Pause => self.step(out, |incremental, step| {
+                incremental.pause(step);
+                Ok(())
+            }),
+            Action::Resume => self.step(out, |incremental, step| {
+                incremental.resume(step);
+                Ok(())
+            }),
+            Action::OpenWindow => {
+                self.incremental.open_window(id);
+                Ok(())
+            }
+            Action::CloseWindow => {
+                self.step(out, |incremental, step| incremental.close_window(id, step))
+            }
+        }
+    }
+
+    /// Lends the incremental snapshot what it needs; offsets then say how far it has come.
+    fn step(
+        &mut self,
+        out: &mut Vec<SourceRecord>,
+        work: impl FnOnce(&mut Incremental, &mut Step<'_>) -> Result<(), PgError>,
+    ) -> Result<(), PgError> {
+        let Self {
+            context,
+            session,
+            catalog,
+            position,
+            offset,
+            incremental,
+            ..
+        } = self;
+        let mut step = Step {
+            session,
+            catalog,
+            runtime: &context.runtime,
+            emitter: &context.emitter,
+            offset,
+            position,
+            out,
+        };
+        let result = work(incremental, &mut step);
+        self.offset.incremental = self.incremental.progress();
+        self.reached_is_stale = true;
+        result
     }
 
     /// `event.processing.failure.handling.mode`.
@@ -761,6 +922,39 @@ impl Streaming {
         let now_ms = crate::emitter::now_ns() / 1_000_000;
         out.push(heartbeat.record(self.context.emitter.partition(), offset, now_ms));
         Ok(())
+    }
+}
+
+/// The signal that a change of the signal table is: a new row, or the removal of the row that
+/// opened a window.
+fn signal_of(table: &Table, change: RowChange<'_>) -> Option<Signal> {
+    if table.info.columns.len() != 3 {
+        tracing::warn!(
+            "The signal event arrived from {}, which has {} columns instead of 3",
+            table.info.id,
+            table.info.columns.len()
+        );
+        return None;
+    }
+    let text = |row: TupleRef<'_>, index: usize| match row.get(index) {
+        ColumnValue::Text(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        _ => None,
+    };
+    match (change.operation, change.before, change.after) {
+        (Operation::Create, _, Some(row)) => Some(Signal {
+            id: text(row, 0)?,
+            kind: text(row, 1)?,
+            data: text(row, 2).unwrap_or_default(),
+        }),
+        (Operation::Delete, Some(row), _) => {
+            let id = text(row, 0).filter(|id| id.ends_with("-open"))?;
+            Some(Signal {
+                id,
+                kind: "snapshot-window-close".to_owned(),
+                data: String::new(),
+            })
+        }
+        _ => None,
     }
 }
 

@@ -17,13 +17,14 @@ use crate::config::{self, CompatVersion, LsnFlushMode, PostgresConfig};
 use crate::emitter::Emitter;
 use crate::envelope::{EnvelopeFactory, context_headers};
 use crate::error::PgError;
+use crate::notification::Notifications;
 use crate::offset::Offset;
 use crate::protocol::Lsn;
 use crate::protocol::connection::{Connection, SessionKind};
 use crate::protocol::slot;
 use crate::session::Session;
 use crate::snapshot::Snapshot;
-use crate::startup::{self, Opened, PRODUCER_FAILED, TaskContext};
+use crate::startup::{self, Opened, PRODUCER_FAILED, TaskContext, Topics};
 use crate::stream::Streaming;
 
 /// How often the slot's removal is tried at a stop.
@@ -66,6 +67,8 @@ enum Work {
     /// The snapshot has been given out, the stream is not open yet.
     Handover(Box<Session>, Option<Lsn>),
     Stream(Box<Streaming>),
+    /// The stream stands still while a snapshot that was asked for is taken.
+    Blocking(Box<Snapshot>, Box<Streaming>),
     /// All that was asked for is done.
     Done,
 }
@@ -95,6 +98,7 @@ impl SourceTask for PostgresTask {
             Headers::new()
         };
         let envelopes = EnvelopeFactory::new(&config);
+        let notifications = Arc::new(Notifications::new(&config, &partition));
         let emitter = Arc::new(Emitter::new(&config, partition, envelopes, headers));
         for remark in config::remarks(props) {
             tracing::warn!("{remark}");
@@ -111,6 +115,8 @@ impl SourceTask for PostgresTask {
                 emitter,
                 runtime: context.plugin.runtime,
                 stop: context.stop,
+                notifications,
+                topics: context.topics.map(Topics),
             },
             offset,
             work: Work::Closed,
@@ -232,7 +238,36 @@ impl Running {
                 }
                 Ok(Vec::new())
             }
+            Work::Blocking(mut snapshot, streaming) => {
+                let result = snapshot.poll();
+                if let Ok((_, false)) = &result {
+                    self.offset = Some(snapshot.offset().clone());
+                    self.work = Work::Blocking(snapshot, streaming);
+                } else {
+                    self.offset = Some(streaming.offset().clone());
+                    self.context.runtime.block_on(snapshot.finish().close());
+                    tracing::info!("Streaming resumed");
+                    self.work = Work::Stream(streaming);
+                }
+                result.map(|(records, _)| records)
+            }
             Work::Stream(mut streaming) => {
+                if let Some(request) = streaming.take_blocking() {
+                    tracing::info!("Streaming will now pause");
+                    let begun = self.context.until_stop(startup::begin_blocking(
+                        &self.context,
+                        &request,
+                        streaming.offset(),
+                    ));
+                    self.work = match begun {
+                        Ok(snapshot) => Work::Blocking(Box::new(snapshot), streaming),
+                        Err(error) => {
+                            self.work = Work::Stream(streaming);
+                            return Err(error);
+                        }
+                    };
+                    return Ok(Vec::new());
+                }
                 let result = streaming.poll();
                 self.offset = Some(streaming.offset().clone());
                 // Kept also after an error, so that it can be ended politely.
@@ -298,6 +333,10 @@ impl Running {
     fn close(&mut self) {
         match std::mem::replace(&mut self.work, Work::Closed) {
             Work::Stream(streaming) => streaming.stop(),
+            Work::Blocking(snapshot, streaming) => {
+                self.context.runtime.block_on(snapshot.finish().close());
+                streaming.stop();
+            }
             Work::Snapshot(snapshot, _) => {
                 let session = snapshot.finish();
                 self.context.runtime.block_on(session.close());

@@ -69,6 +69,7 @@ fn start(
             plugin: context.plugin(),
             stop: context.control.stop.clone(),
             offsets,
+            topics: None,
         },
         &context.config.props,
     )?;

@@ -29,6 +29,7 @@ fn task(file: &std::path::Path, batch_size: usize, stored: Option<i64>) -> FileS
         },
         stop: StopSignal::new(),
         offsets: Arc::new(Stored(stored)),
+        topics: None,
     };
     // No poll of a test waits.
     context.stop.set();

@@ -3,4 +3,5 @@
 mod login;
 mod replication;
 mod server;
+mod signals;
 mod task;

@@ -14,7 +14,13 @@ use crate::server::Server;
 
 /// The one stored offset.
 #[derive(Default)]
-struct Stored(Mutex<Option<OffsetMap>>);
+pub struct Stored(Mutex<Option<OffsetMap>>);
+
+impl Stored {
+    pub fn new(offset: Option<OffsetMap>) -> Self {
+        Self(Mutex::new(offset))
+    }
+}
 
 impl OffsetReader for Stored {
     fn read(&self, partitions: &[SourcePartition]) -> connect_api::Result<Vec<Option<OffsetMap>>> {
@@ -45,6 +51,7 @@ impl Worker<'_> {
             },
             stop: StopSignal::new(),
             offsets: Arc::new(Stored(Mutex::new(offset))),
+            topics: None,
         };
         task.start(context, &self.props).expect("the task starts");
         task
@@ -83,7 +90,7 @@ impl Worker<'_> {
     }
 }
 
-fn props(server: &Server, more: &[(&str, &str)]) -> Props {
+pub fn props(server: &Server, more: &[(&str, &str)]) -> Props {
     let port = server.port().to_string();
     let common = [
         (

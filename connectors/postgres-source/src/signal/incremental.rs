@@ -1,0 +1,1231 @@
+//! The incremental snapshot: tables are read again by key, chunk by chunk, while the stream runs on.
+//!
+//! ```text
+//!   signal -> window opens (a row in the signal table, or none with read.only)
+//!          -> chunk read -> window closes (a row, or the log's end at that moment)
+//!          -> the stream arrives at the close: rows whose key was changed meanwhile are gone from
+//!             the window, the others are sent -> next chunk
+//! ```
+//!
+//! It reads and writes through the session that it is lent and knows no socket of its own. What it
+//! has reached rides on every offset, in Debezium's form. With `read.only` the window ends at a
+//! position in the log instead of a transaction id, so that no heartbeats are needed. Answers for
+//! `AbstractIncrementalSnapshotChangeEventSource`, its two heirs and `IncrementalSnapshotContext`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use connect_api::ByteString;
+use connect_api::data::Value;
+use connect_api::data::json::{parse_schemaless, write_string};
+use connect_api::java::{HashMap, Regex};
+use connect_api::record::{OffsetMap, SourceOffset, SourceRecord};
+use tokio::runtime::Handle;
+
+use super::Request;
+use super::java::{KeyPart, deserialize, serialize};
+use crate::change::{
+    Cell, ColumnValue, Operation, Phase, Position, SnapshotMarker, TableId, TupleRef,
+};
+use crate::config::PostgresConfig;
+use crate::copy_row::split_row;
+use crate::emitter::{Emitter, Place, RowChange, Table, now_ns};
+use crate::error::PgError;
+use crate::notification::{Aggregate, Notifications};
+use crate::offset::{Offset, SnapshotKind};
+use crate::protocol::catalog::Catalog;
+use crate::protocol::connection::Connection;
+use crate::protocol::slot::quoted_table;
+use crate::protocol::{Lsn, quote_identifier, quote_literal};
+use crate::session::Session;
+
+/// Begins the offset's keys.
+pub const PREFIX: &str = "incremental_snapshot_";
+const COLLECTIONS: &str = "incremental_snapshot_collections";
+const LAST_KEY: &str = "incremental_snapshot_primary_key";
+const MAXIMUM_KEY: &str = "incremental_snapshot_maximum_key";
+const CORRELATION: &str = "incremental_snapshot_correlation_id";
+const TOTAL_ROWS: &str = "incremental_snapshot_total_rows";
+
+/// A table to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Collection {
+    id: TableId,
+    /// In parentheses.
+    condition: Option<String>,
+    surrogate_key: Option<String>,
+    correlation: Option<String>,
+}
+
+/// What offsets say of the incremental snapshot that runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Progress {
+    collections: Arc<str>,
+    correlation: Option<Arc<str>>,
+    maximum: Option<Arc<[KeyPart]>>,
+    last: Option<Arc<[KeyPart]>>,
+    total_rows: Option<u64>,
+}
+
+impl Progress {
+    /// Reads it out of a stored offset; none where no snapshot runs.
+    #[must_use]
+    pub fn load(map: &OffsetMap) -> Option<Self> {
+        let text = |key: &str| map.get(key).and_then(Value::as_str);
+        let key = |name: &str| match text(name).map(deserialize) {
+            Some(Ok(key)) => key.map(Arc::from),
+            Some(Err(why)) => {
+                tracing::warn!(
+                    "the offset's {name} cannot be read ({why}): the incremental snapshot reads \
+                     its table from the beginning"
+                );
+                None
+            }
+            None => None,
+        };
+        Some(Self {
+            collections: text(COLLECTIONS)?.into(),
+            correlation: text(CORRELATION).map(Arc::from),
+            maximum: key(MAXIMUM_KEY),
+            last: key(LAST_KEY),
+            total_rows: text(TOTAL_ROWS).and_then(|rows| rows.parse().ok()),
+        })
+    }
+
+    /// Writes it into an offset to be stored.
+    pub fn store(&self, map: &mut OffsetMap) {
+        let mut put = |key: &'static str, value: Value| {
+            map.insert(ByteString::from_static(key), value);
+        };
+        put(LAST_KEY, Value::from(serialize(self.last.as_deref())));
+        put(MAXIMUM_KEY, Value::from(serialize(self.maximum.as_deref())));
+        put(COLLECTIONS, Value::from(&*self.collections));
+        put(CORRELATION, Value::from(self.correlation.as_deref()));
+        if let Some(rows) = self.total_rows {
+            put(TOTAL_ROWS, Value::from(rows.to_string()));
+        }
+    }
+}
+
+/// What is lent to the snapshot for a step.
+#[derive(Debug)]
+pub struct Step<'a> {
+    /// An idle session.
+    pub session: &'a mut Session,
+    /// Tables' descriptions.
+    pub catalog: &'a mut Catalog,
+    /// To wait for the session.
+    pub runtime: &'a Handle,
+    /// Makes the records.
+    pub emitter: &'a Emitter,
+    /// Where the stream stands.
+    pub offset: &'a Offset,
+    /// The same for the source block.
+    pub position: &'a Position,
+    /// Takes records and notifications.
+    pub out: &'a mut Vec<SourceRecord>,
+}
+
+/// The table that is being read.
+#[derive(Debug)]
+struct Reading {
+    table: Arc<Table>,
+    /// The key's columns by place.
+    key: Vec<usize>,
+    /// What is selected, and which column of the table each is.
+    select: String,
+    columns: Arc<[Option<usize>]>,
+}
+
+/// A row of the window as it lies in its buffer.
+#[derive(Debug)]
+struct Row {
+    buffer: Bytes,
+    range: std::ops::Range<usize>,
+    key: Arc<[KeyPart]>,
+}
+
+/// The incremental snapshot of one task.
+#[derive(Debug)]
+pub struct Incremental {
+    config: Arc<PostgresConfig>,
+    notifications: Arc<Notifications>,
+    signal_table: Option<TableId>,
+    insert_delete: bool,
+    emit_retries: u32,
+    emit_backoff: Duration,
+    collections: VecDeque<Collection>,
+    correlation: Option<String>,
+    paused: bool,
+    stop: Vec<String>,
+    chunk: Option<String>,
+    /// Changes that stream by take rows out of the window.
+    window_open: bool,
+    /// Where the window ends in the log (`read.only`).
+    window_end: Option<Lsn>,
+    window: HashMap<String, Row>,
+    reading: Option<Reading>,
+    /// Where the next chunk begins.
+    chunk_end: Option<Arc<[KeyPart]>>,
+    last_sent: Option<Arc<[KeyPart]>>,
+    maximum: Option<Arc<[KeyPart]>>,
+    total_rows: Option<u64>,
+    rows_scanned: u64,
+    chunks: u64,
+    progress: Option<Arc<Progress>>,
+}
+
+/// How the reading of a table ended.
+type Status = &'static str;
+
+impl Incremental {
+    /// The snapshot that a stored offset left, or none.
+    #[must_use]
+    pub fn new(
+        config: Arc<PostgresConfig>,
+        notifications: Arc<Notifications>,
+        stored: Option<&Arc<Progress>>,
+    ) -> Self {
+        let props = config.originals();
+        let number = |key: &str| props.get(key).and_then(|text| text.trim().parse().ok());
+        let strategy = props.get("incremental.snapshot.watermarking.strategy");
+        let insert_delete =
+            strategy.is_some_and(|text| text.trim().eq_ignore_ascii_case("insert_delete"));
+        let signal_table = config
+            .signal_data_collection
+            .as_deref()
+            .and_then(|name| parse_table(name));
+        let collections = stored
+            .map(|stored| parse_collections(&stored.collections))
+            .unwrap_or_default();
+        let stored = stored.filter(|_| !collections.is_empty());
+        let last = stored.and_then(|stored| stored.last.clone());
+        Self {
+            insert_delete,
+            emit_retries: number("signal.emit.failure.max.retries").unwrap_or(0),
+            emit_backoff: Duration::from_millis(
+                number("signal.emit.failure.backoff.ms").map_or(10_000, u64::from),
+            ),
+            config,
+            notifications,
+            signal_table,
+            collections,
+            correlation: stored
+                .and_then(|stored| stored.correlation.as_deref())
+                .map(str::to_owned),
+            paused: false,
+            stop: Vec::new(),
+            chunk: None,
+            window_open: false,
+            window_end: None,
+            window: HashMap::linked(),
+            reading: None,
+            chunk_end: last.clone(),
+            last_sent: last,
+            maximum: stored.and_then(|stored| stored.maximum.clone()),
+            total_rows: stored.and_then(|stored| stored.total_rows),
+            rows_scanned: 0,
+            chunks: 0,
+            progress: stored.cloned(),
+        }
+    }
+
+    /// Whether one is under way.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.collections.is_empty()
+    }
+
+    /// What offsets say of it.
+    #[must_use]
+    pub fn progress(&self) -> Option<Arc<Progress>> {
+        self.progress.clone()
+    }
+
+    /// Whether the window waits for the log to reach a position.
+    #[must_use]
+    pub fn waits_for_log(&self) -> bool {
+        self.window_end.is_some()
+    }
+
+    fn note_progress(&mut self) {
+        self.progress = self.is_running().then(|| {
+            Arc::new(Progress {
+                collections: collections_json(&self.collections).into(),
+                correlation: self.correlation.as_deref().map(Arc::from),
+                maximum: self.maximum.clone(),
+                last: self.last_sent.clone(),
+                total_rows: self.total_rows,
+            })
+        });
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<String> = self.collections.iter().map(|c| c.id.to_string()).collect();
+        names.join(",")
+    }
+
+    fn notify(&self, status: &'static str, data: &[(&'static str, String)], step: &mut Step<'_>) {
+        let mut offset = step.offset.clone();
+        offset.incremental = self.progress();
+        let offset: Arc<dyn SourceOffset> = Arc::new(offset);
+        self.notifications.send(
+            Aggregate::Incremental,
+            status,
+            self.correlation.as_deref(),
+            data,
+            &offset,
+            step.out,
+        );
+    }
+
+    /// Goes on with what an earlier run left.
+    pub fn resume_stored(&mut self, step: &mut Step<'_>) {
+        if self.is_running() {
+            tracing::info!("Incremental snapshot in progress, need to read new chunk on start");
+            self.read_chunk(step);
+        }
+    }
+
+    /// Adds the tables that a signal asks for.
+    pub fn request(&mut self, id: &str, request: &Request, step: &mut Step<'_>) {
+        if self.signal_table.is_none() && !self.config.read_only {
+            tracing::warn!(
+                "Action execute-snapshot failed. The signal {id} may not have been processed: \
+                 an incremental snapshot needs signal.data.collection, or read.only=true"
+            );
+            return;
+        }
+        let first = !self.is_running();
+        for name in self.expand(&request.collections, step) {
+            let Some(table) = parse_table(&name) else {
+                tracing::warn!("Unable to parse table identifier from {name}. Skipping it.");
+                continue;
+            };
+            self.collections.push_back(Collection {
+                condition: request.condition(&name).map(|filter| format!("({filter})")),
+                surrogate_key: request.surrogate_key.clone(),
+                correlation: Some(id.to_owned()),
+                id: table,
+            });
+        }
+        self.correlation = Some(id.to_owned());
+        self.note_progress();
+        if first && self.is_running() {
+            let names = [("data_collections", self.names())];
+            self.notify("STARTED", &names, step);
+            self.notify("DATA_COLLECTIONS_RESOLVED", &names, step);
+            self.read_chunk(step);
+        }
+    }
+
+    /// The captured tables that the names match as regular expressions, or the names themselves.
+    fn expand(&self, names: &[String], step: &mut Step<'_>) -> Vec<String> {
+        let session = &mut *step.session;
+        let known = step
+            .runtime
+            .block_on(async { Catalog::tables(session.get().await?).await })
+            .unwrap_or_else(|error: PgError| {
+                tracing::warn!(%error, "the tables cannot be listed");
+                Vec::new()
+            });
+        let mut known: Vec<String> = known
+            .iter()
+            .filter(|id| self.config.tables.includes(id))
+            .map(ToString::to_string)
+            .collect();
+        known.sort();
+        let mut expanded: Vec<String> = Vec::new();
+        for name in names {
+            let regex = Regex::new(name).ok();
+            let mut matches: Vec<String> = known
+                .iter()
+                .filter(|id| regex.as_ref().is_some_and(|regex| regex.matches(id)))
+                .cloned()
+                .collect();
+            if matches.is_empty() {
+                matches.push(name.clone());
+            }
+            for id in matches {
+                if !expanded.contains(&id) {
+                    expanded.push(id);
+                }
+            }
+        }
+        expanded
+    }
+
+    /// Takes tables out, before the next chunk; all where none is named.
+    pub fn request_stop(&mut self, names: &[String], step: &mut Step<'_>) {
+        if !self.is_running() {
+            tracing::warn!("No active incremental snapshot, stop ignored");
+            return;
+        }
+        if names.is_empty() {
+            self.stop.push(".*".to_owned());
+        } else {
+            self.stop.extend_from_slice(names);
+        }
+        // While it is paused no chunk will come.
+        if self.paused || self.chunk.is_none() {
+            self.process_stop(step);
+        }
+    }
+
+    fn process_stop(&mut self, step: &mut Step<'_>) {
+        if self.stop.is_empty() {
+            return;
+        }
+        let asked = std::mem::take(&mut self.stop);
+        let matches = |id: &str| {
+            asked
+                .iter()
+                .any(|name| name == id || Regex::new(name).is_ok_and(|regex| regex.matches(id)))
+        };
+        let current = self.collections.front().map(|c| c.id.clone());
+        let (gone, left): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.collections)
+            .into_iter()
+            .partition(|collection| matches(&collection.id.to_string()));
+        self.collections = left;
+        if self.collections.front().map(|c| &c.id) != current.as_ref() {
+            self.reset_table();
+        }
+        let stopped: Vec<String> = gone.iter().map(|c| c.id.to_string()).collect();
+        tracing::info!("Removed collections from incremental snapshot: '{stopped:?}'");
+        self.note_progress();
+        self.notify("ABORTED", &[("data_collections", stopped.join(","))], step);
+        if !self.is_running() {
+            self.correlation = None;
+        }
+    }
+
+    fn reset_table(&mut self) {
+        self.chunk_end = None;
+        self.last_sent = None;
+        self.maximum = None;
+        self.total_rows = None;
+        self.rows_scanned = 0;
+        self.chunks = 0;
+        self.reading = None;
+        self.window = HashMap::linked();
+    }
+
+    /// Pauses after the chunk that is being read.
+    pub fn pause(&mut self, step: &mut Step<'_>) {
+        if self.is_running() && !self.paused {
+            tracing::info!("Pausing incremental snapshot");
+            self.paused = true;
+            self.notify("PAUSED", &[("data_collections", self.names())], step);
+        }
+    }
+
+    /// Goes on after a pause.
+    pub fn resume(&mut self, step: &mut Step<'_>) {
+        if self.is_running() && self.paused {
+            tracing::info!("Resuming incremental snapshot");
+            self.paused = false;
+            self.notify("RESUMED", &[("data_collections", self.names())], step);
+            // A window that is open yet leads to the next chunk by itself.
+            if self.chunk.is_none() {
+                self.read_chunk(step);
+            }
+        }
+    }
+
+    fn is_expected(&self, id: &str, what: &str) -> bool {
+        let expected = self
+            .chunk
+            .as_deref()
+            .is_some_and(|chunk| id.starts_with(chunk));
+        if !expected {
+            tracing::info!(
+                "Received request to {what} window with id = '{id}', expected = '{}', request \
+                 ignored",
+                self.chunk.as_deref().unwrap_or("null")
+            );
+        }
+        expected
+    }
+
+    /// The stream has reached the window's beginning.
+    pub fn open_window(&mut self, id: &str) {
+        if self.is_expected(id, "open") {
+            self.window_open = true;
+        }
+    }
+
+    /// The stream has reached its end.
+    pub fn close_window(&mut self, id: &str, step: &mut Step<'_>) -> Result<(), PgError> {
+        if !self.is_expected(id, "close") {
+            return Ok(());
+        }
+        self.finish_window(step)
+    }
+
+    /// The stream has reached this position (`read.only`).
+    pub fn reached(&mut self, lsn: Lsn, step: &mut Step<'_>) -> Result<(), PgError> {
+        if self.window_end.is_none_or(|end| lsn < end) {
+            return Ok(());
+        }
+        self.finish_window(step)
+    }
+
+    fn finish_window(&mut self, step: &mut Step<'_>) -> Result<(), PgError> {
+        self.window_open = false;
+        self.window_end = None;
+        self.chunk = None;
+        self.send_window(step)?;
+        self.read_chunk(step);
+        Ok(())
+    }
+
+    /// A change streamed by: rows of the window that it overtakes are dropped.
+    pub fn saw(&mut self, table: &Table, rows: [Option<TupleRef<'_>>; 2]) {
+        if !self.window_open || self.window.is_empty() {
+            return;
+        }
+        let Some(reading) = &self.reading else {
+            return;
+        };
+        if reading.table.info.id != table.info.id {
+            return;
+        }
+        // The stream's columns may stand in another order.
+        let names = reading
+            .key
+            .iter()
+            .filter_map(|&place| reading.table.info.columns.get(place));
+        let columns = &table.info.columns;
+        let places: Option<Vec<usize>> = names
+            .map(|key| columns.iter().position(|column| column.name == key.name))
+            .collect();
+        let Some(places) = places else {
+            return;
+        };
+        for row in rows.into_iter().flatten() {
+            let key = key_text(row, &places);
+            if self.window.remove(&key).is_some() {
+                tracing::debug!(table = %table.info.id, "removed a row from the window");
+            }
+        }
+    }
+
+    fn send_window(&mut self, step: &mut Step<'_>) -> Result<(), PgError> {
+        let Some(reading) = &self.reading else {
+            return Ok(());
+        };
+        let table = Arc::clone(&reading.table);
+        let columns = Arc::clone(&reading.columns);
+        let width = table.info.columns.len();
+        let window = std::mem::replace(&mut self.window, HashMap::linked());
+        let mut cells: Vec<Cell> = Vec::new();
+        let (mut position, mut offset) = (step.position.clone(), step.offset.clone());
+        position.origin = None;
+        position.origin_lsn = None;
+        offset.snapshot = Some(SnapshotKind::Incremental);
+        for (_, row) in window.iter() {
+            let own = split_row(&row.buffer, row.range.clone(), &columns, width, &mut cells)?;
+            let tuple = TupleRef::new(own.as_ref().unwrap_or(&row.buffer), &cells);
+            self.last_sent = Some(Arc::clone(&row.key));
+            if let Some(progress) = &self.progress {
+                let mut progress = Progress::clone(progress);
+                progress.last.clone_from(&self.last_sent);
+                self.progress = Some(Arc::new(progress));
+            }
+            position.ts_us = now_ns() / 1_000;
+            offset.ts_us = Some(position.ts_us);
+            offset.incremental = self.progress();
+            let after: Arc<dyn SourceOffset> = Arc::new(offset.clone());
+            let change = RowChange {
+                operation: Operation::Read,
+                before: None,
+                after: Some(tuple),
+            };
+            let place = Place {
+                position: &position,
+                marker: SnapshotMarker::Incremental,
+                before: &after,
+                after: &after,
+                transaction: None,
+            };
+            step.emitter.row(&table, change, place, step.out)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the next chunk that has rows, between the marks of its window.
+    fn read_chunk(&mut self, step: &mut Step<'_>) {
+        self.process_stop(step);
+        if !self.is_running() {
+            tracing::info!("Skipping read chunk because snapshot is not running");
+            return;
+        }
+        if self.paused {
+            tracing::info!("Incremental snapshot was paused.");
+            return;
+        }
+        let chunk = uuid::Uuid::new_v4().to_string();
+        let opened = Metadata {
+            open: instant_text(),
+            correlation: self.collections.front().and_then(|c| c.correlation.clone()),
+            collection: self.collections.front().map(|c| c.id.to_string()),
+        };
+        self.chunk = Some(chunk.clone());
+        if let Err(error) = self.mark_open(&chunk, &opened, step) {
+            self.skip_failed(&error, step);
+        }
+        while let Some(collection) = self.collections.front().cloned() {
+            match self.read_table(&collection, step) {
+                Ok(None) => {
+                    let maximum = self.maximum.as_deref().unwrap_or_default();
+                    let last = self.chunk_end.as_deref().unwrap_or_default();
+                    let total = self.total_rows.unwrap_or_default();
+                    let size = self.chunk_size();
+                    self.chunks += 1;
+                    let data = [
+                        ("data_collections", self.names()),
+                        ("current_collection_in_progress", collection.id.to_string()),
+                        ("maximum_key", join_key(maximum)),
+                        ("last_processed_key", join_key(last)),
+                        ("chunk_index", self.chunks.to_string()),
+                        ("total_chunks", total.div_ceil(size.max(1)).to_string()),
+                        ("total_rows", total.to_string()),
+                    ];
+                    self.notify("IN_PROGRESS", &data, step);
+                    break;
+                }
+                Ok(Some(status)) => self.next_table(status, step),
+                Err(error) => self.skip_failed(&error, step),
+            }
+        }
+        if let Err(error) = self.mark_close(&chunk, &opened, step) {
+            self.skip_failed(&error, step);
+        }
+        if !self.is_running() {
+            self.note_progress();
+        }
+    }
+
+    fn skip_failed(&mut self, error: &PgError, step: &mut Step<'_>) {
+        let table = self.collections.front().map(|c| c.id.to_string());
+        tracing::warn!(
+            error = %connect_api::error::Chain(error),
+            "SQL error while executing incremental snapshot for table '{}', skipping and \
+             continuing streaming",
+            table.as_deref().unwrap_or("none")
+        );
+        if table.is_some() {
+            self.next_table("SQL_EXCEPTION", step);
+        }
+    }
+
+    /// The current table is done; on with the next.
+    fn next_table(&mut self, status: Status, step: &mut Step<'_>) {
+        let Some(current) = self.collections.front() else {
+            return;
+        };
+        let mut data = vec![
+            ("data_collections", self.names()),
+            ("scanned_collection", current.id.to_string()),
+            ("total_rows_scanned", self.rows_scanned.to_string()),
+            ("status", status.to_owned()),
+        ];
+        if let Some(total) = self.total_rows {
+            data.push(("total_rows", total.to_string()));
+        }
+        self.notify("TABLE_SCAN_COMPLETED", &data, step);
+        self.collections.pop_front();
+        self.reset_table();
+        self.note_progress();
+        if !self.is_running() {
+            self.notify("COMPLETED", &[], step);
+            self.correlation = None;
+        }
+    }
+
+    fn chunk_size(&self) -> u64 {
+        u64::try_from(self.config.incremental_snapshot_chunk_size).unwrap_or(u64::MAX)
+    }
+
+    /// Fills the window with the table's next rows; a status where there are none.
+    fn read_table(
+        &mut self,
+        collection: &Collection,
+        step: &mut Step<'_>,
+    ) -> Result<Option<Status>, PgError> {
+        let runtime = step.runtime;
+        if self.reading.is_none() {
+            let (session, catalog) = (&mut *step.session, &mut *step.catalog);
+            let found = runtime
+                .block_on(async { catalog.table(session.get().await?, &collection.id).await })?;
+            let Some(info) = found else {
+                tracing::warn!(
+                    "Schema retrieval failed to populate the schema as expected for {}",
+                    collection.id
+                );
+                return Ok(Some("UNKNOWN_SCHEMA"));
+            };
+            let table = Arc::new(Table::new(info, &self.config, Phase::Stream)?);
+            match reading(&self.config, table, collection)? {
+                Some(reading) => self.reading = Some(reading),
+                None => {
+                    tracing::warn!(
+                        "Incremental snapshot for table '{}' skipped because the table has no \
+                         primary keys",
+                        collection.id
+                    );
+                    return Ok(Some("NO_PRIMARY_KEY"));
+                }
+            }
+        }
+        let Some(reading) = &self.reading else {
+            return Ok(Some("UNKNOWN_SCHEMA"));
+        };
+        let session = &mut *step.session;
+        if self.maximum.is_none() {
+            let (maximum, count) = (
+                reading.maximum_sql(collection),
+                reading.count_sql(collection),
+            );
+            let (key, total) = runtime.block_on(async {
+                let connection = session.get().await?;
+                let row = connection.query_first(&maximum).await?;
+                let key = row.map(|row| {
+                    let parts = reading
+                        .key
+                        .iter()
+                        .enumerate()
+                        .map(|(at, &place)| reading.part(place, row.get(at)));
+                    parts.collect::<Arc<[KeyPart]>>()
+                });
+                let total = match key {
+                    Some(_) => connection.query_first(&count).await?,
+                    None => None,
+                };
+                Ok::<_, PgError>((key, total.map(|row| row.number(0)).transpose()?))
+            })?;
+            let Some(key) = key else {
+                tracing::info!(
+                    "No maximum key returned by the query, incremental snapshotting of table \
+                     '{}' finished as it is empty",
+                    collection.id
+                );
+                return Ok(Some("EMPTY"));
+            };
+            tracing::info!(
+                "Incremental snapshot for table '{}' will end at position {}",
+                collection.id,
+                join_key(&key)
+            );
+            self.maximum = Some(key);
+            self.total_rows = total;
+            self.note_progress();
+        }
+        let Some(reading) = &self.reading else {
+            return Ok(Some("UNKNOWN_SCHEMA"));
+        };
+        let maximum = self.maximum.as_deref().unwrap_or_default();
+        let sql = reading.chunk_sql(
+            collection,
+            self.chunk_end.as_deref(),
+            maximum,
+            self.chunk_size(),
+        );
+        let rows = runtime.block_on(async {
+            let connection = session.get().await?;
+            copy_rows(connection, &sql).await
+        })?;
+        let width = reading.table.info.columns.len();
+        let mut cells = Vec::new();
+        let mut last = None;
+        self.window = HashMap::linked();
+        for (number, (buffer, range)) in rows.into_iter().enumerate() {
+            let own = split_row(&buffer, range.clone(), &reading.columns, width, &mut cells)?;
+            let tuple = TupleRef::new(own.as_ref().unwrap_or(&buffer), &cells);
+            let key: Arc<[KeyPart]> = reading
+                .key
+                .iter()
+                .map(|&place| match tuple.get(place) {
+                    ColumnValue::Text(text) => {
+                        let text = String::from_utf8_lossy(text.as_bytes());
+                        reading.part(place, Some(&text))
+                    }
+                    _ => KeyPart::Null,
+                })
+                .collect();
+            // A surrogate key need not be unique: there all rows are kept.
+            let mut name = key_text(tuple, &reading.key);
+            if collection.surrogate_key.is_some() {
+                name.push_str(&format!("\u{1}{number}"));
+            }
+            last = Some(Arc::clone(&key));
+            self.window.insert(name, Row { buffer, range, key });
+        }
+        self.rows_scanned += u64::try_from(self.window.len()).unwrap_or_default();
+        match last {
+            Some(last) => {
+                self.chunk_end = Some(last);
+                Ok(None)
+            }
+            None => {
+                tracing::info!(
+                    "No data returned by the query, incremental snapshotting of table '{}' \
+                     finished",
+                    collection.id
+                );
+                Ok(Some("SUCCEEDED"))
+            }
+        }
+    }
+
+    fn mark_open(
+        &mut self,
+        chunk: &str,
+        opened: &Metadata,
+        step: &mut Step<'_>,
+    ) -> Result<(), PgError> {
+        let Some(table) = self
+            .signal_table
+            .as_ref()
+            .filter(|_| !self.config.read_only)
+        else {
+            // Changes that the stream has not reached yet may be newer than what is read.
+            self.window_open = true;
+            return Ok(());
+        };
+        let sql = insert_sql(
+            table,
+            &format!("{chunk}-open"),
+            "snapshot-window-open",
+            &opened.json(None),
+        );
+        self.execute(&sql, step)
+    }
+
+    fn mark_close(
+        &mut self,
+        chunk: &str,
+        opened: &Metadata,
+        step: &mut Step<'_>,
+    ) -> Result<(), PgError> {
+        let Some(table) = self
+            .signal_table
+            .as_ref()
+            .filter(|_| !self.config.read_only)
+        else {
+            let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+                       ELSE pg_current_wal_flush_lsn() END";
+            let session = &mut *step.session;
+            let row = step
+                .runtime
+                .block_on(async { session.get().await?.query_first(sql).await })?;
+            let end = row.as_ref().and_then(|row| row.text(0).parse().ok());
+            self.window_end = Some(end.ok_or_else(|| {
+                PgError::Protocol(format!("the log's end is not known: {row:?}"))
+            })?);
+            return Ok(());
+        };
+        let sql = match self.insert_delete {
+            true => format!(
+                "DELETE FROM {} WHERE id = {}",
+                quoted_table(table),
+                quote_literal(&format!("{chunk}-open"))
+            ),
+            false => insert_sql(
+                table,
+                &format!("{chunk}-close"),
+                "snapshot-window-close",
+                &opened.json(Some(&instant_text())),
+            ),
+        };
+        self.execute(&sql, step)
+    }
+
+    /// `signal.emit.failure.*`: a statement of the window's marks, with a new session at a failure.
+    fn execute(&self, sql: &str, step: &mut Step<'_>) -> Result<(), PgError> {
+        let session = &mut *step.session;
+        step.runtime.block_on(async {
+            let mut tries = 0;
+            loop {
+                let result = match session.get().await {
+                    Ok(connection) => connection.query(sql).await.map(drop),
+                    Err(error) => Err(error),
+                };
+                match result {
+                    Ok(()) => return Ok(()),
+                    // A session that stood idle may be gone.
+                    Err(PgError::Io { .. }) if tries == 0 => session.reopen().await?,
+                    Err(error) if tries >= self.emit_retries => return Err(error),
+                    Err(_) => {
+                        tokio::time::sleep(self.emit_backoff).await;
+                        session.reopen().await?;
+                    }
+                }
+                tries += 1;
+            }
+        })
+    }
+}
+
+/// What the rows that mark a window say.
+struct Metadata {
+    open: String,
+    correlation: Option<String>,
+    collection: Option<String>,
+}
+
+impl Metadata {
+    fn json(&self, close: Option<&str>) -> String {
+        let parts = [
+            ("openWindowTimestamp", Some(self.open.as_str())),
+            ("closeWindowTimestamp", close),
+            ("correlationId", self.correlation.as_deref()),
+            ("dataCollectionId", self.collection.as_deref()),
+        ];
+        let parts: Vec<String> = parts
+            .iter()
+            .filter_map(|(name, text)| Some(format!("\"{name}\": {}", json_text((*text)?))))
+            .collect();
+        format!("{{{}}}", parts.join(", "))
+    }
+}
+
+fn json_text(text: &str) -> String {
+    let mut out = Vec::new();
+    write_string(text, &mut out);
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn insert_sql(table: &TableId, id: &str, kind: &str, data: &str) -> String {
+    format!(
+        "INSERT INTO {} VALUES ({}, {}, {})",
+        quoted_table(table),
+        quote_literal(id),
+        quote_literal(kind),
+        quote_literal(data)
+    )
+}
+
+/// Now, as `Instant.toString` shows it.
+fn instant_text() -> String {
+    let now = now_ns();
+    let (seconds, nanos) = (now.div_euclid(1_000_000_000), now.rem_euclid(1_000_000_000));
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = connect_api::java::civil_from_days(days);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    let second = second % 60;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
+}
+
+fn parse_table(name: &str) -> Option<TableId> {
+    let (schema, table) = name.trim().split_once('.')?;
+    Some(TableId {
+        schema: schema.to_owned(),
+        table: table.to_owned(),
+    })
+}
+
+fn collections_json(collections: &VecDeque<Collection>) -> String {
+    let value = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), json_text);
+    let items: Vec<String> = collections
+        .iter()
+        .map(|collection| {
+            let id = collection.id.to_string();
+            let parts = [
+                ("id", Some(id.as_str())),
+                ("additional_condition", collection.condition.as_deref()),
+                ("surrogate_key", collection.surrogate_key.as_deref()),
+                ("correlation_id", collection.correlation.as_deref()),
+            ];
+            let parts =
+                parts.map(|(name, text)| format!("\"{COLLECTIONS}_{name}\":{}", value(text)));
+            format!("{{{}}}", parts.join(","))
+        })
+        .collect();
+    format!("[{}]", items.join(","))
+}
+
+fn parse_collections(json: &str) -> VecDeque<Collection> {
+    let parsed = parse_schemaless(&Bytes::copy_from_slice(json.as_bytes()));
+    let Ok(Value::Array(items)) = parsed else {
+        tracing::warn!("the offset's {COLLECTIONS} cannot be read: {json}");
+        return VecDeque::new();
+    };
+    let collection = |item: &Value| {
+        let map = item.as_map()?;
+        let text = |name: &str| {
+            let value = map.get_str(&format!("{COLLECTIONS}_{name}"))?.as_str()?;
+            Some(value.to_owned()).filter(|text| !text.is_empty())
+        };
+        Some(Collection {
+            id: parse_table(&text("id")?)?,
+            condition: text("additional_condition"),
+            surrogate_key: text("surrogate_key"),
+            correlation: text("correlation_id"),
+        })
+    };
+    items.iter().filter_map(collection).collect()
+}
+
+fn join_key(key: &[KeyPart]) -> String {
+    let parts: Vec<String> = key.iter().map(ToString::to_string).collect();
+    parts.join(",")
+}
+
+/// A row's key as one text, by which rows of window and stream are the same.
+fn key_text(row: TupleRef<'_>, places: &[usize]) -> String {
+    let mut key = String::new();
+    for &place in places {
+        match row.get(place) {
+            ColumnValue::Text(text) => key.push_str(&String::from_utf8_lossy(text.as_bytes())),
+            _ => key.push('\u{2}'),
+        }
+        key.push('\u{0}');
+    }
+    key
+}
+
+/// How a table is read: by which key, and which of its columns; none without a key.
+fn reading(
+    config: &PostgresConfig,
+    table: Arc<Table>,
+    collection: &Collection,
+) -> Result<Option<Reading>, PgError> {
+    let info = &table.info;
+    let key = match &collection.surrogate_key {
+        Some(name) => {
+            let place = info.columns.iter().position(|column| column.name == *name);
+            let place = place.ok_or_else(|| {
+                PgError::Fatal(format!(
+                    "{} has no column {name}, the surrogate key",
+                    info.id
+                ))
+            })?;
+            vec![place]
+        }
+        None => config.columns.key_columns(info),
+    };
+    if key.is_empty() {
+        return Ok(None);
+    }
+    let selected: Vec<usize> = (0..info.columns.len())
+        .filter(|place| table.plan.captured(*place) || key.contains(place))
+        .collect();
+    let names: Vec<String> = selected
+        .iter()
+        .filter_map(|&place| info.columns.get(place))
+        .map(|column| quote_identifier(&column.name))
+        .collect();
+    Ok(Some(Reading {
+        select: names.join(", "),
+        columns: selected.into_iter().map(Some).collect(),
+        key,
+        table,
+    }))
+}
+
+impl Reading {
+    fn part(&self, place: usize, text: Option<&str>) -> KeyPart {
+        match self.table.info.columns.get(place) {
+            Some(column) => KeyPart::parse(text, &column.data_type),
+            None => KeyPart::Null,
+        }
+    }
+
+    /// The key's columns, quoted, and whether each may be null.
+    fn key_columns(&self) -> Vec<(String, bool)> {
+        self.key
+            .iter()
+            .filter_map(|&place| self.table.info.columns.get(place))
+            .map(|column| (quote_identifier(&column.name), column.optional))
+            .collect()
+    }
+
+    fn order(&self, direction: &str) -> String {
+        let columns: Vec<String> = self
+            .key_columns()
+            .iter()
+            .map(|(name, _)| format!("{name}{direction}"))
+            .collect();
+        columns.join(", ")
+    }
+
+    fn maximum_sql(&self, collection: &Collection) -> String {
+        let names: Vec<String> = self
+            .key_columns()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        format!(
+            "SELECT {} FROM {}{} ORDER BY {} LIMIT 1",
+            names.join(", "),
+            quoted_table(&self.table.info.id),
+            where_sql(&[], collection),
+            self.order(" DESC")
+        )
+    }
+
+    fn count_sql(&self, collection: &Collection) -> String {
+        format!(
+            "SELECT COUNT(1) FROM {}{}",
+            quoted_table(&self.table.info.id),
+            where_sql(&[], collection)
+        )
+    }
+
+    fn chunk_sql(
+        &self,
+        collection: &Collection,
+        after: Option<&[KeyPart]>,
+        maximum: &[KeyPart],
+        limit: u64,
+    ) -> String {
+        let columns = self.key_columns();
+        let mut conditions = Vec::new();
+        if let Some(after) = after {
+            conditions.push(beyond(&columns, after));
+        }
+        conditions.push(format!("NOT {}", beyond(&columns, maximum)));
+        format!(
+            "COPY (SELECT {} FROM {}{} ORDER BY {} LIMIT {limit}) TO STDOUT",
+            self.select,
+            quoted_table(&self.table.info.id),
+            where_sql(&conditions, collection),
+            self.order("")
+        )
+    }
+}
+
+fn where_sql(conditions: &[String], collection: &Collection) -> String {
+    let all: Vec<&str> = conditions
+        .iter()
+        .map(String::as_str)
+        .chain(collection.condition.as_deref())
+        .collect();
+    match all.is_empty() {
+        true => String::new(),
+        false => format!(" WHERE {}", all.join(" AND ")),
+    }
+}
+
+/// That a key is greater than another; nulls come last.
+fn beyond(columns: &[(String, bool)], key: &[KeyPart]) -> String {
+    let literal = |part: &KeyPart| quote_literal(&part.to_string());
+    if columns.iter().all(|(_, nullable)| !nullable) && !key.contains(&KeyPart::Null) {
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        let values: Vec<String> = key.iter().map(literal).collect();
+        return format!("(({}) > ({}))", names.join(", "), values.join(", "));
+    }
+    let mut either = Vec::with_capacity(columns.len());
+    for last in 0..columns.len() {
+        let mut all = Vec::with_capacity(last + 1);
+        for (at, ((name, nullable), part)) in columns.iter().zip(key).enumerate().take(last + 1) {
+            all.push(match (at == last, part) {
+                (true, KeyPart::Null) => "FALSE".to_owned(),
+                (true, part) if *nullable => {
+                    format!("({name} > {} OR {name} IS NULL)", literal(part))
+                }
+                (true, part) => format!("{name} > {}", literal(part)),
+                (false, KeyPart::Null) => format!("{name} IS NULL"),
+                (false, part) => format!("({name} IS NOT NULL AND {name} = {})", literal(part)),
+            });
+        }
+        either.push(format!("({})", all.join(" AND ")));
+    }
+    format!("({})", either.join(" OR "))
+}
+
+/// All rows of a `COPY`.
+async fn copy_rows(
+    connection: &mut Connection,
+    sql: &str,
+) -> Result<Vec<(Bytes, std::ops::Range<usize>)>, PgError> {
+    connection.copy_out(sql).await?;
+    let mut rows = Vec::new();
+    while let Some((buffer, ranges)) = connection.copy_chunk().await? {
+        rows.extend(ranges.into_iter().map(|range| (buffer.clone(), range)));
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn collection(id: &str, condition: Option<&str>) -> Collection {
+        Collection {
+            id: parse_table(id).unwrap(),
+            condition: condition.map(str::to_owned),
+            surrogate_key: None,
+            correlation: Some("s1".to_owned()),
+        }
+    }
+
+    #[test]
+    fn collections_are_stored_as_debezium_stores_them() {
+        let collections = VecDeque::from([
+            collection("public.a", None),
+            collection("public.b", Some("(id > 3)")),
+        ]);
+        let json = r#"[{"incremental_snapshot_collections_id":"public.a","incremental_snapshot_collections_additional_condition":null,"incremental_snapshot_collections_surrogate_key":null,"incremental_snapshot_collections_correlation_id":"s1"},{"incremental_snapshot_collections_id":"public.b","incremental_snapshot_collections_additional_condition":"(id > 3)","incremental_snapshot_collections_surrogate_key":null,"incremental_snapshot_collections_correlation_id":"s1"}]"#;
+        assert_eq!(collections_json(&collections), json);
+        assert_eq!(parse_collections(json), collections);
+    }
+
+    #[test]
+    fn progress_survives_being_stored() {
+        let progress = Progress {
+            collections: collections_json(&VecDeque::from([collection("public.a", None)])).into(),
+            correlation: Some("s1".into()),
+            maximum: Some([KeyPart::Integer(4000), KeyPart::Text("k".to_owned())].into()),
+            last: Some([KeyPart::Integer(92), KeyPart::Text("j".to_owned())].into()),
+            total_rows: Some(4000),
+        };
+        let mut map = OffsetMap::new();
+        progress.store(&mut map);
+        assert_eq!(map.get(TOTAL_ROWS), Some(&Value::text("4000")));
+        assert_eq!(Progress::load(&map), Some(progress));
+        assert_eq!(Progress::load(&OffsetMap::new()), None);
+    }
+
+    #[test]
+    fn keys_are_compared_as_rows_unless_they_may_be_null() {
+        let columns = |nullable| [("\"a\"".to_owned(), false), ("\"b\"".to_owned(), nullable)];
+        let key = [KeyPart::Integer(1), KeyPart::Text("x'y".to_owned())];
+        assert_eq!(
+            beyond(&columns(false), &key),
+            "((\"a\", \"b\") > ('1', 'x''y'))"
+        );
+        assert_eq!(
+            beyond(&columns(true), &key),
+            "((\"a\" > '1') OR ((\"a\" IS NOT NULL AND \"a\" = '1') AND (\"b\" > 'x''y' OR \"b\" \
+             IS NULL)))"
+        );
+        let key = [KeyPart::Integer(1), KeyPart::Null];
+        assert_eq!(
+            beyond(&columns(true), &key),
+            "((\"a\" > '1') OR ((\"a\" IS NOT NULL AND \"a\" = '1') AND FALSE))"
+        );
+    }
+
+    #[test]
+    fn windows_are_marked_as_debezium_marks_them() {
+        let opened = Metadata {
+            open: "2026-11-21T13:13:54.485888309Z".to_owned(),
+            correlation: Some("s1".to_owned()),
+            collection: Some("public.a".to_owned()),
+        };
+        assert_eq!(
+            opened.json(None),
+            r#"{"openWindowTimestamp": "2026-11-21T13:13:54.485888309Z", "correlationId": "s1", "dataCollectionId": "public.a"}"#
+        );
+        assert!(
+            opened
+                .json(Some("x"))
+                .contains(r#", "closeWindowTimestamp": "x", "#)
+        );
+        assert_eq!(instant_text().len(), "2026-11-21T13:13:54.485888309Z".len());
+    }
+}
