@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_sequence_names_the_last_commit_and_the_position() {
-        let text = |commit, lsn, marker| {
+        let text = |commit, lsn| {
             let position = Position {
                 last_commit_lsn: commit,
                 lsn,
@@ -385,18 +385,11 @@ mod tests {
             };
             sequence(&position).to_string()
         };
-        let streamed = SnapshotMarker::False;
+        assert_eq!(text(None, Some(1_070_230_528)), "[null,\"1070230528\"]");
         assert_eq!(
-            text(None, Some(1_070_230_528), streamed),
-            "[null,\"1070230528\"]"
-        );
-        assert_eq!(
-            text(Some(0), Some(u64::MAX), streamed),
+            text(Some(0), Some(u64::MAX)),
             "[\"0\",\"18446744073709551615\"]"
         );
-        assert_eq!(
-            text(Some(7), None, SnapshotMarker::Incremental),
-            "[\"7\",\"7\"]"
-        );
+        assert_eq!(text(Some(7), None), "[\"7\",null]");
     }
 }

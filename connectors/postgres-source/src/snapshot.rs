@@ -111,6 +111,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// The server's.
+    #[expect(clippy::too_many_arguments, reason = "a snapshot needs that much")]
     pub async fn begin(
         config: Arc<PostgresConfig>,
         emitter: Arc<Emitter>,

@@ -196,7 +196,7 @@ impl Incremental {
         let signal_table = config
             .signal_data_collection
             .as_deref()
-            .and_then(|name| parse_table(name));
+            .and_then(parse_table);
         let collections = stored
             .map(|stored| parse_collections(&stored.collections))
             .unwrap_or_default();
