@@ -14,10 +14,10 @@ use crate::server::Server;
 
 /// The one stored offset.
 #[derive(Default)]
-pub struct Stored(Mutex<Option<OffsetMap>>);
+pub(crate) struct Stored(Mutex<Option<OffsetMap>>);
 
 impl Stored {
-    pub fn new(offset: Option<OffsetMap>) -> Self {
+    pub(crate) fn new(offset: Option<OffsetMap>) -> Self {
         Self(Mutex::new(offset))
     }
 }
@@ -90,7 +90,7 @@ impl Worker<'_> {
     }
 }
 
-pub fn props(server: &Server, more: &[(&str, &str)]) -> Props {
+pub(crate) fn props(server: &Server, more: &[(&str, &str)]) -> Props {
     let port = server.port().to_string();
     let common = [
         (
