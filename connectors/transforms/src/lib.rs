@@ -1,11 +1,13 @@
 //! Transformations of single records, and predicates that say which records are transformed.
 //!
-//! One file per class. To add one: write its file, add one line to [`PLUGINS`]. Kafka's own and
-//! Debezium's are here; what follows from a schema is worked out once per schema.
+//! One file per class. To add one: write its file, add one line to [`PLUGINS`]. Kafka's own,
+//! Debezium's and Confluent's are here; what follows from a schema is worked out once per schema.
 //!
-//! Answers for `org.apache.kafka.connect.transforms` and `io.debezium.transforms`.
+//! Answers for `org.apache.kafka.connect.transforms`, `io.debezium.transforms` and
+//! `io.confluent.connect.transforms`.
 
 mod cast;
+mod confluent;
 mod debezium;
 mod drop_headers;
 mod extract_field;
@@ -44,6 +46,11 @@ pub const PLUGINS: &[Plugin] = &[
     debezium::topic_router::LOGICAL_TABLE,
     debezium::topic_router::LOGICAL_TOPIC,
     debezium::vector_to_json_converter::PLUGIN,
+    confluent::extract_topic::HEADER,
+    confluent::extract_topic::KEY,
+    confluent::extract_topic::VALUE,
+    confluent::message_timestamp_router::PLUGIN,
+    confluent::tombstone_handler::PLUGIN,
     cast::KEY,
     cast::VALUE,
     drop_headers::PLUGIN,

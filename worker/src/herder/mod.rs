@@ -47,6 +47,7 @@ use crate::store::config::{ConfigStore, ConfigWrite};
 use crate::store::log::StoreTopic;
 use crate::store::offset::OffsetStore;
 use crate::store::status::{State, StatusOf, StatusStore};
+use crate::task::auto_restart::{Restart, Restarts};
 use crate::task::clients;
 use crate::task::connector::{self, RunningConnector};
 use crate::task::lifecycle::{self, RunningTask, TaskPlan};
@@ -86,6 +87,8 @@ pub struct Stores {
     producer: Option<Arc<StoreProducer>>,
     /// Held during a round of fencing.
     fencing: Mutex<()>,
+    /// What `errors.restart.policy` has done.
+    pub restarts: Restarts,
     /// Has the leader do it, where that is another worker.
     fence_at_leader: OnceLock<LeaderFence>,
 }
@@ -357,6 +360,7 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
             producer: None,
             fencing: Mutex::default(),
             fence_at_leader: OnceLock::new(),
+            restarts: Restarts::default(),
         });
         return Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores));
     }
@@ -397,6 +401,7 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
         producer: Some(producer),
         fencing: Mutex::default(),
         fence_at_leader: OnceLock::new(),
+        restarts: Restarts::default(),
     });
     stores.offsets.wait_until_read(LOAD_LIMIT)?;
     stores.status.wait_until_read(LOAD_LIMIT)?;
@@ -989,6 +994,10 @@ impl Herder for Shared {
     fn active_topics(&self, name: &str) -> Vec<String> {
         self.loaded_now()
             .map_or_else(Vec::new, |stores| stores.status.topics(name))
+    }
+    fn restarts(&self, name: &str) -> Vec<Restart> {
+        self.loaded_now()
+            .map_or_else(Vec::new, |stores| stores.restarts.of(name))
     }
     async fn reset_active_topics(&self, name: &str) -> Answer<()> {
         self.loaded().await?.status.reset_topics(name);

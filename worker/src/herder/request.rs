@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::config::WorkerConfig;
 use crate::plugins::Plugins;
 use crate::providers::Resolver;
+use crate::task::auto_restart::Restart;
 
 /// A connector's configuration as it is sent and stored: placeholders unresolved, `null` values
 /// kept. What was read back from the config topic is in the order of a Java `HashMap`.
@@ -292,6 +293,8 @@ pub trait Herder: Send + Sync + 'static {
     async fn restart_task(&self, name: &str, task: u32) -> Answer<()>;
     /// The topics that a connector has used, in the order in which they were seen.
     fn active_topics(&self, name: &str) -> Vec<String>;
+    /// What `errors.restart.policy` has done to a connector's tasks on this worker, oldest first.
+    fn restarts(&self, name: &str) -> Vec<Restart>;
     /// Forgets the topics that a connector has used.
     async fn reset_active_topics(&self, name: &str) -> Answer<()>;
     /// A connector's offsets: a source's from the offsets topic, a sink's from its consumer group.

@@ -13,6 +13,7 @@ mod internal;
 mod json_body;
 mod json_reader;
 mod plugins;
+mod restarts;
 mod root;
 
 use std::future::Future;
@@ -113,6 +114,7 @@ pub fn app(api: Api) -> Router {
         )
         .merge(internal::routes())
         .merge(plugins::routes())
+        .merge(restarts::routes())
         .merge(admin::routes())
         .fallback(async || error::bare(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || error::bare(StatusCode::METHOD_NOT_ALLOWED))

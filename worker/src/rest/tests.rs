@@ -134,6 +134,9 @@ impl Herder for MemoryHerder {
     fn active_topics(&self, _: &str) -> Vec<String> {
         Vec::new()
     }
+    fn restarts(&self, _: &str) -> Vec<crate::task::auto_restart::Restart> {
+        Vec::new()
+    }
     async fn reset_active_topics(&self, _: &str) -> Answer<()> {
         Ok(())
     }

@@ -13,8 +13,9 @@ use connect_api::context::{PluginContext, StopSignal};
 use connect_api::error::Chain;
 use connect_api::{Error, Result};
 
+use super::auto_restart::Policy;
 use crate::herder::Stores;
-use crate::herder::request::{Parts, RawConfig, TaskId};
+use crate::herder::request::{Parts, RawConfig, Request, TaskId};
 use crate::herder::state::{Event, TaskEvent};
 use crate::providers::Resolved;
 use crate::store::status::State;
@@ -201,6 +202,13 @@ pub fn start(
             let task = plan.id.clone();
             let span = tracing::info_span!("task", connector = &*task.connector, task = task.task);
             let _entered = span.enter();
+            let worker_props = parts.config.props.clone();
+            let after = After {
+                stores: Arc::clone(&stores),
+                stop: control.stop.clone(),
+                sender: supervisor.sender.clone(),
+            };
+            let mut pause = None;
             let run = || {
                 let connector = parts.resolver.resolve(&plan.connector)?;
                 let config = parts.resolver.resolve(&plan.config)?;
@@ -217,7 +225,15 @@ pub fn start(
                     generation,
                     made,
                 };
-                super::run(context).map_err(|error| redacted(error, &shown))
+                let policy = Policy::of(&shown.props, &worker_props)?;
+                super::run(context).map_err(|error| {
+                    let error = redacted(error, &shown);
+                    pause = after
+                        .stores
+                        .restarts
+                        .failed(&task, &policy, &error, now_ms());
+                    error
+                })
             };
             supervisor.send(match supervise(run) {
             Ok(()) => TaskEvent::Gone,
@@ -231,6 +247,9 @@ pub fn start(
                 TaskEvent::State(State::Failed, Some(trace))
             }
         });
+            if let Some(pause) = pause {
+                after.restart(&task, pause);
+            }
         });
     if let Err(error) = spawned {
         let error = Error::fatal("starting a thread").with_source(error);
@@ -242,6 +261,32 @@ pub fn start(
         reporter.send(TaskEvent::State(State::Failed, Some(error.trace())));
     }
     running
+}
+
+/// What restarts a task after it has failed: its own thread, which waits for the pause.
+struct After {
+    stores: Arc<Stores>,
+    stop: StopSignal,
+    sender: mpsc::Sender<Event>,
+}
+
+impl After {
+    /// Restarts the task, unless it is no longer the one that failed.
+    fn restart(&self, id: &TaskId, pause: Duration) {
+        tracing::warn!(task = %id, pause_ms = pause.as_millis(), "errors.restart.policy restarts the task after a pause");
+        let stopped = self.stop.wait(pause);
+        let status = self.stores.status.task(&id.connector, id.task);
+        let still_failed = status.is_some_and(|status| status.state == State::Failed.name());
+        if stopped || !still_failed {
+            self.stores.restarts.ended(id, "superseded");
+            return;
+        }
+        self.stores.restarts.ended(id, "restarted");
+        let (answer, _nobody) = tokio::sync::oneshot::channel();
+        let request = Request::RestartTask(id.clone(), answer);
+        // The herder may be gone while the worker stops.
+        self.sender.send(Event::Request(request)).ok();
+    }
 }
 
 /// The error with placeholders in place of what they stood for.

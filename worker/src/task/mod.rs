@@ -12,10 +12,12 @@
 //! | [`transaction`] | what a transaction holds, where sources write exactly once |
 //! | [`offsets`] | where a connector's offsets live |
 //! | [`topic_creation`] | `topic.creation.*` |
+//! | [`auto_restart`] | failed tasks that start again by themselves |
 //! | [`clients`] | the Kafka clients of tasks |
 //!
 //! Answers for `Worker`, `WorkerConnector`, `WorkerTask`, `WorkerSourceTask`, `WorkerSinkTask`.
 
+pub mod auto_restart;
 pub mod clients;
 pub mod connector;
 pub mod dead_letter;
