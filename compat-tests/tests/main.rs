@@ -13,6 +13,7 @@ mod group;
 mod parts;
 mod recorded;
 mod registry;
+mod registry_formats;
 mod restart;
 mod shared;
 mod sink;

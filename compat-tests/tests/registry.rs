@@ -25,7 +25,7 @@ pub(crate) fn registry() -> &'static Registry {
 }
 
 /// Lines through a program; its exit code too.
-fn piped(program: &str, arguments: &[&str], lines: &str) -> Outcome<(String, bool)> {
+pub(crate) fn piped(program: &str, arguments: &[&str], lines: &str) -> Outcome<(String, bool)> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -44,7 +44,7 @@ fn piped(program: &str, arguments: &[&str], lines: &str) -> Outcome<(String, boo
 }
 
 /// Lines through `ferroconnect convert`.
-fn convert(arguments: &[&str], lines: &str) -> Outcome<(String, bool)> {
+pub(crate) fn convert(arguments: &[&str], lines: &str) -> Outcome<(String, bool)> {
     let program = binary()?.display().to_string();
     piped(&program, &[&["convert"], arguments].concat(), lines)
 }
