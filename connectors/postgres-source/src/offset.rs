@@ -191,9 +191,11 @@ impl Offset {
             }),
             _ => None,
         };
+        let incremental = Progress::load(map).map(Arc::new);
         let mut extra = OffsetMap::new();
         for (name, value) in map.iter() {
-            if !key::ALL.contains(&&**name) && !name.starts_with(incremental::PREFIX) {
+            let is_progress = incremental.is_some() && name.starts_with(incremental::PREFIX);
+            if !key::ALL.contains(&&**name) && !is_progress {
                 extra.insert(name.clone(), value.clone());
             }
         }
@@ -209,7 +211,7 @@ impl Offset {
             snapshot: kind.filter(|_| !completed),
             last_snapshot_record: false,
             snapshot_completed: false,
-            incremental: Progress::load(map).map(Arc::new),
+            incremental,
             extra: (!extra.is_empty()).then(|| Arc::new(extra)),
         })
     }
