@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Dependencies and the workspace are built once; tests find the worker here.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 fuzz bench setup
+.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 fuzz fuzz-rest bench setup
 
 help:
 	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
@@ -13,6 +13,7 @@ help:
 	@echo "make record           makes the recorded answers anew from the JVM worker"
 	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
 	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
+	@echo "make fuzz-rest        requests made up from docs/openapi.yaml, many (REST_FUZZ_EXAMPLES)"
 	@echo "make fuzz             mutated input through the decoders for an hour (FUZZ_SECONDS)"
 	@echo "make bench            the benchmark beside the JVM worker; writes docs/bench"
 
@@ -64,6 +65,12 @@ chaos-s3: rust
 fuzz: rust
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
 	  $(CARGO) test -p postgres-source --release --test fuzz -- --nocapture
+
+fuzz-rest: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(CARGO) build --workspace --bins
+	REST_FUZZ_EXAMPLES=$(or $(REST_FUZZ_EXAMPLES),200) FERROCONNECT_BIN=$(TARGET_DIR)/debug/ferroconnect \
+	  $(CARGO) test -p compat-tests --test main made_up_requests -- --nocapture
 
 bench: rust
 	@compat-tests/setup.sh test >/dev/null

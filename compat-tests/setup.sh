@@ -6,7 +6,8 @@
 #
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
 # test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
-#             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python
+#             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python,
+#             clients of the REST API
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
@@ -18,6 +19,9 @@ PG_MAIN=17.7.0
 PG_MORE="16.11.0 18.1.0"
 MINIO=latest
 APICURIO=3.3.3
+JAVA_CLIENT=4.0.4
+PYTHON_CLIENT=1.0.0
+SCHEMATHESIS=4.32.5
 
 what=${1:-test}
 if [ -n "${FERROCONNECT_PARTS:-}" ]; then parts=$FERROCONNECT_PARTS
@@ -40,9 +44,10 @@ need setpriv util-linux
 need cc build-essential
 need make make
 need perl perl
+need openssl openssl
 need python3 python3
 if [ ! -x "$parts/venv/bin/python" ]; then python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv); fi
-if [ "$what" = test ]; then need go golang-go; need git git; fi
+if [ "$what" = test ]; then need go golang-go; need git git; need javac openjdk-17-jdk-headless; fi
 if [ ${#packages[@]} -gt 0 ]; then
   say "installing ${packages[*]}"
   as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo -n)
@@ -131,6 +136,14 @@ if [ "$what" = test ]; then
     say "installing confluent-kafka into $parts/venv"
     "$parts/venv/bin/pip" install -q --disable-pip-version-check 'confluent-kafka[avro,json,protobuf]'
     touch "$parts/venv/.confluent-kafka"
+  fi
+  # Clients of the REST API that others wrote, and what makes up requests from its description.
+  jars "$parts/connect-client" "org.sourcelab:kafka-connect-client:$JAVA_CLIENT" "org.slf4j:slf4j-simple:1.7.36"
+  if [ ! -e "$parts/clients/.done-$PYTHON_CLIENT-$SCHEMATHESIS" ]; then
+    say "installing clients of the REST API into $parts/clients"
+    rm -rf "$parts/clients"; python3 -m venv "$parts/clients"
+    "$parts/clients/bin/pip" install -q --disable-pip-version-check "kafka-connect-py==$PYTHON_CLIENT" "schemathesis==$SCHEMATHESIS"
+    touch "$parts/clients/.done-$PYTHON_CLIENT-$SCHEMATHESIS"
   fi
   if [ ! -x "$parts/bin/minio" ]; then
     say "building MinIO"

@@ -20,6 +20,7 @@ pub mod recording;
 pub mod registry;
 pub mod rows;
 pub mod s3;
+pub mod steps;
 pub mod wait;
 pub mod worker;
 

@@ -120,6 +120,14 @@ pub fn log_filter(environment: &[(String, String)]) -> String {
     filter
 }
 
+/// How log lines look: `FERROCONNECT_LOG_FORMAT`.
+pub fn log_lines(environment: &[(String, String)]) -> crate::logging::Lines {
+    let format = environment
+        .iter()
+        .find(|(name, _)| name == "FERROCONNECT_LOG_FORMAT");
+    crate::logging::Lines::of(format.map(|(_, value)| value.as_str()))
+}
+
 /// A level of log4j as one of ours.
 pub(crate) fn level(text: &str) -> &'static str {
     match text.trim().to_ascii_uppercase().as_str() {

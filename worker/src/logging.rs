@@ -3,8 +3,11 @@
 //! Log lines go to standard output. What a Java logger stands for here is in `environment.rs`.
 //! Answers for `Loggers` (KIP-495).
 
+mod lines;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -12,6 +15,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::environment::{level, modules};
+pub use lines::Lines;
 
 /// The logger above all others.
 pub const ROOT: &str = "root";
@@ -20,6 +24,14 @@ pub const ROOT: &str = "root";
 const LEVELS: [&str; 8] = [
     "OFF", "FATAL", "ERROR", "WARN", "INFO", "DEBUG", "TRACE", "ALL",
 ];
+
+/// The clock, as `last_modified` shows it.
+pub fn now_ms() -> i64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
 
 /// A logger's level, and since when it is so (`LoggerLevel`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,11 +60,16 @@ impl std::fmt::Debug for Loggers {
 
 impl Loggers {
     /// Sends log lines to standard output from now on, those that `filter` lets pass.
-    pub fn install(filter: &str) -> Self {
+    pub fn install(filter: &str, lines: Lines) -> Self {
         let (layer, handle) = reload::Layer::new(EnvFilter::new(filter));
         tracing_subscriber::registry()
             .with(layer)
-            .with(tracing_subscriber::fmt::layer().with_ansi(false))
+            .with(lines::Contexts)
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .with_ansi(false)
+                    .event_format(lines),
+            )
             .init();
         Self::new(filter, move |filter| {
             if let Err(error) = handle.reload(EnvFilter::new(filter)) {
@@ -87,24 +104,35 @@ impl Loggers {
             .clone()
     }
 
+    /// A logger's level; `None` for one that nobody has asked for or set.
+    pub fn get(&self, logger: &str) -> Option<LoggerLevel> {
+        let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        levels.get(canonical(logger)).cloned()
+    }
+
+    /// Whether there is such a level.
+    pub fn is_level(text: &str) -> bool {
+        LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
+    }
+
     /// Sets a logger's level, and that of the loggers below it; answers whose level changed. `None`
-    /// where there is no such level.
+    /// where there is no such level. A logger that is new has the level of the one above it.
     pub fn set(&self, logger: &str, wanted: &str, now_ms: i64) -> Option<Vec<String>> {
         let wanted = wanted.to_uppercase();
-        LEVELS.contains(&wanted.as_str()).then_some(())?;
+        Self::is_level(&wanted).then_some(())?;
+        let logger = canonical(logger);
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
-        levels
-            .entry(logger.to_owned())
-            .or_insert_with(|| LoggerLevel {
-                level: String::new(),
+        if !levels.contains_key(logger) {
+            let known = LoggerLevel {
+                level: inherited(&levels, logger),
                 last_modified: None,
-            });
+            };
+            levels.insert(logger.to_owned(), known);
+        }
         let mut changed = Vec::new();
         for (name, known) in levels.iter_mut() {
-            let below = logger == ROOT
-                || name
-                    .strip_prefix(logger)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+            // As log4j does: by the beginning of the name, whether or not a dot follows.
+            let below = logger == ROOT || name.starts_with(logger);
             if below && known.level != wanted {
                 *known = LoggerLevel {
                     level: wanted.clone(),
@@ -138,6 +166,28 @@ impl Loggers {
             }
         }
         filter
+    }
+}
+
+/// The root logger has its name in any case.
+fn canonical(logger: &str) -> &str {
+    if logger.eq_ignore_ascii_case(ROOT) {
+        ROOT
+    } else {
+        logger
+    }
+}
+
+/// The level of the nearest known logger above.
+fn inherited(levels: &BTreeMap<String, LoggerLevel>, logger: &str) -> String {
+    let mut name = logger;
+    loop {
+        name = name.rsplit_once('.').map_or(ROOT, |(above, _)| above);
+        match levels.get(name) {
+            Some(known) => return known.level.clone(),
+            None if name == ROOT => return "INFO".to_owned(),
+            None => {}
+        }
     }
 }
 
@@ -183,9 +233,21 @@ mod tests {
         assert_eq!(loggers.all()["org.apache.kafka.clients"].level, "WARN");
         assert_eq!(loggers.set("org.apache.kafka", "warn", 3), Some(Vec::new()));
         assert_eq!(
-            loggers.set(ROOT, "trace", 4).map(|changed| changed.len()),
+            loggers.set("Root", "trace", 4).map(|changed| changed.len()),
             Some(3)
         );
+    }
+
+    #[test]
+    fn a_new_logger_has_the_level_above_it_and_so_may_not_change() {
+        let (loggers, _) = loggers();
+        assert_eq!(loggers.set("a.b", "info", 1), Some(Vec::new()));
+        assert_eq!(loggers.get("a.b").expect("known").last_modified, None);
+        loggers.set("a", "debug", 2);
+        assert_eq!(loggers.set("a.c", "DEBUG", 3), Some(Vec::new()));
+        assert_eq!(loggers.set("a.c", "OFF", 4), Some(vec!["a.c".to_owned()]));
+        assert_eq!(loggers.get("x"), None);
+        assert_eq!(loggers.get("ROOT").expect("known").level, "INFO");
     }
 
     #[test]

@@ -29,13 +29,17 @@ usage: ferroconnect distributed [worker.properties]
 
 Without a file a distributed worker takes everything from the environment: CONNECT_BOOTSTRAP_SERVERS
 is bootstrap.servers, and so on; `__` stands for `_`, `___` for `-`.
-Logging: CONNECT_LOG4J_ROOT_LOGLEVEL, CONNECT_LOG4J_LOGGERS, or FERROCONNECT_LOG=info,worker=debug.
+Logging: CONNECT_LOG4J_ROOT_LOGLEVEL, CONNECT_LOG4J_LOGGERS, or FERROCONNECT_LOG=info,worker=debug;
+FERROCONNECT_LOG_FORMAT=json for a JSON object a line.
 ";
 
 /// Threads for REST and the herder: they wait more than they work.
 const REST_THREADS: usize = 2;
 /// Threads for the I/O of plugins, whose records have threads of their own.
 const PLUGIN_THREADS: usize = 2;
+
+/// The stack of a thread; what is not used of it costs nothing.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 fn main() -> ExitCode {
     without_huge_pages();
@@ -76,7 +80,10 @@ fn main() -> ExitCode {
         }
     };
     let filter = worker::environment::log_filter(&environment);
-    let loggers = Arc::new(Loggers::install(&filter));
+    let loggers = Arc::new(Loggers::install(
+        &filter,
+        worker::environment::log_lines(&environment),
+    ));
     let props = match file.map_or_else(|| Ok(Props::new()), |file| read_properties(Path::new(file)))
     {
         Ok(props) => worker::environment::complete(props, file.is_some(), &environment),
@@ -208,6 +215,8 @@ fn run(command: Command, loggers: Arc<Loggers>) -> Result<(), Failure> {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name(name)
+            // Room for JSON that is nested as deeply as it may be, also without optimization.
+            .thread_stack_size(STACK_BYTES)
             .enable_all()
             .build()
             .map_err(|error| {

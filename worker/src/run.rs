@@ -82,20 +82,39 @@ pub async fn run(
     let plugins = Arc::new(Plugins::new(&lists));
     let (resolver, mut config) = set_up(&command, &plugins).map_err(Failure::Setup)?;
 
-    let mut sockets = Vec::new();
-    for listener in &config.listeners {
-        sockets.push(rest::bind(listener).await.map_err(Failure::Setup)?);
-    }
-    let first = sockets.first().and_then(|socket| socket.local_addr().ok());
-    config.advertise(&host_address(), first.map_or(0, |address| address.port()));
+    let auth = rest::auth::of(&config.options, |name| std::env::var(name).ok())
+        .map_err(Failure::Setup)?
+        .map(Arc::new);
+    let doors = rest::server::open(&config).await.map_err(Failure::Setup)?;
+    config.advertise(
+        &host_address(),
+        doors.first().map_or(0, rest::server::Door::port),
+    );
     let config = Arc::new(config);
-    tracing::info!(advertised = config.advertised_url, "REST server listening");
+    for listener in &config.listeners {
+        tracing::info!(
+            "REST server listening at {}://{}:{}/, advertising URL {}",
+            listener.scheme(),
+            listener.host,
+            listener.port,
+            config.advertised_url
+        );
+    }
+    for listener in config.admin_listeners.iter().flatten() {
+        tracing::info!(
+            "REST admin endpoints at {}://{}:{}/",
+            listener.scheme(),
+            listener.host,
+            listener.port
+        );
+    }
 
     let herder = herder::start(Parts {
         config: Arc::clone(&config),
         plugins: Arc::clone(&plugins),
         resolver: Arc::clone(&resolver),
         runtime: plugins_runtime.clone(),
+        loggers: Arc::clone(&loggers),
     })
     .map_err(Failure::Start)?;
     let validator = Validator {
@@ -111,13 +130,14 @@ pub async fn run(
         validator: validator.clone(),
         config,
         loggers,
+        auth,
     };
 
     let (stop_rest, stopped) = watch::channel(());
     let mut servers = tokio::task::JoinSet::new();
-    for socket in sockets {
+    for door in doors {
         let mut stopped = stopped.clone();
-        servers.spawn(rest::serve(socket, api.clone(), async move {
+        servers.spawn(rest::server::serve(door, api.clone(), async move {
             // Both a message and a dropped sender mean the end.
             drop(stopped.changed().await);
         }));

@@ -42,7 +42,7 @@ use crate::group::protocol::ConnectProtocol;
 use crate::kafka::admin::{Admin, cluster_id};
 use crate::kafka::producer::StoreProducer;
 use crate::kafka::translate::Client;
-use crate::store::cluster_state::ClusterConfigState;
+use crate::store::cluster_state::{ClusterConfigState, ConfigChange};
 use crate::store::config::{ConfigStore, ConfigWrite};
 use crate::store::log::StoreTopic;
 use crate::store::offset::OffsetStore;
@@ -342,9 +342,15 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     let events = shared.events.clone();
     let loaded = Arc::new(AtomicBool::new(false));
     let live = Arc::clone(&loaded);
+    let loggers = Arc::clone(&shared.parts.loggers);
     let listener = Box::new(move |state: Arc<ClusterConfigState>, change| {
         // What was there at the start comes as one snapshot.
-        if live.load(Ordering::Acquire) {
+        if !live.load(Ordering::Acquire) {
+            return;
+        }
+        if let ConfigChange::Logger { logger, level } = &change {
+            loggers.set(logger, level, crate::logging::now_ms());
+        } else {
             // The herder may be gone while the worker stops.
             events.send(Event::Config(state, change)).ok();
         }
@@ -888,7 +894,12 @@ impl Herder for Shared {
         for name in stores.config.state().connectors() {
             names.insert(name.to_string(), ());
         }
-        names.keys().cloned().collect()
+        // Java answers from a copy, which has no more buckets than it needs.
+        let mut copy = JavaHashMap::sized_for(names.len());
+        for name in names.keys() {
+            copy.insert(name.clone(), ());
+        }
+        copy.keys().cloned().collect()
     }
     async fn connector(&self, name: &str) -> Answer<ConnectorInfo> {
         let state = self.loaded().await?.config.state();
@@ -1001,6 +1012,14 @@ impl Herder for Shared {
     }
     async fn reset_active_topics(&self, name: &str) -> Answer<()> {
         self.loaded().await?.status.reset_topics(name);
+        Ok(())
+    }
+    async fn set_logger_level(&self, logger: &str, level: &str) -> Answer<()> {
+        let stores = self.loaded().await?;
+        let write = ConfigWrite::Logger(logger.into(), level.to_owned());
+        tokio::task::spawn_blocking(move || stores.config.write(&[write]))
+            .await
+            .map_err(|error| RequestError::failure(error.to_string()))??;
         Ok(())
     }
     async fn offsets(&self, name: &str) -> Answer<Vec<OffsetEntry>> {

@@ -319,6 +319,17 @@ fn partition(value: &Json) -> Answer<TopicPartition> {
              'kafka_partition'",
         ));
     };
+    // Looked at first, and in this order, by the JVM too.
+    if topic.is_null() {
+        return Err(RequestError::bad_request(
+            "Kafka topic names must be valid strings and may not be null",
+        ));
+    }
+    if number.is_null() {
+        return Err(RequestError::bad_request(
+            "Kafka partitions must be valid numbers and may not be null",
+        ));
+    }
     let number = text(number);
     let partition = number.parse().map_err(|_not_a_number| {
         RequestError::bad_request(format!(

@@ -13,6 +13,7 @@ use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
 use crate::config::WorkerConfig;
+use crate::logging::Loggers;
 use crate::plugins::Plugins;
 use crate::providers::Resolver;
 use crate::task::auto_restart::Restart;
@@ -242,6 +243,8 @@ pub struct Parts {
     pub resolver: Arc<Resolver>,
     /// The runtime for plugins' own I/O.
     pub runtime: tokio::runtime::Handle,
+    /// The levels of logging, which the config topic may change.
+    pub loggers: Arc<Loggers>,
 }
 
 /// The herder, for REST.
@@ -311,6 +314,8 @@ pub trait Herder: Send + Sync + 'static {
     /// Changes the offsets of a stopped connector, or forgets them all (`None`); answers the
     /// message for the user.
     async fn alter_offsets(&self, name: &str, changes: Option<Vec<OffsetEntry>>) -> Answer<String>;
+    /// Sets the level of a logger and of those below it on every worker of the cluster.
+    async fn set_logger_level(&self, logger: &str, level: &str) -> Answer<()>;
     /// Stops all connectors and tasks, offsets flushed, and the herder itself. Blocks.
     fn stop(&self);
     /// Completes with the reason when the herder cannot go on: the worker then ends with code 1.

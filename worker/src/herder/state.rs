@@ -450,7 +450,7 @@ impl HerderState {
         match change {
             ConfigChange::Connector(name) => self.stop_connector(now, &name, actions),
             // What is no longer wanted stops when things are reconciled.
-            ConfigChange::ConnectorRemoved(_) => {}
+            ConfigChange::ConnectorRemoved(_) | ConfigChange::Logger { .. } => {}
             ConfigChange::Tasks(name) => {
                 for id in self.tasks_of(&name) {
                     self.stop_task(now, &id, actions);

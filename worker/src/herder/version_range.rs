@@ -55,7 +55,11 @@ impl VersionRange {
             included,
         };
         Ok(Self {
-            text: text.to_owned(),
+            // A version alone between brackets is shown as the range that it is.
+            text: match inner.contains(',') {
+                true => text.to_owned(),
+                false => format!("{opening}{inner},{inner}{closing}"),
+            },
             bounds: Some((bound(low, opening == '['), bound(high, closing == ']'))),
         })
     }

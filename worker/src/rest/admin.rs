@@ -1,7 +1,5 @@
 //! `/admin/loggers` (`LoggingResource`).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,7 +9,7 @@ use serde::Serialize;
 
 use super::{Api, Body, Call, json_body, ok, resource};
 use crate::herder::request::{Refusal, RequestError};
-use crate::logging::LoggerLevel;
+use crate::logging::{LoggerLevel, Loggers, now_ms};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -49,15 +47,15 @@ async fn level(
     State(api): State<Api>,
     Path(logger): Path<String>,
 ) -> Result<Response, RequestError> {
-    match api.loggers.all().get(&logger) {
-        Some(level) => Ok(ok(&shown(level))),
+    match api.loggers.get(&logger) {
+        Some(level) => Ok(ok(&shown(&level))),
         None => Err(RequestError::not_found(format!(
             "Logger {logger} not found."
         ))),
     }
 }
 
-/// `scope=cluster` reaches every worker of the cluster, which is this one.
+/// `scope=cluster` reaches every worker of the cluster, by way of the config topic.
 async fn set_level(
     call: Call,
     State(api): State<Api>,
@@ -76,20 +74,25 @@ async fn set_level(
         .ok_or_else(|| {
             RequestError::bad_request("Desired 'level' parameter was not specified in request.")
         })?;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let changed = api
-        .loggers
-        .set(&logger, wanted, now_ms)
-        .ok_or_else(|| RequestError::not_found(format!("invalid log level '{wanted}'.")))?;
+    if wanted.is_empty() {
+        return Err(RequestError::new(
+            Refusal::Failure("java.lang.IllegalArgumentException"),
+            "Illegal null or empty Level name.",
+        ));
+    }
+    if !Loggers::is_level(wanted) {
+        return Err(RequestError::not_found(format!(
+            "invalid log level '{wanted}'."
+        )));
+    }
     let cluster = call
         .params("scope")
         .first()
         .is_some_and(|scope| scope.eq_ignore_ascii_case("cluster"));
-    Ok(match cluster && !api.config.standalone {
-        true => StatusCode::NO_CONTENT.into_response(),
-        false => ok(&changed),
-    })
+    if cluster && !api.config.standalone {
+        api.herder.set_logger_level(&logger, wanted).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let changed = api.loggers.set(&logger, wanted, now_ms());
+    Ok(ok(&changed.unwrap_or_default()))
 }

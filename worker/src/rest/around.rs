@@ -4,14 +4,17 @@
 //! Answers for what `RestServer` configures in Jetty.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::body::HttpBody as _;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::uri::{PathAndQuery, Uri};
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::error;
+use super::server::Peer;
+use super::{jetty, media};
 use crate::config::WorkerConfig;
 
 /// What is done around requests, from the worker's options.
@@ -59,37 +62,54 @@ impl Around {
     }
 }
 
+impl Around {
+    /// For a listener of the administration's own.
+    pub(super) fn plain() -> Self {
+        Self(Arc::new(Options {
+            origins: Vec::new(),
+            methods: String::new(),
+            rules: Vec::new(),
+        }))
+    }
+}
+
 pub(super) async fn around(
     State(around): State<Around>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let Around(options) = around;
-    let path = request.uri().path();
-    let refused = if has_empty_segment(path) {
-        Some("Ambiguous URI empty segment")
-    } else if contains_code(path, "2f") {
-        Some("Ambiguous URI path separator")
-    } else if contains_code(path, "25") {
-        Some("Ambiguous URI path encoding")
-    } else {
-        None
-    };
-    if let Some(why) = refused {
-        return error::page(StatusCode::BAD_REQUEST, why);
-    }
     let method = request.method().clone();
-    let shown = request.uri().to_string();
+    let shown = RequestLine::new(&request);
+    let refused =
+        jetty::check(&request).and_then(|()| match media::content_type(request.headers()) {
+            Ok(_) => Ok(()),
+            Err(media::Malformed) => Err(jetty::Refused::header(request.headers(), request.uri())),
+        });
+    if let Err(refused) = refused {
+        return jetty::page(&refused, &method, request.headers());
+    }
     let origin = request.headers().get(header::ORIGIN).cloned();
     let preflight = method == Method::OPTIONS
         && request
             .headers()
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if let Some(uri) = without_trailing_slash(request.uri()) {
+    let wanted = wanted_type(request.headers());
+    if let Some(uri) = resource_uri(request.uri()) {
         *request.uri_mut() = uri;
     }
     let mut response = next.run(request).await;
+    let refused_method = response.status() == StatusCode::METHOD_NOT_ALLOWED;
     let headers = response.headers_mut();
+    if refused_method {
+        headers.remove(header::ALLOW);
+    }
+    if let Some(wanted) = wanted
+        && let Some(answered) = headers.get_mut(header::CONTENT_TYPE)
+        && answered == "application/json"
+    {
+        *answered = wanted;
+    }
     if !options.origins.is_empty() {
         headers.insert(header::VARY, HeaderValue::from_static("Origin"));
         if let Some(origin) = origin.filter(|origin| options.allows(origin)) {
@@ -116,8 +136,64 @@ pub(super) async fn around(
             headers.append(rule.name.clone(), rule.value.clone());
         }
     }
-    tracing::info!(target: "rest", %method, uri = shown, status = response.status().as_u16(), "request");
+    shown.log(&response);
     response
+}
+
+/// What the request log has of a request.
+struct RequestLine {
+    peer: Option<Peer>,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    referer: String,
+    agent: String,
+    start: Instant,
+}
+
+impl RequestLine {
+    fn new(request: &Request) -> Self {
+        let text = |name| {
+            let value = request.headers().get(name);
+            value
+                .and_then(|value: &HeaderValue| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let peer = request.extensions().get::<ConnectInfo<Peer>>();
+        Self {
+            peer: peer.map(|ConnectInfo(peer)| *peer),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            version: request.version(),
+            referer: text(header::REFERER),
+            agent: text(header::USER_AGENT),
+            start: Instant::now(),
+        }
+    }
+
+    /// One line in the extended format of NCSA, with the milliseconds that it took.
+    fn log(&self, response: &Response) {
+        let Self {
+            method,
+            uri,
+            version,
+            referer,
+            agent,
+            ..
+        } = self;
+        let peer = self
+            .peer
+            .map_or_else(|| "-".to_owned(), |peer| peer.address.ip().to_string());
+        let time = chrono::Utc::now().format("%d/%b/%Y:%H:%M:%S +0000");
+        let status = response.status().as_u16();
+        let size = response.body().size_hint().exact().unwrap_or_default();
+        let taken = self.start.elapsed().as_millis();
+        tracing::info!(
+            target: "worker::rest::requests",
+            "{peer} - - [{time}] \"{method} {uri} {version:?}\" {status} {size} \"{referer}\" \"{agent}\" {taken}"
+        );
+    }
 }
 
 impl Options {
@@ -137,27 +213,22 @@ impl Options {
     }
 }
 
-fn has_empty_segment(path: &str) -> bool {
-    path.contains("//")
+/// The type of the answer where the request asks for JSON with parameters: those come back.
+fn wanted_type(headers: &HeaderMap) -> Option<HeaderValue> {
+    let accepted = media::accepted(headers).ok()?;
+    let best = accepted
+        .iter()
+        .find(|range| range.covers("application", "json"))
+        .filter(|range| !range.is_range())?;
+    HeaderValue::from_str(&best.text(false)).ok()
 }
 
-/// Whether the path holds `%` with this code, in any case.
-fn contains_code(path: &str, code: &str) -> bool {
-    path.split('%').skip(1).any(|rest| {
-        rest.get(..2)
-            .is_some_and(|digits| digits.eq_ignore_ascii_case(code))
-    })
-}
-
-/// The address without the slash at its end, if it has one that counts for nothing.
-fn without_trailing_slash(uri: &Uri) -> Option<Uri> {
-    let path = uri
-        .path()
-        .strip_suffix('/')
-        .filter(|path| !path.is_empty())?;
+/// The address with the path that resources see, if it is another.
+fn resource_uri(uri: &Uri) -> Option<Uri> {
+    let path = jetty::resource_path(uri.path())?;
     let text = match uri.query() {
         Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
+        None => path,
     };
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(text.parse::<PathAndQuery>().ok()?);
@@ -200,28 +271,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trailing_slash_counts_for_nothing() {
-        let check = |uri: &str, expected: Option<&str>| {
-            let uri: Uri = uri.parse().expect("a uri");
-            assert_eq!(
-                without_trailing_slash(&uri)
-                    .map(|uri| uri.to_string())
-                    .as_deref(),
-                expected
-            );
-        };
-        check("/connectors/", Some("/connectors"));
-        check("/connectors/?expand=info", Some("/connectors?expand=info"));
-        check("/connectors", None);
-        check("/", None);
-    }
-
-    #[test]
-    fn ambiguous_paths_are_seen() {
-        assert!(contains_code("/connectors/a%2Fb", "2f"));
-        assert!(contains_code("/connectors/a%25b", "25"));
-        assert!(!contains_code("/connectors/a%20b", "25"));
-        assert!(has_empty_segment("//connectors"));
+    fn the_query_stays_when_the_path_changes() {
+        let uri: Uri = "/connectors/?expand=info".parse().expect("a uri");
+        let changed = resource_uri(&uri).map(|uri| uri.to_string());
+        assert_eq!(changed.as_deref(), Some("/connectors?expand=info"));
     }
 
     #[test]

@@ -128,11 +128,12 @@ async fn create(call: Call, State(api): State<Api>, Body(body): Body) -> Reply {
             "createRequest",
         )
     })?;
+    // Java trims what is not above the space, and no other white space.
     let name = request
         .name
         .as_deref()
         .unwrap_or_default()
-        .trim()
+        .trim_matches(|character| character <= ' ')
         .to_owned();
     let config = named(&name, request.config)?;
     api.validator.check(config.clone()).await?;
@@ -140,7 +141,7 @@ async fn create(call: Call, State(api): State<Api>, Body(body): Body) -> Reply {
         .herder
         .put_connector(&name, config, request.initial_state, false)
         .await?;
-    Ok(created(&call, &info))
+    created(&call, &info)
 }
 
 /// The configuration with its `name`, which is added last where it is missing.
@@ -159,18 +160,35 @@ fn named(name: &str, config: Option<RawConfig>) -> Answer<RawConfig> {
     }
 }
 
-fn created(call: &Call, info: &ConnectorInfo) -> Response {
+/// The answer for a new connector, with its address. In Java the address is made of a template, and
+/// so fails for names that hold a variable of one: the connector is there nevertheless.
+fn created(call: &Call, info: &ConnectorInfo) -> Reply {
+    if let Some(variable) = template_variable(&info.name) {
+        return Err(RequestError::new(
+            Refusal::Failure("java.lang.IllegalArgumentException"),
+            format!("The template variable '{variable}' has no value"),
+        ));
+    }
     let mut response = json(StatusCode::CREATED, &Info(info));
-    if let Ok(value) = location(call.host.as_deref(), &info.name).parse() {
+    let scheme = if call.tls { "https" } else { "http" };
+    if let Ok(value) = location(scheme, call.host.as_deref(), &info.name).parse() {
         response.headers_mut().insert(header::LOCATION, value);
     }
-    response
+    Ok(response)
+}
+
+/// The first `{variable}` of a name.
+fn template_variable(name: &str) -> Option<&str> {
+    let (_, rest) = name.split_once('{')?;
+    let (variable, _) = rest.split_once('}')?;
+    let legal = |character: char| character.is_alphanumeric() || "_.-".contains(character);
+    (!variable.is_empty() && variable.chars().all(legal)).then_some(variable)
 }
 
 /// Where a new connector is, for a client that asked at this host.
-pub(super) fn location(host: Option<&str>, name: &str) -> String {
+pub(super) fn location(scheme: &str, host: Option<&str>, name: &str) -> String {
     let host = host.unwrap_or("localhost");
-    format!("http://{host}/connectors/{}", encode_path(name))
+    format!("{scheme}://{host}/connectors/{}", encode_path(name))
 }
 
 /// A name in a path as `UriBuilder.path` writes it: slashes stay.
@@ -208,11 +226,11 @@ async fn put_config(
     let config = named(&name, json_body::string_map(&body)?)?;
     api.validator.check(config.clone()).await?;
     let (new, info) = api.herder.put_connector(&name, config, None, true).await?;
-    Ok(if new {
+    if new {
         created(&call, &info)
     } else {
-        ok(&Info(&info))
-    })
+        Ok(ok(&Info(&info)))
+    }
 }
 
 /// RFC 7396 on a flat map: a null takes a key away. The name is not looked at, as in Java.
@@ -393,6 +411,13 @@ mod tests {
     #[test]
     fn a_location_keeps_slashes_and_encodes_the_rest() {
         assert_eq!(encode_path("a b/c%é"), "a%20b/c%25%C3%A9");
+    }
+
+    #[test]
+    fn a_name_that_holds_a_template_variable_has_no_address() {
+        assert_eq!(template_variable("a{x}b"), Some("x"));
+        assert_eq!(template_variable("a{}b"), None);
+        assert_eq!(template_variable("a}x{"), None);
     }
 
     #[test]

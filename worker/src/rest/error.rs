@@ -16,7 +16,7 @@ struct ErrorMessage<'a> {
 
 fn body(status: StatusCode, message: &str) -> Vec<u8> {
     let error_code = status.as_u16();
-    serde_json::to_vec(&ErrorMessage {
+    super::json_writer::to_vec(&ErrorMessage {
         error_code,
         message,
     })
@@ -68,20 +68,12 @@ pub(super) fn no_such_path() -> RequestError {
     RequestError::not_found("HTTP 404 Not Found")
 }
 
-/// The page that Jetty answers before any routing.
-pub(super) fn page(status: StatusCode, message: &str) -> Response {
-    let code = status.as_u16();
-    let text = format!(
-        "<html>\n<head>\n<meta http-equiv=\"Content-Type\" content=\"text/html;charset=ISO-8859-1\"/>\n\
-         <title>Error {code} {message}</title>\n</head>\n<body>\n<h2>HTTP ERROR {code} {message}</h2>\n\
-         </body>\n</html>\n"
-    );
-    let headers = [
-        (header::CACHE_CONTROL, "must-revalidate,no-cache,no-store"),
-        (header::CONTENT_TYPE, "text/html;charset=iso-8859-1"),
-        (header::CONNECTION, "close"),
-    ];
-    (status, headers, text).into_response()
+/// A body whose type says that it cannot be read: refused later than [`bare`], and so with a type.
+pub(super) fn unreadable() -> Response {
+    let mut response = bare(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let json = header::HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    response
 }
 
 #[cfg(test)]

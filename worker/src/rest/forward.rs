@@ -159,7 +159,7 @@ async fn send(
     let host = headers
         .get(header::HOST)
         .and_then(|host| host.to_str().ok());
-    if let Some(place) = name.and_then(|name| location(host, name).parse().ok()) {
+    if let Some(place) = name.and_then(|name| location("http", host, name).parse().ok()) {
         response.headers_mut().insert(header::LOCATION, place);
     }
     Ok(response)

@@ -6,11 +6,13 @@
 //! `CreateConnectorRequest` and `ConnectorOffsets`.
 
 use super::json_reader::{Failure, Place, Reader, Token, Within, read};
-use crate::herder::request::{OffsetEntry, RawConfig, RequestError, TargetState};
+use crate::herder::request::{OffsetEntry, RawConfig, Refusal, RequestError, TargetState};
 
 const MAP: &str = "java.util.LinkedHashMap";
 const STRING_MAP: &str = "java.util.LinkedHashMap<java.lang.String,java.lang.String>";
 const CREATE: &str = "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest";
+const INITIAL_STATE: &str =
+    "org.apache.kafka.connect.runtime.rest.entities.CreateConnectorRequest$InitialState";
 const OFFSETS: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffsets";
 const OFFSET: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset";
 const OFFSET_LIST: &str =
@@ -65,7 +67,18 @@ pub(super) fn create_request(body: &[u8]) -> Result<Option<CreateRequest>, Reque
 
 /// Offsets to set; `None` for an empty body or null.
 pub(super) fn offsets(body: &[u8]) -> Result<Option<Vec<OffsetEntry>>, RequestError> {
-    read(&mut Reader::new(body), OFFSETS, Reader::offsets)
+    let entries = read(&mut Reader::new(body), OFFSETS, Reader::offsets)?;
+    let Some(entries) = entries else {
+        return Ok(None);
+    };
+    let entries: Option<Vec<OffsetEntry>> = entries.into_iter().collect();
+    entries.map(Some).ok_or_else(|| {
+        RequestError::new(
+            Refusal::Failure("java.lang.NullPointerException"),
+            "Cannot invoke \"org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset.partition()\" \
+             because \"offset\" is null",
+        )
+    })
 }
 
 impl Reader<'_> {
@@ -83,7 +96,7 @@ impl Reader<'_> {
             let token = reader.token(Within::Object)?;
             let value = reader
                 .scalar(token, at)
-                .map_err(|failure| failure.inside(MAP, key))?;
+                .map_err(|failure| failure.inside_map(MAP, key))?;
             map.insert(key.to_owned(), value);
             Ok(())
         })?;
@@ -167,6 +180,10 @@ impl Reader<'_> {
     fn not_an_object(&mut self, class: &str, token: Token, start: Place) -> Failure {
         let text = match token {
             Token::Text => match self.scalar(token, start) {
+                Ok(Some(text)) if text.is_empty() => format!(
+                    "Cannot coerce empty String (\"\") to `{class}` value (but could if coercion was \
+                     enabled using `CoercionConfig`)"
+                ),
                 Ok(text) => no_creator(
                     class,
                     "String",
@@ -185,6 +202,20 @@ impl Reader<'_> {
     }
 
     fn initial_state(&mut self, token: Token, at: Place) -> Result<Option<TargetState>, Failure> {
+        match token {
+            Token::Object => return Err(token.cannot_be(INITIAL_STATE, at)),
+            Token::Array => {
+                return Err(Failure::new(
+                    at,
+                    format!(
+                        "Input mismatch reading Enum `{INITIAL_STATE}`: properties-based `@JsonCreator` \
+                         ([method {INITIAL_STATE}#forValue(java.lang.String)]) expects String Value, got \
+                         Array value (`JsonToken.START_ARRAY`)"
+                    ),
+                ));
+            }
+            _ => {}
+        }
         let Some(text) = self.scalar(token, at)? else {
             return Ok(None);
         };
@@ -196,7 +227,7 @@ impl Reader<'_> {
             _ => Err(Failure::new(
                 at,
                 format!(
-                    "Cannot construct instance of `{CREATE}$InitialState`, problem: No enum constant \
+                    "Cannot construct instance of `{INITIAL_STATE}`, problem: No enum constant \
                      {CREATE}.InitialState.{upper}"
                 ),
             )),
@@ -204,7 +235,11 @@ impl Reader<'_> {
     }
 
     /// `{offsets: [{partition, offset}]}`.
-    fn offsets(&mut self, token: Token, start: Place) -> Result<Option<Vec<OffsetEntry>>, Failure> {
+    fn offsets(
+        &mut self,
+        token: Token,
+        start: Place,
+    ) -> Result<Option<Vec<Option<OffsetEntry>>>, Failure> {
         match token {
             Token::Null => return Ok(None),
             Token::Object => {}
@@ -230,9 +265,9 @@ impl Reader<'_> {
         Ok(Some(entries))
     }
 
-    fn offset(&mut self, token: Token, start: Place) -> Result<OffsetEntry, Failure> {
+    fn offset(&mut self, token: Token, start: Place) -> Result<Option<OffsetEntry>, Failure> {
         match token {
-            Token::Null => return Ok(OffsetEntry::default()),
+            Token::Null => return Ok(None),
             Token::Object => {}
             Token::Array => return Err(token.cannot_be(OFFSET, start)),
             other => return Err(self.not_an_object(OFFSET, other, start)),
@@ -250,7 +285,7 @@ impl Reader<'_> {
             }
             Ok(())
         })?;
-        Ok(entry)
+        Ok(Some(entry))
     }
 
     /// What is said of a member that a record does not have.

@@ -2,10 +2,18 @@
 //!
 //! Knows nothing of any body; see `json_body.rs`. Answers for `UTF8StreamJsonParser`.
 
+use std::borrow::Cow;
+
+use super::encoding;
 use crate::herder::request::{Refusal, RequestError};
 
 const SOURCE: &str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
 const STRING: &str = "java.lang.String";
+/// Jackson's `StreamReadConstraints`.
+const MAX_DEPTH: usize = 1000;
+const MAX_NUMBER: usize = 1000;
+const MAX_STRING: usize = 20_000_000;
+const MAX_NAME: usize = 50_000;
 const VALUES: &str = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
 
 /// Reads one value and makes sure that nothing follows it.
@@ -59,16 +67,39 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Failure {
     text: String,
-    at: Place,
+    /// None where Jackson names none.
+    at: Option<Place>,
     pub(super) chain: Vec<String>,
+    /// Whether it is not even JSON: such a failure does not name the member of a map.
+    no_json: bool,
 }
 
 impl Failure {
     pub(super) fn new(at: Place, text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
-            at,
+            at: Some(at),
             chain: Vec::new(),
+            no_json: false,
+        }
+    }
+    /// More than Jackson reads.
+    fn beyond(what: &str, found: usize, limit: usize, getter: &str) -> Self {
+        Self {
+            text: format!(
+                "{what} ({found}) exceeds the maximum allowed ({limit}, from `StreamReadConstraints.{getter}()`)"
+            ),
+            at: None,
+            chain: Vec::new(),
+            no_json: true,
+        }
+    }
+    /// The failure seen from the map that holds the value.
+    pub(super) fn inside_map(self, class: &str, key: &str) -> Self {
+        if self.no_json {
+            self
+        } else {
+            self.inside(class, key)
         }
     }
     /// The failure seen from the object that holds the value.
@@ -77,7 +108,10 @@ impl Failure {
         self
     }
     fn into_request_error(self) -> RequestError {
-        let mut message = format!("{}\n at {}", self.text, self.at.text());
+        let mut message = self.text;
+        if let Some(at) = self.at {
+            message.push_str(&format!("\n at {}", at.text()));
+        }
         if !self.chain.is_empty() {
             message.push_str(&format!(
                 " (through reference chain: {})",
@@ -148,7 +182,9 @@ pub(super) enum Within {
 }
 
 pub(super) struct Reader<'a> {
-    body: &'a [u8],
+    body: Cow<'a, [u8]>,
+    /// How many objects and arrays are open.
+    depth: usize,
     at: usize,
     line: usize,
     line_start: usize,
@@ -156,11 +192,18 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(body: &'a [u8]) -> Self {
+        let body = encoding::to_utf8(body);
+        let at = if body.starts_with(b"\xEF\xBB\xBF") {
+            3
+        } else {
+            0
+        };
         Self {
             body,
-            at: 0,
+            depth: 0,
+            at,
             line: 1,
-            line_start: 0,
+            line_start: at,
         }
     }
     fn peek(&self) -> Option<u8> {
@@ -173,7 +216,10 @@ impl<'a> Reader<'a> {
         }
     }
     fn fail<T>(&self, text: impl Into<String>) -> Result<T, Failure> {
-        Err(Failure::new(self.place(), text))
+        Err(Failure {
+            no_json: true,
+            ..Failure::new(self.place(), text)
+        })
     }
     fn skip_white(&mut self) {
         while let Some(byte) = self.peek() {
@@ -194,17 +240,33 @@ impl<'a> Reader<'a> {
 
     /// The character at the reader's place as Jackson names it.
     fn character(&self) -> String {
-        let text = String::from_utf8_lossy(self.body.get(self.at..).unwrap_or_default());
-        match text.chars().next() {
-            Some(character) if u32::from(character) < 32 => {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let first = String::from_utf8_lossy(rest.get(..rest.len().min(4)).unwrap_or_default())
+            .chars()
+            .next();
+        let character = match (first, rest.first()) {
+            // What is no UTF-8 is shown as the byte that it is.
+            (Some(char::REPLACEMENT_CHARACTER), Some(&byte)) => Some(char::from(byte)),
+            (first, _) => first,
+        };
+        match character {
+            Some(character) if character.is_control() && character != '\u{7f}' => {
                 format!("(CTRL-CHAR, code {})", u32::from(character))
             }
             Some(character) => format!("'{character}' (code {})", u32::from(character)),
             None => String::new(),
         }
     }
-    fn unexpected<T>(&self, why: &str) -> Result<T, Failure> {
-        self.fail(format!("Unexpected character ({}){why}", self.character()))
+    fn unexpected<T>(&mut self, why: &str) -> Result<T, Failure> {
+        let character = self.character();
+        if self.peek().is_some_and(|byte| byte < b' ') {
+            self.at += 1;
+            return self.fail(format!(
+                "Illegal character ({character}): only regular white space (\\r, \\n, \\t) is allowed \
+                 between tokens"
+            ));
+        }
+        self.fail(format!("Unexpected character ({character}){why}"))
     }
 
     /// Begins a value.
@@ -219,8 +281,8 @@ impl<'a> Reader<'a> {
             });
         };
         match byte {
-            b'{' => self.take(Token::Object),
-            b'[' => self.take(Token::Array),
+            b'{' => self.open(Token::Object),
+            b'[' => self.open(Token::Array),
             b'"' => self.take(Token::Text),
             b'-' | b'0'..=b'9' => self.number(),
             b'+' => {
@@ -248,6 +310,31 @@ impl<'a> Reader<'a> {
             _ => self.word(),
         }
     }
+    fn open(&mut self, token: Token) -> Result<Token, Failure> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(Failure::beyond(
+                "Document nesting depth",
+                self.depth,
+                MAX_DEPTH,
+                "getMaxNestingDepth",
+            ));
+        }
+        self.take(token)
+    }
+    /// The mark that closes another kind of value than the open one.
+    fn wrong_close<T>(
+        &self,
+        mark: char,
+        wanted: char,
+        kind: &str,
+        start: Place,
+    ) -> Result<T, Failure> {
+        self.fail(format!(
+            "Unexpected close marker '{mark}': expected '{wanted}' (for {kind} starting at {})",
+            start.text()
+        ))
+    }
     fn take(&mut self, token: Token) -> Result<Token, Failure> {
         self.at += 1;
         Ok(token)
@@ -255,19 +342,28 @@ impl<'a> Reader<'a> {
 
     /// `true`, `false`, `null`, or a word that is none of them.
     fn word(&mut self) -> Result<Token, Failure> {
-        let rest =
-            String::from_utf8_lossy(self.body.get(self.at..).unwrap_or_default()).into_owned();
-        let word: String = rest
-            .chars()
-            .take_while(|character| character.is_alphanumeric() || "_$".contains(*character))
-            .collect();
+        // The first byte counts as a character of its own, whatever it begins.
+        let part = |character: char| character.is_alphanumeric() || "_$".contains(character);
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let mut word = String::new();
+        if let Some((&first, rest)) = rest.split_first()
+            && part(char::from(first))
+        {
+            word.push(char::from(first));
+            let length = rest
+                .iter()
+                .position(|byte| byte.is_ascii() && !part(char::from(*byte)));
+            let rest = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
+            let rest = String::from_utf8_lossy(rest);
+            word.extend(rest.chars().take_while(|character| part(*character)));
+        }
         let token = match word.as_str() {
             "true" => Token::True,
             "false" => Token::False,
             "null" => Token::Null,
-            "NaN" => {
+            "NaN" | "Infinity" => {
                 self.at += word.len();
-                return self.fail("Non-standard token 'NaN': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow");
+                return self.fail(format!("Non-standard token '{word}': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow"));
             }
             "" => return self.unexpected(&format!(": expected a valid value {VALUES}")),
             _ => {
@@ -327,6 +423,15 @@ impl<'a> Reader<'a> {
         }
         let text =
             String::from_utf8_lossy(self.body.get(start..self.at).unwrap_or_default()).into_owned();
+        let length = text.bytes().filter(u8::is_ascii_digit).count();
+        if length > MAX_NUMBER {
+            return Err(Failure::beyond(
+                "Number value length",
+                length,
+                MAX_NUMBER,
+                "getMaxNumberLength",
+            ));
+        }
         Ok(if float {
             Token::Float(text)
         } else {
@@ -341,6 +446,14 @@ impl<'a> Reader<'a> {
             let Some(byte) = self.peek() else {
                 return self.fail(at_end);
             };
+            if units.len() > MAX_STRING {
+                return Err(Failure::beyond(
+                    "String value length",
+                    units.len(),
+                    MAX_STRING,
+                    "getMaxStringLength",
+                ));
+            }
             match byte {
                 b'"' => {
                     self.at += 1;
@@ -368,16 +481,38 @@ impl<'a> Reader<'a> {
                             return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
                         }
                     };
-                    let bytes = self.body.get(self.at..self.at + length);
-                    let Some(text) = bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
-                        self.at += 1;
-                        let middle = self.peek().unwrap_or_default();
-                        self.at += 1;
-                        return self.fail(format!("Invalid UTF-8 middle byte 0x{middle:x}"));
-                    };
+                    let text = self.character_of(length, at_end)?;
                     units.extend(text.encode_utf16());
-                    self.at += length;
                 }
+            }
+        }
+    }
+
+    /// A character of several bytes.
+    fn character_of(&mut self, length: usize, at_end: &str) -> Result<String, Failure> {
+        let start = self.at;
+        self.at += 1;
+        for _ in 1..length {
+            let Some(byte) = self.peek() else {
+                return self.fail(at_end);
+            };
+            self.at += 1;
+            if byte & 0xc0 != 0x80 {
+                return self.fail(format!("Invalid UTF-8 middle byte 0x{byte:x}"));
+            }
+        }
+        let bytes = self.body.get(start..self.at).unwrap_or_default();
+        match (std::str::from_utf8(bytes), bytes) {
+            (Ok(text), _) => Ok(text.to_owned()),
+            (Err(_), [0xed, second, third]) => {
+                let code = 0xd000 | u16::from(second & 0x3f) << 6 | u16::from(third & 0x3f);
+                self.fail(format!(
+                    "Invalid UTF-8: Illegal surrogate character 0x{code:x}"
+                ))
+            }
+            (Err(_), _) => {
+                let first = bytes.first().copied().unwrap_or_default();
+                self.fail(format!("Invalid UTF-8 start byte 0x{first:x}"))
             }
         }
     }
@@ -435,8 +570,10 @@ impl<'a> Reader<'a> {
                 None => return self.fail(unclosed),
                 Some(b'}') => {
                     self.at += 1;
+                    self.depth -= 1;
                     return Ok(());
                 }
+                Some(b']') => return self.wrong_close(']', '}', "Object", start),
                 Some(_) if first => {}
                 Some(b',') => {
                     self.at += 1;
@@ -450,11 +587,24 @@ impl<'a> Reader<'a> {
             match self.peek() {
                 None => return self.fail("Unexpected end-of-input within/between Object entries"),
                 Some(b'"') => self.at += 1,
+                Some(byte @ 0x80..=0xbf) => {
+                    self.at += 1;
+                    return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
+                }
                 Some(_) => {
                     return self.unexpected(": was expecting double-quote to start field name");
                 }
             }
             let key = self.text("Unexpected end-of-input in field name")?;
+            let length = key.encode_utf16().count();
+            if length > MAX_NAME {
+                return Err(Failure::beyond(
+                    "Name length",
+                    length,
+                    MAX_NAME,
+                    "getMaxNameLength",
+                ));
+            }
             self.skip_white();
             match self.peek() {
                 None => return self.fail("Unexpected end-of-input within/between Object entries"),
@@ -473,8 +623,7 @@ impl<'a> Reader<'a> {
     pub(super) fn scalar(&mut self, token: Token, at: Place) -> Result<Option<String>, Failure> {
         Ok(Some(match token {
             Token::Null => return Ok(None),
-            Token::Text => self
-                .text("Unexpected end-of-input: was expecting closing quote for a string value")?,
+            Token::Text => self.text("Unexpected end-of-input in VALUE_STRING")?,
             Token::Integer(text) | Token::Float(text) => text,
             Token::True => "true".to_owned(),
             Token::False => "false".to_owned(),
@@ -549,8 +698,10 @@ impl<'a> Reader<'a> {
                 }
                 Some(b']') => {
                     self.at += 1;
+                    self.depth -= 1;
                     return Ok(());
                 }
+                Some(b'}') => return self.wrong_close('}', ']', "Array", start),
                 Some(_) if first => {}
                 Some(b',') => {
                     self.at += 1;

@@ -5,33 +5,37 @@
 
 mod admin;
 mod around;
+pub mod auth;
 mod body;
 mod connectors;
+mod encoding;
 mod error;
 mod forward;
 mod internal;
+mod jetty;
 mod json_body;
 mod json_reader;
+mod json_writer;
+mod media;
 mod plugins;
 mod restarts;
 mod root;
+pub mod server;
+mod tls;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::body::{Bytes, HttpBody as _};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
 use connect_api::java;
-use connect_api::{Error, Result};
 use serde::Serialize;
-use tokio::net::TcpListener;
 
-use crate::config::{Listener, WorkerConfig};
+use crate::config::WorkerConfig;
 use crate::herder::request::Herder;
 use crate::herder::validate::Validator;
 use crate::logging::Loggers;
@@ -47,6 +51,16 @@ pub struct Api {
     pub config: Arc<WorkerConfig>,
     /// The levels of logging.
     pub loggers: Arc<Loggers>,
+    /// Who may ask; `None`: everybody.
+    pub auth: Option<Arc<auth::BasicAuth>>,
+}
+
+impl Api {
+    /// The refusal of one who may not ask.
+    fn refusal(&self, parts: &Parts) -> Option<Response> {
+        let auth = self.auth.as_ref()?;
+        auth.refusal(&parts.method, parts.uri.path(), &parts.headers)
+    }
 }
 
 impl std::fmt::Debug for Api {
@@ -57,54 +71,12 @@ impl std::fmt::Debug for Api {
     }
 }
 
-/// The largest body that is read: far above any configuration, far below what hurts.
-const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+/// The largest body that is read: the longest text that Jackson reads, and something around it.
+const MAX_BODY_BYTES: usize = 128 * 1024 * 1024;
 
-/// Binds a listener.
-///
-/// # Errors
-/// The address cannot be bound.
-pub async fn bind(listener: &Listener) -> Result<TcpListener> {
-    if listener.tls {
-        return Err(Error::config(format!(
-            "listening on https://{}:{}: this worker's REST API speaks http only; put TLS in front of it",
-            listener.host, listener.port
-        )));
-    }
-    let host = if listener.host.is_empty() {
-        "0.0.0.0"
-    } else {
-        &listener.host
-    };
-    let address = if host.contains(':') {
-        format!("[{host}]:{}", listener.port)
-    } else {
-        format!("{host}:{}", listener.port)
-    };
-    TcpListener::bind(&address).await.map_err(|error| {
-        Error::fatal(format!("binding the REST API to {address}")).with_source(error)
-    })
-}
-
-/// Serves the API until `shutdown` completes; requests under way are answered.
-///
-/// # Errors
-/// The server fails.
-pub async fn serve(
-    listener: TcpListener,
-    api: Api,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<()> {
-    axum::serve(listener, app(api))
-        .with_graceful_shutdown(shutdown)
-        .await
-        .map_err(|error| Error::fatal("serving the REST API").with_source(error))
-}
-
-/// The whole application.
+/// The whole application; its administration only where that has no listeners of its own.
 pub fn app(api: Api) -> Router {
-    let config = Arc::clone(&api.config);
-    let routes = Router::new()
+    let mut routes = Router::new()
         .merge(root::routes())
         .merge(
             connectors::routes().layer(axum::middleware::from_fn_with_state(
@@ -114,17 +86,28 @@ pub fn app(api: Api) -> Router {
         )
         .merge(internal::routes())
         .merge(plugins::routes())
-        .merge(restarts::routes())
-        .merge(admin::routes())
+        .merge(restarts::routes());
+    if api.config.admin_listeners.is_none() {
+        routes = routes.merge(admin::routes());
+    }
+    let around = around::Around::new(&api.config);
+    finished(routes, api, around)
+}
+
+/// What listeners of the administration's own serve. Neither the headers of other origins nor those that
+/// the worker adds are theirs.
+pub fn admin_app(api: Api) -> Router {
+    finished(admin::routes(), api, around::Around::plain())
+}
+
+fn finished(routes: Router<Api>, api: Api, around: around::Around) -> Router {
+    let routes = routes
         .fallback(async || error::bare(StatusCode::NOT_FOUND))
         .method_not_allowed_fallback(async || error::bare(StatusCode::METHOD_NOT_ALLOWED))
         .with_state(api);
     Router::new()
         .fallback_service(routes)
-        .layer(axum::middleware::from_fn_with_state(
-            around::Around::new(&config),
-            around::around,
-        ))
+        .layer(axum::middleware::from_fn_with_state(around, around::around))
 }
 
 /// A resource that answers OPTIONS with its methods, as Jersey does.
@@ -137,18 +120,33 @@ fn resource(methods: &[&'static str], router: MethodRouter<Api>) -> MethodRouter
         }
     }
     let names: Vec<String> = allowed.keys().cloned().collect();
-    router.options(async move || {
-        let headers = [
-            (header::CONTENT_TYPE, "text/plain".to_owned()),
-            (header::ALLOW, names.join(",")),
-        ];
-        (headers, names.join(", "))
+    router.options(async move |State(api): State<Api>, parts: Parts| {
+        let Parts { headers, uri, .. } = &parts;
+        let allow = (header::ALLOW, names.join(","));
+        let Ok(accepted) = media::accepted(headers) else {
+            let refused = jetty::Refused::header(headers, uri);
+            return jetty::page(&refused, &Method::OPTIONS, headers);
+        };
+        if let Some(refused) = api.refusal(&parts) {
+            return refused;
+        }
+        match accepted.first() {
+            // Jersey has a text to show and, for who does not want texts, nothing of any type.
+            Some(wanted) if !wanted.covers("text", "plain") => {
+                let content_type = (header::CONTENT_TYPE, wanted.text(true));
+                ([content_type, allow], ()).into_response()
+            }
+            _ => {
+                let content_type = (header::CONTENT_TYPE, "text/plain".to_owned());
+                ([content_type, allow], names.join(", ")).into_response()
+            }
+        }
     })
 }
 
 /// An answer with a JSON body.
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
+    match json_writer::to_vec(body) {
         Ok(bytes) => (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response(),
         Err(error) => {
             tracing::error!(%error, "writing an answer");
@@ -166,40 +164,34 @@ fn ok(body: &impl Serialize) -> Response {
 struct Call {
     /// The `Host` header, for addresses in answers.
     host: Option<String>,
+    /// Whether it came by TLS.
+    tls: bool,
     query: String,
 }
 
 impl Call {
-    fn check(headers: &HeaderMap) -> std::result::Result<(), StatusCode> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let has_body = headers.contains_key(header::TRANSFER_ENCODING)
-            || text(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-        match text(header::CONTENT_TYPE) {
-            Some(content_type) if !is_json(content_type) => {
-                return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE);
-            }
-            None if has_body => return Err(StatusCode::UNSUPPORTED_MEDIA_TYPE),
-            _ => {}
+    /// What a request without a body has to be: its body, if there is one, is not read, and may be of
+    /// no stated type.
+    fn check(parts: &Parts, api: &Api) -> std::result::Result<(), Box<Response>> {
+        let headers = &parts.headers;
+        let malformed = || {
+            let refused = jetty::Refused::header(headers, &parts.uri);
+            Box::new(jetty::page(&refused, &parts.method, headers))
+        };
+        let content_type = media::content_type(headers).map_err(|_| malformed())?;
+        if content_type.is_some_and(|known| !known.covers("application", "json")) {
+            return Err(Box::new(error::bare(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
         }
-        let accepts: Vec<&str> = headers
-            .get_all(header::ACCEPT)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .collect();
-        let acceptable = accepts.is_empty()
-            || accepts
+        let accepted = media::accepted(headers).map_err(|_| malformed())?;
+        if accepted.is_empty()
+            || accepted
                 .iter()
-                .flat_map(|value| value.split(','))
-                .any(|range| {
-                    let range = range.split(';').next().unwrap_or_default().trim();
-                    ["*/*", "application/*", "application/json", "*"]
-                        .iter()
-                        .any(|known| known.eq_ignore_ascii_case(range))
-                });
-        if acceptable {
-            Ok(())
+                .any(|range| range.covers("application", "json"))
+        {
+            api.refusal(parts)
+                .map_or(Ok(()), |refused| Err(Box::new(refused)))
         } else {
-            Err(StatusCode::NOT_ACCEPTABLE)
+            Err(Box::new(error::bare(StatusCode::NOT_ACCEPTABLE)))
         }
     }
 
@@ -213,17 +205,13 @@ impl Call {
             })
             .collect()
     }
-    /// A boolean parameter: anything but `true` is false.
+    /// A boolean parameter: anything but `true` is false, an empty one is none.
     fn flag(&self, name: &str, default: bool) -> bool {
         self.params(name)
             .first()
+            .filter(|text| !text.is_empty())
             .map_or(default, |text| text.eq_ignore_ascii_case("true"))
     }
-}
-
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
 }
 
 /// A query's text: `+` and `%XX` decoded.
@@ -255,26 +243,38 @@ fn decode(text: &str) -> String {
 
 impl FromRequestParts<Api> for Call {
     type Rejection = Response;
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> std::result::Result<Self, Response> {
-        Self::check(&parts.headers).map_err(error::bare)?;
+    async fn from_request_parts(
+        parts: &mut Parts,
+        api: &Api,
+    ) -> std::result::Result<Self, Response> {
+        Self::check(parts, api).map_err(|refused| *refused)?;
         let host = parts
             .headers
             .get(header::HOST)
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
+        let peer = parts.extensions.get::<ConnectInfo<server::Peer>>();
         Ok(Self {
             host,
+            tls: peer.is_some_and(|ConnectInfo(peer)| peer.tls),
             query: parts.uri.query().unwrap_or_default().to_owned(),
         })
     }
 }
 
-/// A request's bytes.
+/// A request's bytes, which have to be said to be JSON.
 struct Body(Bytes);
 
 impl FromRequest<Api> for Body {
     type Rejection = Response;
     async fn from_request(request: Request, _: &Api) -> std::result::Result<Self, Response> {
+        let unstated = match media::content_type(request.headers()) {
+            Ok(Some(content_type)) => content_type.is_range(),
+            Ok(None) | Err(media::Malformed) => request.body().size_hint().exact() != Some(0),
+        };
+        if unstated {
+            return Err(error::unreadable());
+        }
         axum::body::to_bytes(request.into_body(), MAX_BODY_BYTES)
             .await
             .map(Self)

@@ -12,6 +12,7 @@ use super::body::{Infos, Key};
 use super::{Api, Body, Call, json_body, ok, resource};
 use crate::herder::request::{Refusal, RequestError};
 use crate::herder::validate::KeyInfo;
+use crate::plugins::Plugins;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -62,9 +63,7 @@ async fn config(
     Path(name): Path<String>,
 ) -> Result<Response, RequestError> {
     let plugins = &api.validator.plugins;
-    let plugin = plugins
-        .any(&name)
-        .ok_or_else(|| RequestError::not_found(format!("Unknown plugin {name}.")))?;
+    let plugin = plugins.any(&name).ok_or_else(|| unknown(plugins, &name))?;
     if let Some(wanted) = call.params("version").first() {
         match plugins.check_version(plugin, wanted) {
             Ok(None) => {}
@@ -79,12 +78,7 @@ async fn config(
     let own = (plugin.config)();
     let framework = match plugin.kind() {
         PluginKind::Sink | PluginKind::Source => api.validator.framework_options(plugin),
-        PluginKind::ConfigProvider => {
-            return Err(RequestError::bad_request(format!(
-                "Invalid plugin class {name}. Valid types are sink, source, converter, \
-                 header_converter, transformation, predicate."
-            )));
-        }
+        PluginKind::ConfigProvider => return Err(of_another_kind(&name)),
         _ => ConfigDef::new(),
     };
     let keys: Vec<KeyInfo> = own
@@ -94,6 +88,31 @@ async fn config(
         .map(|key| KeyInfo::new(key, ""))
         .collect();
     Ok(ok(&keys.iter().map(Key).collect::<Vec<_>>()))
+}
+
+fn of_another_kind(name: &str) -> RequestError {
+    RequestError::bad_request(format!(
+        "Invalid plugin class {name}. Valid types are sink, source, converter, header_converter, \
+         transformation, predicate."
+    ))
+}
+
+/// A plugin that is none: perhaps a class that Java knows, of a kind without options or one that
+/// only holds the plugins for keys and values.
+fn unknown(plugins: &Plugins, name: &str) -> RequestError {
+    const POLICIES: &str = "org.apache.kafka.connect.connector.policy.";
+    let holds = |class: &str| {
+        class
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('$'))
+    };
+    if plugins.all().iter().any(|plugin| holds(plugin.class)) {
+        RequestError::failure("Instantiation error")
+    } else if name.starts_with(POLICIES) && name.ends_with("ConnectorClientConfigOverridePolicy") {
+        of_another_kind(name)
+    } else {
+        RequestError::not_found(format!("Unknown plugin {name}."))
+    }
 }
 
 async fn validate(

@@ -161,6 +161,9 @@ impl Herder for MemoryHerder {
     async fn alter_offsets(&self, name: &str, _: Option<Vec<OffsetEntry>>) -> Answer<String> {
         self.find(name).map(|_| String::new())
     }
+    async fn set_logger_level(&self, _: &str, _: &str) -> Answer<()> {
+        Ok(())
+    }
     fn stop(&self) {}
     async fn failed(&self) -> Error {
         std::future::pending().await
@@ -261,6 +264,7 @@ fn api() -> Api {
         },
         config,
         loggers: Arc::new(Loggers::new("info", |_| ())),
+        auth: None,
     }
 }
 

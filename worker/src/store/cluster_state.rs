@@ -36,6 +36,13 @@ pub enum ConfigChange {
     },
     /// No more than that it was read: what it says is in the snapshot.
     Nothing,
+    /// A logger shall have another level on every worker.
+    Logger {
+        /// The logger.
+        logger: Arc<str>,
+        /// The level, as it was sent.
+        level: String,
+    },
 }
 
 /// The key that requests between workers are signed with (`SessionKey`).
@@ -221,9 +228,14 @@ impl ClusterConfigState {
             }
             return None;
         }
-        if !key.starts_with("logger-cluster-") {
-            tracing::error!(%key, "Discarding config update record with invalid key");
+        if let Some(logger) = key.strip_prefix("logger-cluster-") {
+            let level = value?.get("level")?.as_str()?.to_owned();
+            return Some(ConfigChange::Logger {
+                logger: logger.into(),
+                level,
+            });
         }
+        tracing::error!(%key, "Discarding config update record with invalid key");
         None
     }
 

@@ -47,6 +47,8 @@ pub enum ConfigWrite {
     },
     /// The key that requests between workers are signed with.
     SessionKey(SessionKey),
+    /// A logger's level on every worker.
+    Logger(Arc<str>, String),
 }
 
 /// The config topic.
@@ -222,6 +224,13 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
             });
             vec![vec![record("session-key", "", Some(value))]]
         }
+        ConfigWrite::Logger(logger, level) => {
+            vec![vec![record(
+                "logger-cluster-",
+                logger,
+                Some(json!({"level": level})),
+            )]]
+        }
     }
 }
 
@@ -282,6 +291,10 @@ mod tests {
                 include_tasks: true
             }),
             [r#"restart-connector-c {"include-tasks":true,"only-failed":false}"#]
+        );
+        assert_eq!(
+            shown(&ConfigWrite::Logger("org.nope".into(), "warn".to_owned())),
+            [r#"logger-cluster-org.nope {"level":"warn"}"#]
         );
     }
 
