@@ -67,7 +67,10 @@ const KEY_RETRY: Duration = Duration::from_secs(1);
 const REQUEST_LIMIT: Duration = Duration::from_secs(90);
 
 /// Has the leader fence a connector's old tasks; `None` where this worker leads.
-struct LeaderFence(Box<dyn Fn(&str) -> Option<Result<()>> + Send + Sync>);
+struct LeaderFence(Box<AskLeader>);
+
+/// Asks the leader to fence a connector's producers; `None` where this worker leads.
+type AskLeader = dyn Fn(&str) -> Option<Result<()>> + Send + Sync;
 
 impl std::fmt::Debug for LeaderFence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -88,7 +88,7 @@ fn next_query(query: &str) -> Option<String> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         if decode(key) == "forward" {
-            forward = forward.or(Some(decode(value).eq_ignore_ascii_case("true")));
+            forward = forward.or_else(|| Some(decode(value).eq_ignore_ascii_case("true")));
         } else {
             others.push(pair);
         }

@@ -352,7 +352,7 @@ mod tests {
     #[test]
     fn parameters_and_a_slash_at_the_end_count_for_nothing() {
         let check = |path: &str, expected: Option<&str>| {
-            assert_eq!(resource_path(path).as_deref(), expected)
+            assert_eq!(resource_path(path).as_deref(), expected);
         };
         check("/connectors/", Some("/connectors"));
         check("/connectors;a=b/c;d/", Some("/connectors/c"));
