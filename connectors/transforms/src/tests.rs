@@ -601,7 +601,9 @@ struct RecordedKey {
 fn definitions_are_those_of_the_jvm() {
     let recorded: indexmap::IndexMap<String, Vec<RecordedKey>> =
         serde_json::from_str(include_str!("../tests/data/definitions.json")).expect("recorded");
-    for plugin in PLUGINS {
+    // Confluent's are not among what the recording worker had.
+    let known = |plugin: &&connect_api::plugin::Plugin| !plugin.class.starts_with("io.confluent.");
+    for plugin in PLUGINS.iter().filter(known) {
         let ours: Vec<RecordedKey> = (plugin.config)()
             .keys()
             .map(|key| RecordedKey {

@@ -118,7 +118,8 @@ struct Shared {
     generation: AtomicI64,
     /// What the group has come to, once it is joined.
     group: Mutex<Option<GroupView>>,
-    session: SessionSettings,
+    /// `None` for a worker that has no others.
+    session: Option<SessionSettings>,
     /// For requests to other workers.
     http: reqwest::Client,
 }
@@ -130,7 +131,10 @@ struct Shared {
 /// The thread cannot be started.
 pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
     let (sender, receiver) = mpsc::channel();
-    let session = SessionSettings::of(&parts.config)?;
+    let session = match parts.config.standalone {
+        true => None,
+        false => Some(SessionSettings::of(&parts.config)?),
+    };
     let http = reqwest::Client::builder()
         .timeout(REQUEST_LIMIT)
         .no_proxy()
@@ -474,22 +478,20 @@ struct Loop {
 impl Loop {
     /// Makes a session key where this worker leads and one is due.
     fn rotate_key(&mut self) {
-        let sessioned = self.shared.signs();
-        if !sessioned || !self.state.leads() {
+        let session = self.shared.session.as_ref();
+        let Some(session) = session.filter(|_| self.shared.signs() && self.state.leads()) else {
             self.key_due = None;
             return;
-        }
+        };
         if self.key_due.is_some_and(|due| Instant::now() < due) {
             return;
         }
         let now_ms = lifecycle::now_ms();
         let state = self.stores.config.state();
-        let wait = match self.shared.session.is_due(state.session_key(), now_ms) {
+        let wait = match session.is_due(state.session_key(), now_ms) {
             Err(left) => Duration::from_millis(u64::try_from(left).unwrap_or(0)),
             Ok(()) => {
-                let written = self
-                    .shared
-                    .session
+                let written = session
                     .make(now_ms)
                     .and_then(|key| self.stores.config.write(&[ConfigWrite::SessionKey(key)]));
                 match written {
@@ -603,6 +605,20 @@ impl Loop {
                 self.with_task(&id, epoch, |task| task.control.abandon());
             }
             Action::Write(writes, reply) => {
+                // What was written a moment ago is in the store before the state machine hears of it.
+                let reply = match reply {
+                    Reply::Put {
+                        created: true,
+                        allow_replace: false,
+                        name,
+                        answer,
+                        ..
+                    } if self.stores.config.state().contains(&name) => {
+                        drop(answer.send(Err(state::already_exists(&name))));
+                        return false;
+                    }
+                    reply => reply,
+                };
                 let result = self.stores.config.write(&writes);
                 if let Err(error) = &result {
                     tracing::error!(error = %Chain(error), "writing to the config topic");
@@ -696,6 +712,7 @@ impl Loop {
                 name,
                 config,
                 answer,
+                ..
             } => {
                 let state = self.stores.config.state();
                 let tasks = state.tasks(&name).iter().map(|id| id.task).collect();
@@ -757,11 +774,12 @@ impl Shared {
     }
 
     fn verify(&self, signed: &SignedRequest, stores: &Stores) -> Answer<()> {
-        if !self.signs() {
-            return Ok(());
+        match &self.session {
+            Some(session) if self.signs() => {
+                session.verify(stores.config.state().session_key(), signed)
+            }
+            _ => Ok(()),
         }
-        self.session
-            .verify(stores.config.state().session_key(), signed)
     }
 
     /// Sends another worker a request that it answers only to workers of its group.
@@ -785,9 +803,10 @@ impl Shared {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json");
         }
         if self.signs()
+            && let Some(session) = &self.session
             && let Some(key) = stores.config.state().session_key()
         {
-            let (signature, algorithm) = self.session.sign(key, &body)?;
+            let (signature, algorithm) = session.sign(key, &body)?;
             request = request
                 .header(SIGNATURE_HEADER, signature)
                 .header(ALGORITHM_HEADER, algorithm);

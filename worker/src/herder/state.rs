@@ -10,6 +10,8 @@
 pub(super) mod group;
 mod requests;
 
+pub(super) use requests::already_exists;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +89,8 @@ pub enum Reply {
     Put {
         /// Whether it was created.
         created: bool,
+        /// Whether one that is there meanwhile may be replaced.
+        allow_replace: bool,
         /// The connector.
         name: String,
         /// Its configuration as it was sent.

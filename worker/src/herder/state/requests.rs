@@ -48,8 +48,7 @@ impl HerderState {
             } => {
                 let exists = self.config.contains(&name);
                 if exists && !allow_replace {
-                    let error = RequestError::conflict(format!("Connector {name} already exists"));
-                    actions.push(Action::RefusePut(answer, error));
+                    actions.push(Action::RefusePut(answer, already_exists(&name)));
                     return;
                 }
                 let shared: Arc<str> = name.as_str().into();
@@ -59,6 +58,7 @@ impl HerderState {
                 writes.push(ConfigWrite::Connector(shared, config.clone()));
                 let reply = Reply::Put {
                     created: !exists,
+                    allow_replace,
                     name,
                     config,
                     answer,
@@ -218,4 +218,9 @@ pub(super) fn refuse(request: Request, actions: &mut Vec<Action>) {
         | Request::Ping(answer)
         | Request::CheckStopped(_, answer) => actions.push(Action::Answer(answer, Err(error()))),
     }
+}
+
+/// A connector is to be created that is there.
+pub(in crate::herder) fn already_exists(name: &str) -> RequestError {
+    RequestError::conflict(format!("Connector {name} already exists"))
 }

@@ -29,7 +29,7 @@ impl World {
     }
     fn record(&mut self, key: &str, value: &str) -> Vec<String> {
         let value = (value != "null").then_some(value.as_bytes());
-        let offset = self.topic.offset() + 1;
+        let offset = self.topic.offset().max(0);
         let change = self.topic.apply(offset, key.as_bytes(), value);
         let change = change.unwrap_or(ConfigChange::Nothing);
         self.step(Event::Config(Arc::new(self.topic.clone()), change))
