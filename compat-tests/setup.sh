@@ -36,7 +36,6 @@ say() { echo "setup: $*" >&2; }
 packages=()
 need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
 need java openjdk-17-jre-headless
-if [ "$what" = test ]; then need javac openjdk-17-jdk-headless; fi
 need mvn maven
 need unzip unzip
 need xz xz-utils
