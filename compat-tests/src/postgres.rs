@@ -174,7 +174,13 @@ impl Postgres {
 
     /// Starts it again after [`Self::stop`], with the same data on the same port.
     pub fn restart(&mut self) -> Outcome<()> {
-        self.process = launch(&self.programs, &self.folder, self.options.life)?;
+        // The sessions of a server that had to be killed hold its memory for a moment longer.
+        for _ in 0..30 {
+            self.process = launch(&self.programs, &self.folder, self.options.life)?;
+            if self.process.wait(Duration::from_millis(500)).is_err() {
+                break;
+            }
+        }
         self.ready()
     }
 

@@ -114,7 +114,6 @@ impl HerderState {
                 {
                     if !only_failed || info.state == State::Failed.name() {
                         State::Restarting.name().clone_into(&mut info.state);
-                        info.trace = None;
                     }
                 }
                 let connector = name.as_str().into();
