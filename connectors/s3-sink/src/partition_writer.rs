@@ -19,7 +19,7 @@ use connect_api::record::{SinkRecord, TopicPartition};
 use connect_api::{Error, ErrorKind, Result};
 
 use crate::boundary::Boundaries;
-use crate::compatibility::{Fit, project};
+use crate::compatibility::{Compatibility, Fit, project};
 use crate::format::{Format, RecordWriter};
 use crate::partitioner::{EncodedPartition, Partitioner};
 use crate::rotation::State;
@@ -121,6 +121,9 @@ pub(crate) struct PartitionWriter {
     /// In the order of their creation.
     files: Vec<Accepted>,
     by_partition: HashMap<EncodedPartition, usize>,
+    /// Schemas of first records that were bad: until the next commit those of their folder are
+    /// compared with them, as there.
+    left_behind: HashMap<EncodedPartition, Option<SchemaRef>>,
     /// The offset after the last record written.
     next_offset: i64,
     committing: VecDeque<Committing>,
@@ -148,6 +151,7 @@ impl PartitionWriter {
             spool: None,
             files: Vec::new(),
             by_partition: HashMap::new(),
+            left_behind: HashMap::new(),
             next_offset: 0,
             committing: VecDeque::new(),
             durable: None,
@@ -256,10 +260,13 @@ impl PartitionWriter {
             None => self.add_file(&partition, record)?,
         };
         if let Err(error) = self.append(settings, index, record, fit) {
-            // A file that never held a record is as if it had not been.
+            // A file that never held a record is as if it had not been, but for its schema.
             if self.files[index].is_empty {
-                self.files.remove(index);
+                let gone = self.files.remove(index);
                 self.by_partition.remove(&partition);
+                if settings.compatibility == Compatibility::None && !settings.keep_open {
+                    self.left_behind.insert(Arc::clone(&partition), gone.schema);
+                }
                 if let Some(other) = self.files.iter().rposition(|f| f.partition == partition) {
                     self.by_partition.insert(Arc::clone(&partition), other);
                 }
@@ -399,7 +406,10 @@ impl PartitionWriter {
         }
         self.files.push(Accepted {
             partition: Arc::clone(partition),
-            schema: record.record.value.schema.clone(),
+            schema: match self.left_behind.remove(partition) {
+                Some(schema) => schema,
+                None => record.record.value.schema.clone(),
+            },
             same_as: None,
             start_offset: record.offset,
             value: None,
@@ -492,7 +502,11 @@ impl PartitionWriter {
             file.is_empty = false;
         }
         if let Some(format) = &settings.header_format {
-            let headers = wrap("RecordHeaders", "headers", &header_list(record)?)?;
+            let headers = header_list(record)?;
+            let headers = match format.puts_headers_in_record() {
+                true => wrap("RecordHeaders", "headers", &headers)?,
+                false => headers,
+            };
             place.write(
                 format,
                 ".headers",
@@ -513,6 +527,7 @@ impl PartitionWriter {
         self.spool = None;
         let files = std::mem::take(&mut self.files);
         self.by_partition.clear();
+        self.left_behind.clear();
         let Some(start_offset) = files.iter().map(|file| file.start_offset).min() else {
             return;
         };
@@ -656,6 +671,7 @@ impl PartitionWriter {
         }
         self.files.clear();
         self.by_partition.clear();
+        self.left_behind.clear();
         self.state = State::default();
         (self.bound, self.spool) = (None, None);
         self.share.set(0);

@@ -440,6 +440,61 @@ fn headers_are_stored_beside_the_values() {
     assert!(sink.asked()[0].starts_with("report 2: Headers cannot be null"));
 }
 
+#[test]
+fn headers_are_a_list_in_avro_and_a_record_in_parquet() {
+    const AVRO: &str = "io.confluent.connect.s3.format.avro.AvroFormat";
+    for (class, extension, shape) in [
+        (
+            AVRO,
+            "avro",
+            r#"{"type":"array","items":{"type":"record","name":"ConnectDefault","namespace":"io.confluent.connect.avro""#,
+        ),
+        (
+            PARQUET,
+            "snappy.parquet",
+            r#"{"type":"record","name":"RecordHeaders","fields":[{"name":"headers""#,
+        ),
+    ] {
+        let mut sink = Sink::new(&[
+            ("store.kafka.headers", "true"),
+            ("headers.format.class", class),
+        ]);
+        let mut records = texts(0..2);
+        for record in &mut records {
+            record.record.headers.push(Header {
+                key: ByteString::from_static("h"),
+                value: SchemaAndValue::new(None, "v"),
+            });
+        }
+        sink.put(&records);
+        assert_eq!(sink.committed(), Some(2), "{class}");
+        let key = format!("topics/t/partition=0/t+0+0000000000.headers.{extension}");
+        let bytes = sink.bytes(&key);
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(text.contains(shape), "{class}: {text}");
+    }
+}
+
+/// Seen of Confluent's sink: the schema of a bad first record stays where files' schemas are kept.
+#[test]
+fn the_schema_of_a_bad_first_record_ends_the_next_file_early() {
+    let mut sink = Sink::with(&[("format.class", PARQUET), ("flush.size", "3")], true);
+    let empty = Schema::structure().name("empty").build();
+    let bad = Value::Struct(Struct::new(Arc::clone(&empty), Vec::new()));
+    let schema = version(1);
+    let mut records = vec![record(0, bad, Some(empty))];
+    records.extend((1..5).map(|offset| versioned(offset, &schema)));
+    sink.put(&records);
+    assert_eq!(sink.committed(), Some(5));
+    assert_eq!(
+        sink.keys(),
+        [
+            "topics/t/partition=0/t+0+0000000001.snappy.parquet",
+            "topics/t/partition=0/t+0+0000000002.snappy.parquet"
+        ]
+    );
+}
+
 fn versioned(offset: i64, schema: &SchemaRef) -> SinkRecord {
     let values = schema.fields().iter().map(|_| Value::Int32(1)).collect();
     let value = Value::Struct(Struct::new(Arc::clone(schema), values));

@@ -85,6 +85,9 @@ impl Format for AvroFormat {
     fn extension(&self) -> String {
         ".avro".to_owned()
     }
+    fn puts_headers_in_record(&self) -> bool {
+        false
+    }
 
     fn open(
         &self,

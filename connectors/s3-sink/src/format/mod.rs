@@ -39,9 +39,13 @@ pub(crate) struct FormatSettings {
 pub(crate) trait Format: Send + Sync + Debug {
     /// What object names end with.
     fn extension(&self) -> String;
-    /// Whether a key or a list of headers has to be put into a record of its own.
+    /// Whether a key has to be put into a record of its own.
     fn needs_record(&self) -> bool {
         false
+    }
+    /// Whether a list of headers stands in a record of its own.
+    fn puts_headers_in_record(&self) -> bool {
+        true
     }
     /// Takes schemaless objects as BYTES that hold their text from now on; answers whether it does.
     fn take_json_text(&self) -> bool {

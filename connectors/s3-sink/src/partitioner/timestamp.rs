@@ -99,12 +99,16 @@ fn from_value(root: &Value, name: &str, path: &[String]) -> Result<i64, EncodeEr
             reason = "Number.longValue truncates"
         )]
         Value::Float64(number) if matches!(root, Value::Map(_)) => Ok(*number as i64),
-        other => other.as_i64().ok_or_else(|| {
-            EncodeError::Partition(format!(
-                "Error extracting timestamp from record field: {name}"
-            ))
-        }),
+        // Of a schema's integers only these are times; without one any number is.
+        Value::Int8(_) | Value::Int16(_) if !matches!(root, Value::Map(_)) => Err(no_time(name)),
+        other => other.as_i64().ok_or_else(|| no_time(name)),
     }
+}
+
+fn no_time(name: &str) -> EncodeError {
+    EncodeError::Partition(format!(
+        "Error extracting timestamp from record field: {name}"
+    ))
 }
 
 fn struct_field<'a>(inside: &'a Struct, name: &str) -> Option<&'a Value> {
@@ -121,8 +125,16 @@ fn parse_text(text: &str) -> Result<i64, EncodeError> {
     parse_iso(text).ok_or_else(|| malformed(text))
 }
 
+/// Joda's words: from where on the text makes no sense.
 fn malformed(text: &str) -> EncodeError {
-    EncodeError::Fatal(format!("Invalid format: \"{text}\" is malformed"))
+    let sensible = (1..text.len())
+        .rev()
+        .filter_map(|end| text.split_at_checked(end))
+        .find(|(front, _)| parse_iso(front).is_some());
+    EncodeError::Fatal(match sensible {
+        Some((_, rest)) => format!("Invalid format: \"{text}\" is malformed at \"{rest}\""),
+        None => format!("Invalid format: \"{text}\""),
+    })
 }
 
 /// `ISODateTimeFormat.dateTimeParser()`: a date (calendar, ordinal or week), a time after `T`, or
@@ -263,6 +275,35 @@ mod tests {
         }
         for text in ["14/11/2023", "", "2023-13-01", "2023-11-14T25:00Z", "x"] {
             assert!(parse_text(text).is_err(), "{text}");
+        }
+        let message = |text| match parse_text(text) {
+            Err(EncodeError::Fatal(message)) => message,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(
+            message("14/11/2023"),
+            "Invalid format: \"14/11/2023\" is malformed at \"/11/2023\""
+        );
+        assert_eq!(message("soon"), "Invalid format: \"soon\"");
+    }
+
+    #[test]
+    fn of_a_schemas_integers_the_wide_ones_are_times() {
+        let path = ["at".to_owned()];
+        let time = |value: Value| {
+            let schema = connect_api::data::Schema::structure()
+                .field("at", connect_api::data::Schema::int32().build())
+                .build();
+            from_value(
+                &Value::Struct(Struct::new(schema, vec![value])),
+                "at",
+                &path,
+            )
+        };
+        assert_eq!(time(Value::Int32(7)).ok(), Some(7));
+        assert_eq!(time(Value::Int64(8)).ok(), Some(8));
+        for value in [Value::Int8(1), Value::Int16(1), Value::Float64(1.0)] {
+            assert!(matches!(time(value), Err(EncodeError::Partition(_))));
         }
     }
 
