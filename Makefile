@@ -4,12 +4,13 @@ CARGO ?= cargo
 # Dependencies and the workspace are built once; tests find the worker here.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 fuzz fuzz-rest bench setup
+.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 memory fuzz fuzz-rest bench setup
 
 help:
 	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
 	@echo "make quickstart-stop  stops what it left running"
 	@echo "make test             formatting, lints, unit tests, and the tests against the real parts"
+	@echo "make memory           5,000 open files of the S3 sink in one process of less than 256 MB"
 	@echo "make record           makes the recorded answers anew from the JVM worker"
 	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
 	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
@@ -61,6 +62,9 @@ chaos-s3: rust
 	$(CARGO) build --release --workspace --bins
 	CHAOS_S3_SECONDS=600 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
 	  $(CARGO) test -p compat-tests --test main sink_faults -- --nocapture
+
+memory: rust
+	S3_MEMORY_FILES=5000 S3_MEMORY_RECORDS=200 $(CARGO) test -p s3-sink --test memory -- --nocapture
 
 fuzz: rust
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \

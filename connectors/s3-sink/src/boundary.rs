@@ -63,7 +63,7 @@ impl Boundaries {
     pub(crate) fn fix(&self, partition: &TopicPartition, start: i64, next: i64) -> Result<i64> {
         let (store, key) = (&self.store, self.key(partition, start));
         let body = Bytes::from(format!("{next}\n"));
-        let put = store.tried(|_| store.bucket.put(&key, body.clone(), Mode::Create));
+        let put = store.tried(|_| store.bucket.put(&key, body.clone().into(), Mode::Create));
         match store.wait(put) {
             Ok(_) => Ok(next),
             Err(error) if error.meaning() == Meaning::Exists => {

@@ -75,9 +75,16 @@ impl Accepted {
     }
 }
 
-/// Files that were closed together and are on their way.
+/// How often uploads are looked after while a call waits for them.
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long a call waits for uploads before it takes no more records for now.
+const ROOM_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Files that are committed together and on their way.
 #[derive(Debug)]
 struct Committing {
+    /// Those that are still to be closed: their objects' bytes come into being then.
+    closing: VecDeque<Accepted>,
     uploads: VecDeque<(Upload, Origin)>,
     /// Why one of the files could not be closed: the group never becomes durable.
     broken: Option<Error>,
@@ -158,8 +165,8 @@ impl PartitionWriter {
         }
     }
 
-    /// Writes records of this partition, in order, until the deadline; with none, acts on time
-    /// alone. Answers how many it took.
+    /// Writes records of this partition, in order, until the deadline or until too much is on its
+    /// way to the store; with none, acts on time alone. Answers how many it took.
     ///
     /// # Errors
     /// The task fails; a retriable error means that the files have to be written again.
@@ -173,7 +180,8 @@ impl PartitionWriter {
         let settings = Arc::clone(&self.settings);
         settings.rules.begin(&mut self.state, now);
         for (done, record) in records.iter().enumerate() {
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let is_over = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+            if is_over || !self.has_room() {
                 return Ok(done);
             }
             if record.record.value.is_null() && !takes_null(&settings, record, report)? {
@@ -324,7 +332,7 @@ impl PartitionWriter {
     /// let go of theirs, the largest first.
     fn balance(&mut self) -> Result<()> {
         let sizes: Vec<usize> = self.files.iter().map(Accepted::held).collect();
-        let mut held: usize = sizes.iter().sum();
+        let mut held = sizes.iter().sum::<usize>() + self.held_closing();
         self.share.set(held);
         if Share::of_all() <= self.settings.memory || self.files.is_empty() {
             return Ok(());
@@ -436,7 +444,6 @@ impl PartitionWriter {
         let place = Place {
             settings,
             store: &self.store,
-            stop: &self.stop,
             topic_partition: &self.topic_partition,
         };
         if settings.key_format.is_some() && record.record.key.is_null() {
@@ -519,8 +526,8 @@ impl PartitionWriter {
         Ok(())
     }
 
-    /// Commits all open files: closes them and sends them on their way. What goes wrong is met
-    /// again in [`Self::settle`].
+    /// Commits all open files: closes them and sends them on their way, those that there is no room
+    /// for later. What goes wrong is met again in [`Self::settle`].
     fn rotate(&mut self) {
         self.settings.rules.committed(&mut self.state);
         self.bound = None;
@@ -531,36 +538,59 @@ impl PartitionWriter {
         let Some(start_offset) = files.iter().map(|file| file.start_offset).min() else {
             return;
         };
-        let mut group = Committing {
+        self.committing.push_back(Committing {
+            closing: files.into(),
             uploads: VecDeque::new(),
             broken: None,
             start_offset,
             next_offset: self.next_offset,
-        };
-        for mut file in files {
-            let mut value_ending = Ending {
-                mode: self.settings.mode,
-                tags: tags(&self.settings, &file),
-            };
-            for writer in [file.value, file.key, file.headers] {
-                // Keys and headers are not tagged.
-                let ending = std::mem::replace(&mut value_ending, Ending::PLAIN);
-                let Some(writer) = writer else { continue };
-                let finished = writer.close().and_then(|object| object.finish(ending));
-                match finished {
-                    Ok(upload) => {
-                        let origin = Origin {
-                            partition: Arc::clone(&file.partition),
-                            offsets: std::mem::take(&mut file.offsets),
-                        };
-                        group.uploads.push_back((upload, origin));
-                    }
-                    Err(error) => group.broken = group.broken.or(Some(error)),
+        });
+        self.close_files();
+    }
+
+    /// Closes files that are to be committed, as long as there is room for what becomes of them.
+    fn close_files(&mut self) {
+        if !self.is_closing() {
+            return;
+        }
+        for group in &mut self.committing {
+            while !group.closing.is_empty() && self.store.has_room() {
+                if let Some(file) = group.closing.pop_front() {
+                    close(file, group, &self.settings);
                 }
             }
         }
-        self.committing.push_back(group);
-        self.share.set(0);
+        let held = self.files.iter().map(Accepted::held).sum::<usize>();
+        self.share.set(held + self.held_closing());
+    }
+
+    fn is_closing(&self) -> bool {
+        self.committing
+            .iter()
+            .any(|group| !group.closing.is_empty())
+    }
+
+    fn held_closing(&self) -> usize {
+        let closing = self.committing.iter().flat_map(|group| &group.closing);
+        closing.map(Accepted::held).sum()
+    }
+
+    /// Whether a record may be written: not while uploads are behind. Waits a little for them.
+    fn has_room(&mut self) -> bool {
+        if self.store.has_room() && !self.is_closing() {
+            return true;
+        }
+        let end = Instant::now() + ROOM_PATIENCE;
+        loop {
+            self.close_files();
+            if self.store.has_room() && !self.is_closing() {
+                return true;
+            }
+            if Instant::now() >= end || self.stop.is_set() {
+                return false;
+            }
+            std::thread::sleep(POLL_INTERVAL);
+        }
     }
 
     /// Looks after the uploads; `wait` until they have ended or the time is over.
@@ -569,14 +599,25 @@ impl PartitionWriter {
     /// An upload failed for good.
     pub(crate) fn settle(&mut self, wait: Option<Duration>) -> Result<Progress> {
         let deadline = wait.map(|wait| Instant::now() + wait);
-        while let Some(group) = self.committing.front_mut() {
+        loop {
+            self.close_files();
+            let Some(group) = self.committing.front_mut() else {
+                break;
+            };
+            if !group.closing.is_empty() {
+                if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
+                    return Ok(Progress::Fine);
+                }
+                std::thread::sleep(POLL_INTERVAL);
+                continue;
+            }
             let mut exists: Option<Origin> = None;
             while let Some((upload, _)) = group.uploads.front() {
                 while !upload.is_finished() {
                     if deadline.is_none_or(|deadline| Instant::now() >= deadline) {
                         return Ok(Progress::Fine);
                     }
-                    std::thread::sleep(Duration::from_millis(2));
+                    std::thread::sleep(POLL_INTERVAL);
                 }
                 let Some((upload, origin)) = group.uploads.pop_front() else {
                     break;
@@ -684,6 +725,32 @@ impl PartitionWriter {
     }
 }
 
+/// Closes a file's objects and sends them on their way.
+fn close(mut file: Accepted, group: &mut Committing, settings: &Settings) {
+    let mut value_ending = Ending {
+        mode: settings.mode,
+        tags: tags(settings, &file),
+    };
+    for writer in [file.value, file.key, file.headers] {
+        // Keys and headers are not tagged.
+        let ending = std::mem::replace(&mut value_ending, Ending::PLAIN);
+        let Some(writer) = writer else { continue };
+        let finished = writer.close().and_then(|object| object.finish(ending));
+        match finished {
+            Ok(upload) => {
+                let origin = Origin {
+                    partition: Arc::clone(&file.partition),
+                    offsets: std::mem::take(&mut file.offsets),
+                };
+                group.uploads.push_back((upload, origin));
+            }
+            Err(error) => {
+                group.broken.get_or_insert(error);
+            }
+        }
+    }
+}
+
 /// The tags of a file's object.
 fn tags(settings: &Settings, file: &Accepted) -> Option<Tags> {
     let tagging = settings.tagging.as_ref()?;
@@ -709,7 +776,6 @@ fn tags(settings: &Settings, file: &Accepted) -> Option<Tags> {
 struct Place<'a> {
     settings: &'a Settings,
     store: &'a Arc<Store>,
-    stop: &'a StopSignal,
     topic_partition: &'a TopicPartition,
 }
 
@@ -742,7 +808,7 @@ impl Place<'_> {
                 self.settings.tombstone
             )));
         }
-        let mut opened = format.open(data, ObjectWriter::new(self.store, self.stop, key))?;
+        let mut opened = format.open(data, ObjectWriter::new(self.store, key))?;
         opened.write(data)?;
         *writer = Some(opened);
         Ok(())

@@ -4,6 +4,7 @@
 //! A [`Spool`] is one temporary file that many [`Waiting`] buffers append to; it has no name and goes
 //! with the last of them. Knows nothing of what the bytes are.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -11,7 +12,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
 use connect_api::{Error, Result};
+
+use crate::storage::bucket::PutPayload;
 
 /// Bytes of open files that all sink tasks of the process hold in memory.
 static HELD: AtomicUsize = AtomicUsize::new(0);
@@ -87,11 +91,21 @@ struct Stretch {
     length: usize,
 }
 
+/// What is appended to at a time; larger buffers are lists of such chunks, so that none is ever
+/// moved to grow.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// With less room than this a chunk is full: most records fit, and one that does not makes its
+/// chunk larger.
+const CHUNK_REST_BYTES: usize = 8 * 1024;
+
 /// A buffer of which the front may be on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     spilled: Vec<Stretch>,
     spilled_bytes: usize,
+    /// What is full, in memory.
+    chunks: VecDeque<Bytes>,
+    chunk_bytes: usize,
     /// The end, in memory, to append to.
     pub(crate) bytes: Vec<u8>,
 }
@@ -99,11 +113,27 @@ pub(crate) struct Waiting {
 impl Waiting {
     /// All bytes, on disk and in memory.
     pub(crate) fn len(&self) -> usize {
-        self.spilled_bytes + self.bytes.len()
+        self.spilled_bytes + self.chunk_bytes + self.bytes.len()
     }
     /// What it takes of the memory.
     pub(crate) fn held(&self) -> usize {
-        self.bytes.capacity()
+        self.chunk_bytes + self.bytes.capacity()
+    }
+
+    /// Puts the end aside where it is full.
+    pub(crate) fn appended(&mut self) {
+        if self.bytes.len() > CHUNK_BYTES - CHUNK_REST_BYTES {
+            self.put_aside();
+            self.bytes.reserve_exact(CHUNK_BYTES);
+        }
+    }
+
+    fn put_aside(&mut self) {
+        if !self.bytes.is_empty() {
+            self.chunk_bytes += self.bytes.len();
+            self.chunks
+                .push_back(Bytes::from(std::mem::take(&mut self.bytes)));
+        }
     }
 
     /// Moves what is in memory to disk.
@@ -111,18 +141,19 @@ impl Waiting {
     /// # Errors
     /// The disk is full; everything is as it was.
     pub(crate) fn spill(&mut self, spool: &Arc<Spool>) -> io::Result<()> {
-        if self.bytes.is_empty() {
-            self.bytes = Vec::new();
-            return Ok(());
-        }
-        let start = spool.append(&self.bytes)?;
-        self.spilled.push(Stretch {
-            spool: Arc::clone(spool),
-            start,
-            length: self.bytes.len(),
-        });
-        self.spilled_bytes += self.bytes.len();
+        self.put_aside();
         self.bytes = Vec::new();
+        while let Some(chunk) = self.chunks.front() {
+            let start = spool.append(chunk)?;
+            self.spilled.push(Stretch {
+                spool: Arc::clone(spool),
+                start,
+                length: chunk.len(),
+            });
+            self.spilled_bytes += chunk.len();
+            self.chunk_bytes -= chunk.len();
+            self.chunks.pop_front();
+        }
         Ok(())
     }
 
@@ -131,7 +162,7 @@ impl Waiting {
     /// # Errors
     /// The disk fails.
     fn read_back(&mut self) -> Result<Vec<u8>> {
-        let mut all = Vec::with_capacity(self.len());
+        let mut all = Vec::with_capacity(self.spilled_bytes);
         for stretch in std::mem::take(&mut self.spilled) {
             let from = all.len();
             all.resize(from + stretch.length, 0);
@@ -147,32 +178,77 @@ impl Waiting {
         Ok(all)
     }
 
-    /// Takes everything out.
+    /// Takes everything out, in one piece.
     ///
     /// # Errors
     /// The disk fails.
     pub(crate) fn take(&mut self) -> Result<Vec<u8>> {
-        if self.spilled.is_empty() {
+        if self.spilled.is_empty() && self.chunks.is_empty() {
             return Ok(std::mem::take(&mut self.bytes));
         }
         let mut all = self.read_back()?;
+        for chunk in self.chunks.drain(..) {
+            all.extend_from_slice(&chunk);
+        }
+        self.chunk_bytes = 0;
         all.append(&mut self.bytes);
         self.bytes = Vec::new();
         Ok(all)
+    }
+
+    /// Takes everything out as it lies there.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn take_chunks(&mut self) -> Result<PutPayload> {
+        self.take_front(self.len())
+    }
+
+    /// Takes out so many bytes from the front.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) fn take_front(&mut self, count: usize) -> Result<PutPayload> {
+        if !self.spilled.is_empty() {
+            let front = self.read_back()?;
+            self.chunk_bytes += front.len();
+            self.chunks.push_front(Bytes::from(front));
+        }
+        self.put_aside();
+        let mut taken = Vec::new();
+        let mut missing = count;
+        while missing > 0
+            && let Some(mut chunk) = self.chunks.pop_front()
+        {
+            if chunk.len() > missing {
+                self.chunks.push_front(chunk.split_off(missing));
+            }
+            missing -= chunk.len();
+            self.chunk_bytes -= chunk.len();
+            taken.push(chunk);
+        }
+        Ok(taken.into_iter().collect())
     }
 }
 
 /// The default of `s3.sink.memory.bytes`: a quarter of what the container, or else the machine, has.
 pub(crate) fn default_budget() -> usize {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let limit = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ]
-    .iter()
-    .find_map(|path| read(path).trim().parse::<usize>().ok())
-    .unwrap_or(usize::MAX);
-    let machine = read("/proc/meminfo")
+    let limits = [
+        read("/sys/fs/cgroup/memory.max"),
+        read("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+    ];
+    quarter(&limits, &read("/proc/meminfo"))
+}
+
+/// A quarter of the first limit that is one (version 2 of control groups writes `max` for none), or
+/// of the machine's memory where that is less.
+fn quarter(limits: &[String], meminfo: &str) -> usize {
+    let limit = limits
+        .iter()
+        .find_map(|text| text.trim().parse::<usize>().ok())
+        .unwrap_or(usize::MAX);
+    let machine = meminfo
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<usize>().ok())
@@ -205,8 +281,48 @@ mod tests {
     }
 
     #[test]
+    fn large_buffers_are_chunks_that_are_cut_where_it_is_asked() {
+        let spool = Spool::new(&std::env::temp_dir()).expect("a folder");
+        let mut waiting = Waiting::default();
+        let mut all = Vec::new();
+        for round in 0..200u32 {
+            let line = vec![(round % 251) as u8; 10_000];
+            waiting.bytes.extend_from_slice(&line);
+            waiting.appended();
+            all.extend_from_slice(&line);
+            if round == 70 {
+                waiting.spill(&spool).expect("spilled");
+            }
+        }
+        assert!(waiting.chunks.len() > 3);
+        assert!(
+            waiting
+                .chunks
+                .iter()
+                .all(|chunk| chunk.len() <= CHUNK_BYTES)
+        );
+        let front = Bytes::from(waiting.take_front(1_234_567).expect("read"));
+        assert_eq!(front, all[..1_234_567]);
+        assert_eq!(waiting.len(), all.len() - 1_234_567);
+        let rest = Bytes::from(waiting.take_chunks().expect("read"));
+        assert_eq!(rest, all[1_234_567..]);
+        assert_eq!((waiting.len(), waiting.held()), (0, 0));
+    }
+
+    #[test]
     fn the_default_budget_is_some_of_the_memory() {
         let budget = default_budget();
         assert!(budget > 1024 * 1024 && budget < usize::MAX / 4, "{budget}");
+        let machine = "MemFree: 1 kB\nMemTotal:       16000 kB\n";
+        let none = String::new();
+        for (limits, expected) in [
+            ([none.clone(), none.clone()], 4_096_000),
+            (["max\n".to_owned(), none.clone()], 4_096_000),
+            (["8000000\n".to_owned(), none.clone()], 2_000_000),
+            ([none, "400\n".to_owned()], 100),
+            (["99999999999".to_owned(), String::new()], 4_096_000),
+        ] {
+            assert_eq!(quarter(&limits, machine), expected, "{limits:?}");
+        }
     }
 }

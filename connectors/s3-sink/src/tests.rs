@@ -1,6 +1,6 @@
 //! The whole sink against a store in memory: records in, objects and offsets out.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::settings::Settings;
-use crate::storage::bucket::{Bucket, Foreign, Mode, StoreError, Stored};
+use crate::storage::bucket::{Bucket, Foreign, Mode, PutPayload, StoreError, Stored};
+use crate::storage::in_flight::InFlight;
 use crate::storage::{Retry, Store};
 use crate::task::S3SinkTask;
 
@@ -40,12 +41,13 @@ pub(crate) fn record(offset: i64, value: Value, schema: Option<SchemaRef>) -> Si
     }
 }
 
-/// A bucket in memory that refuses the next so many puts, as a store that is overloaded, and
-/// remembers tags.
+/// A bucket in memory that refuses the next so many puts, as a store that is overloaded, or answers
+/// none, and remembers tags.
 #[derive(Debug)]
 struct Flaky {
     inner: Foreign<InMemory>,
     failures: Arc<AtomicUsize>,
+    stalls: Arc<AtomicBool>,
     tags: Arc<Mutex<Vec<String>>>,
     unfinished: Arc<Mutex<Vec<(String, String)>>>,
 }
@@ -65,7 +67,10 @@ impl Bucket for Flaky {
     async fn check(&self) -> Outcome<()> {
         self.inner.check().await
     }
-    async fn put(&self, key: &str, body: Bytes, mode: Mode) -> Outcome<String> {
+    async fn put(&self, key: &str, body: PutPayload, mode: Mode) -> Outcome<String> {
+        while self.stalls.load(Ordering::SeqCst) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let fails = self
             .failures
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
@@ -79,7 +84,7 @@ impl Bucket for Flaky {
     async fn begin(&self, key: &str) -> Outcome<String> {
         self.inner.begin(key).await
     }
-    async fn part(&self, key: &str, id: &str, number: usize, body: Bytes) -> Outcome<String> {
+    async fn part(&self, key: &str, id: &str, number: usize, body: PutPayload) -> Outcome<String> {
         self.inner.part(key, id, number, body).await
     }
     async fn complete(&self, key: &str, id: &str, parts: &[String], mode: Mode) -> Outcome<()> {
@@ -162,6 +167,7 @@ struct Sink {
     task: S3SinkTask,
     objects: Arc<InMemory>,
     failures: Arc<AtomicUsize>,
+    stalls: Arc<AtomicBool>,
     tags: Arc<Mutex<Vec<String>>>,
     unfinished: Arc<Mutex<Vec<(String, String)>>>,
     consumer: Arc<Consumer>,
@@ -177,6 +183,10 @@ impl Sink {
         Self::with(changes, false)
     }
     fn with(changes: &[(&str, &str)], tolerant: bool) -> Self {
+        Self::narrow(changes, tolerant, usize::MAX)
+    }
+    /// One that may have so many bytes on their way.
+    fn narrow(changes: &[(&str, &str)], tolerant: bool, in_flight: usize) -> Self {
         let props = props(changes);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -185,10 +195,12 @@ impl Sink {
             .expect("a runtime");
         let objects = Arc::new(InMemory::new());
         let failures = Arc::new(AtomicUsize::new(0));
+        let stalls = Arc::new(AtomicBool::new(false));
         let (tags, unfinished) = (Arc::default(), Arc::default());
         let flaky = Flaky {
             inner: Foreign::new(Arc::clone(&objects)),
             failures: Arc::clone(&failures),
+            stalls: Arc::clone(&stalls),
             tags: Arc::clone(&tags),
             unfinished: Arc::clone(&unfinished),
         };
@@ -204,7 +216,8 @@ impl Sink {
             part_size,
             once,
             runtime.handle(),
-        );
+        )
+        .with_in_flight(InFlight::new(in_flight));
         let consumer = Arc::new(Consumer {
             tolerant,
             ..Consumer::default()
@@ -225,6 +238,7 @@ impl Sink {
             task,
             objects,
             failures,
+            stalls,
             tags,
             unfinished,
             consumer,
@@ -346,6 +360,53 @@ fn a_failed_upload_sets_the_consumer_back_to_its_first_record() {
     sink.put(&texts(2..6));
     assert_eq!(sink.committed(), Some(6));
     assert_eq!(sink.keys().len(), 3);
+}
+
+#[test]
+fn the_consumer_is_paused_while_the_store_does_not_keep_up() {
+    let mut sink = Sink::narrow(&[("flush.size", "1")], false, 200_000);
+    sink.stalls.store(true, Ordering::SeqCst);
+    sink.put(&texts(0..10));
+    assert_eq!(sink.asked(), ["pause"], "the rest of the batch waits");
+    sink.put(&[]);
+    assert_eq!(sink.asked(), ["pause"], "still no room");
+    assert_eq!(sink.keys(), [] as [&str; 0]);
+    sink.stalls.store(false, Ordering::SeqCst);
+    sink.put(&[]);
+    assert_eq!(sink.asked(), ["resume"]);
+    assert_eq!(sink.committed(), Some(10));
+    assert_eq!(sink.keys().len(), 10);
+}
+
+#[test]
+fn files_that_are_committed_together_are_closed_as_there_is_room() {
+    let mut sink = Sink::narrow(
+        &[
+            ("flush.size", "8"),
+            ("partitioner.class", "HourlyPartitioner"),
+            ("timestamp.extractor", "Record"),
+            ("locale", "en"),
+            ("timezone", "UTC"),
+        ],
+        false,
+        200_000,
+    );
+    sink.stalls.store(true, Ordering::SeqCst);
+    let mut records = texts(0..9);
+    for record in &mut records {
+        record.record.timestamp = Some(record.offset * 3_600_000);
+    }
+    sink.put(&records);
+    assert_eq!(
+        sink.asked(),
+        ["pause"],
+        "eight files wait, a record after them"
+    );
+    sink.stalls.store(false, Ordering::SeqCst);
+    sink.put(&[]);
+    assert_eq!(sink.committed(), Some(8));
+    assert_eq!(sink.keys().len(), 8);
+    assert_eq!(sink.asked(), ["resume"]);
 }
 
 #[test]

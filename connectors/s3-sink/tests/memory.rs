@@ -197,10 +197,7 @@ fn thousands_of_open_files_take_little_memory() {
         objects.load(Ordering::Relaxed),
         u64::try_from(files).expect("some")
     );
-    let (peak, raw) = (
-        peak.max(peak_mb()) - before,
-        files * records * 300 / 1_000_000,
-    );
-    assert!(peak < 200, "{peak} MB for {raw} MB of records");
-    println!("{files} files, {raw} MB of records: {peak} MB");
+    let (peak, raw) = (peak.max(peak_mb()), files * records * 300 / 1_000_000);
+    assert!(peak < 256, "{peak} MB for {raw} MB of records");
+    println!("{files} files, {raw} MB of records: a process of {peak} MB, {before} MB before");
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::TryStreamExt;
+pub(crate) use object_store::PutPayload;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 /// An error of a request.
 #[derive(Debug)]
@@ -151,7 +152,7 @@ pub(crate) trait Bucket: Send + Sync + fmt::Debug {
     /// Whether the bucket is there, as `HeadBucket` tells.
     async fn check(&self) -> Result<(), StoreError>;
     /// Stores a whole object; answers its entity tag.
-    async fn put(&self, key: &str, body: Bytes, mode: Mode) -> Result<String, StoreError>;
+    async fn put(&self, key: &str, body: PutPayload, mode: Mode) -> Result<String, StoreError>;
     /// Begins an upload in parts; answers its id.
     async fn begin(&self, key: &str) -> Result<String, StoreError>;
     /// Uploads part `number`, from 0; answers its entity tag.
@@ -160,7 +161,7 @@ pub(crate) trait Bucket: Send + Sync + fmt::Debug {
         key: &str,
         id: &str,
         number: usize,
-        body: Bytes,
+        body: PutPayload,
     ) -> Result<String, StoreError>;
     /// Makes the object of its parts.
     async fn complete(
@@ -252,13 +253,12 @@ impl<T: ObjectStore + MultipartStore> Bucket for Foreign<T> {
         let mut listing = self.client.list(None);
         listing.try_next().await.map(|_| ()).map_err(foreign)
     }
-    async fn put(&self, key: &str, body: Bytes, mode: Mode) -> Result<String, StoreError> {
+    async fn put(&self, key: &str, body: PutPayload, mode: Mode) -> Result<String, StoreError> {
         let options = PutOptions::from(match mode {
             Mode::Overwrite => PutMode::Overwrite,
             Mode::Create => PutMode::Create,
         });
-        let payload = PutPayload::from_bytes(body);
-        let put = self.client.put_opts(&path(key)?, payload, options).await;
+        let put = self.client.put_opts(&path(key)?, body, options).await;
         Ok(put.map_err(foreign)?.e_tag.unwrap_or_default())
     }
     async fn begin(&self, key: &str) -> Result<String, StoreError> {
@@ -270,11 +270,10 @@ impl<T: ObjectStore + MultipartStore> Bucket for Foreign<T> {
         key: &str,
         id: &str,
         number: usize,
-        body: Bytes,
+        body: PutPayload,
     ) -> Result<String, StoreError> {
         let (path, id) = (path(key)?, id.to_owned());
-        let payload = PutPayload::from_bytes(body);
-        let part = self.client.put_part(&path, &id, number, payload).await;
+        let part = self.client.put_part(&path, &id, number, body).await;
         Ok(part.map_err(foreign)?.content_id)
     }
     async fn complete(

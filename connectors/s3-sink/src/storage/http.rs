@@ -70,13 +70,17 @@ impl Http {
 ///
 /// # Errors
 /// The URL is none.
-pub(crate) fn request(method: Method, url: &str, body: Bytes) -> Result<HttpRequest, StoreError> {
+pub(crate) fn request(
+    method: Method,
+    url: &str,
+    body: impl Into<HttpRequestBody>,
+) -> Result<HttpRequest, StoreError> {
     let uri: Uri = url.parse().map_err(|error| StoreError {
         status: Some(400),
         code: None,
         text: format!("{url}: {error}"),
     })?;
-    let mut request = HttpRequest::new(HttpRequestBody::from(body));
+    let mut request = HttpRequest::new(body.into());
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     Ok(request)

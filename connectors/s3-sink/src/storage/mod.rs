@@ -6,12 +6,13 @@
 pub(crate) mod bucket;
 pub(crate) mod credentials;
 mod http;
+pub(crate) mod in_flight;
 pub(crate) mod object;
 mod s3;
 
 use std::future::Future;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use connect_api::{Error, ErrorKind, Result};
@@ -23,16 +24,10 @@ use tokio::sync::Semaphore;
 use self::bucket::{Bucket, Foreign, Meaning, StoreError, one_line};
 use self::credentials::{Credentials, Source, Surroundings};
 use self::http::Http;
+use self::in_flight::InFlight;
 use self::s3::S3Bucket;
 use crate::config::invalid;
 
-/// What all sink tasks of the process together may have handed to uploads and not yet seen
-/// finished. Two parts of the default size and some; a part that is larger goes alone.
-const UPLOAD_BUDGET_BYTES: usize = 64 * 1024 * 1024;
-/// The budget is counted in these, so that it fits into the semaphore's permits.
-pub(crate) const BUDGET_UNIT: usize = 1024;
-/// What an upload counts at least: it also holds a connection and its bookkeeping.
-const MIN_UPLOAD_COST: usize = 64 * 1024;
 /// Requests of one task at a time; more only queue at the store.
 const CONCURRENT_REQUESTS: usize = 16;
 /// How long one request may take: a part of the default size at a tenth of a megabyte a second.
@@ -145,7 +140,7 @@ pub(crate) struct Store {
     part_size: usize,
     retry: Retry,
     runtime: Handle,
-    budget: Arc<Semaphore>,
+    in_flight: Arc<InFlight>,
     requests: Arc<Semaphore>,
 }
 
@@ -153,17 +148,6 @@ impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Store({})", self.place)
     }
-}
-
-fn process_budget() -> &'static Arc<Semaphore> {
-    static BUDGET: OnceLock<Arc<Semaphore>> = OnceLock::new();
-    BUDGET.get_or_init(|| Arc::new(Semaphore::new(UPLOAD_BUDGET_BYTES / BUDGET_UNIT)))
-}
-
-/// Permits that an upload of so many bytes takes.
-pub(crate) fn cost(bytes: usize) -> u32 {
-    let bytes = bytes.clamp(MIN_UPLOAD_COST, UPLOAD_BUDGET_BYTES);
-    u32::try_from(bytes.div_ceil(BUDGET_UNIT)).unwrap_or(u32::MAX)
 }
 
 impl Store {
@@ -212,9 +196,21 @@ impl Store {
             part_size,
             retry,
             runtime: runtime.clone(),
-            budget: Arc::clone(process_budget()),
+            in_flight: InFlight::of_process(),
             requests: Arc::new(Semaphore::new(CONCURRENT_REQUESTS)),
         }
+    }
+
+    /// The same with a count of its own of what is on its way.
+    #[cfg(test)]
+    pub(crate) fn with_in_flight(mut self, in_flight: Arc<InFlight>) -> Self {
+        self.in_flight = in_flight;
+        self
+    }
+
+    /// Whether more may be handed to uploads.
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight.has_room()
     }
 
     /// Where it is, for people.

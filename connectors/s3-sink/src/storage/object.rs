@@ -13,27 +13,26 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use connect_api::context::StopSignal;
 use connect_api::{Error, Result};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use md5::{Digest, Md5};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
-use super::bucket::{Meaning, Mode, StoreError};
-use super::{Store, cost};
+use super::Store;
+use super::bucket::{Meaning, Mode, PutPayload, StoreError};
+use super::in_flight::Load;
+use super::s3::md5;
 use crate::spill::{Spool, Waiting};
 
 /// The smallest part that stores take, but for the last.
 const MIN_PART_BYTES: usize = 5 * 1024 * 1024;
 
-/// Bytes with their share of the upload budget.
+/// Bytes that count as being on their way until they are dropped.
 struct Piece {
-    bytes: Bytes,
-    budget: OwnedSemaphorePermit,
+    bytes: PutPayload,
+    load: Load,
 }
 
 enum Message {
@@ -69,7 +68,6 @@ pub(crate) struct Tags {
 /// Takes an object's bytes.
 pub(crate) struct ObjectWriter {
     store: Arc<Store>,
-    stop: StopSignal,
     key: String,
     buffer: Waiting,
     /// Bytes that have gone on their way.
@@ -84,10 +82,9 @@ impl std::fmt::Debug for ObjectWriter {
 }
 
 impl ObjectWriter {
-    pub(crate) fn new(store: &Arc<Store>, stop: &StopSignal, key: String) -> Self {
+    pub(crate) fn new(store: &Arc<Store>, key: String) -> Self {
         Self {
             store: Arc::clone(store),
-            stop: stop.clone(),
             key,
             buffer: Waiting::default(),
             sent: 0,
@@ -121,8 +118,9 @@ impl ObjectWriter {
     /// As [`Self::appended`]. A full disk is none: the bytes stay in memory.
     pub(crate) fn relieve(&mut self, spool: &Arc<Spool>) -> Result<()> {
         if self.buffer.len() >= MIN_PART_BYTES {
-            let part = self.buffer.take()?;
-            return self.send(part);
+            let part = self.buffer.take_chunks()?;
+            self.send(part);
+            return Ok(());
         }
         if let Err(error) = self.buffer.spill(spool) {
             tracing::warn!(%error, "spilling open files to disk");
@@ -130,22 +128,22 @@ impl ObjectWriter {
         Ok(())
     }
 
-    /// Sends full parts on their way.
+    /// Sends full parts on their way. Never blocks: who writes asks the store whether it has room.
     ///
     /// # Errors
-    /// Kind Retriable: the task is to stop while the upload budget is used up.
+    /// Kind Retriable: what was spilled cannot be read back.
     pub(crate) fn appended(&mut self) -> Result<()> {
+        self.buffer.appended();
         while self.buffer.len() > self.store.part_size {
-            let mut part = self.buffer.take()?;
-            self.buffer.bytes = part.split_off(self.store.part_size);
-            self.send(part)?;
+            let part = self.buffer.take_front(self.store.part_size)?;
+            self.send(part);
         }
         Ok(())
     }
 
-    fn send(&mut self, part: Vec<u8>) -> Result<()> {
-        self.sent += part.len() as u64;
-        let piece = self.piece(part)?;
+    fn send(&mut self, part: PutPayload) {
+        let piece = self.piece(part);
+        self.sent += piece.bytes.content_length() as u64;
         let (parts, _) = self.multipart.get_or_insert_with(|| {
             let (sender, receiver) = unbounded_channel();
             let upload = multipart(Arc::clone(&self.store), self.key.clone(), receiver);
@@ -153,7 +151,6 @@ impl ObjectWriter {
         });
         // A failed upload hears no more; its error comes with the last part.
         drop(parts.send(Message::Part(piece)));
-        Ok(())
     }
 
     /// The object is complete: uploads what is left. It is visible once the [`Upload`] has ended
@@ -162,8 +159,8 @@ impl ObjectWriter {
     /// # Errors
     /// As [`Self::appended`].
     pub(crate) fn finish(mut self, ending: Ending) -> Result<Upload> {
-        let last = self.buffer.take()?;
-        let piece = self.piece(last)?;
+        let last = self.buffer.take_chunks()?;
+        let piece = self.piece(last);
         let handle = match self.multipart.take() {
             Some((parts, handle)) => {
                 drop(parts.send(Message::Last(piece, ending)));
@@ -182,26 +179,9 @@ impl ObjectWriter {
         })
     }
 
-    /// Takes a share of the budget; blocks while there is none.
-    fn piece(&self, bytes: Vec<u8>) -> Result<Piece> {
-        let budget = &self.store.budget;
-        let share = cost(bytes.len());
-        let acquired = Arc::clone(budget).try_acquire_many_owned(share).or_else(|_| {
-            self.store.runtime.block_on(async {
-                tokio::select! {
-                    permit = Arc::clone(budget).acquire_many_owned(share) => {
-                        permit.map_err(|error| Error::fatal("taking a share of the upload budget").with_source(error))
-                    }
-                    () = self.stop.wait_async() => {
-                        Err(Error::retriable("stopping while uploads are under way"))
-                    }
-                }
-            })
-        });
-        Ok(Piece {
-            bytes: Bytes::from(bytes),
-            budget: acquired?,
-        })
+    fn piece(&self, bytes: PutPayload) -> Piece {
+        let load = self.store.in_flight.load(bytes.content_length());
+        Piece { bytes, load }
     }
 }
 
@@ -226,7 +206,7 @@ async fn single(store: Arc<Store>, key: String, piece: Piece, ending: Ending) ->
             async move {
                 match store.bucket.put(key, body.clone(), ending.mode).await {
                     Err(error) if number > 0 && error.meaning() == Meaning::Exists => {
-                        let own = hex(&Md5::digest(body));
+                        let own = hex(&md5(body));
                         is_own(store, key, &own, error).await
                     }
                     other => other.map(|_| ()),
@@ -271,7 +251,7 @@ async fn multipart(
                         let part = store
                             .tried(|_| store.bucket.part(key, id, number, piece.bytes.clone()))
                             .await;
-                        drop(piece.budget);
+                        drop(piece.load);
                         part.map(|part| (number, part))
                     });
                 }

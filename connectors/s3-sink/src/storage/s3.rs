@@ -7,10 +7,12 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use hyper::http::header::CONTENT_LENGTH;
 use hyper::http::{HeaderName, HeaderValue, Method};
 use md5::{Digest, Md5};
+use object_store::client::HttpRequestBody;
 
-use super::bucket::{Bucket, Mode, StoreError, Stored};
+use super::bucket::{Bucket, Mode, PutPayload, StoreError, Stored};
 use super::credentials::Credentials;
 use super::http::{Answer, Http, elements, encode, escape, request, sign, tag};
 use super::{Encryption, StoreSettings};
@@ -95,7 +97,7 @@ impl S3Bucket {
         })
     }
 
-    fn headers(&self, purpose: Purpose, body: &Bytes) -> Vec<(&'static str, String)> {
+    fn headers(&self, purpose: Purpose, body: &PutPayload) -> Vec<(&'static str, String)> {
         let mut headers = Vec::new();
         if purpose == Purpose::Create {
             if let Some(acl) = &self.acl {
@@ -128,8 +130,8 @@ impl S3Bucket {
                     self.customer_key_md5.clone(),
                 ));
             }
-            if self.digest && !body.is_empty() {
-                headers.push(("content-md5", BASE64.encode(Md5::digest(body))));
+            if self.digest && body.content_length() > 0 {
+                headers.push(("content-md5", BASE64.encode(md5(body))));
             }
         }
         headers
@@ -141,7 +143,7 @@ impl S3Bucket {
         method: Method,
         key: &str,
         query: &str,
-        body: Bytes,
+        body: PutPayload,
         headers: Vec<(&'static str, String)>,
     ) -> Result<Answer, StoreError> {
         let mut url = self.base.clone();
@@ -153,7 +155,15 @@ impl S3Bucket {
             url.push('?');
             url.push_str(query);
         }
-        let expects = self.expect_continue && method == Method::PUT && !body.is_empty();
+        let length = body.content_length();
+        let expects = self.expect_continue && method == Method::PUT && length > 0;
+        let body = match body.as_ref() {
+            [] => HttpRequestBody::empty(),
+            [one] => one.clone().into(),
+            _ => body.into(),
+        };
+        // A body of several chunks does not tell its length by itself.
+        let is_chunked = body.as_bytes().is_none();
         let mut request = request(method, &url, body)?;
         for (name, value) in headers {
             let value = HeaderValue::from_str(&value).map_err(|error| StoreError {
@@ -169,6 +179,10 @@ impl S3Bucket {
             // The content is covered by TLS, or by its digest where one is sent.
             sign(&mut request, &credential, "s3", &self.region, false)?;
         }
+        if is_chunked {
+            let headers = request.headers_mut();
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
         if expects {
             // Not part of the signature: proxies may take it away.
             let value = HeaderValue::from_static("100-continue");
@@ -182,6 +196,15 @@ impl S3Bucket {
         }
         answer
     }
+}
+
+/// The MD5 of a body, chunk by chunk.
+pub(super) fn md5(body: &PutPayload) -> [u8; 16] {
+    let mut digest = Md5::new();
+    for chunk in body {
+        digest.update(chunk);
+    }
+    digest.finalize().into()
 }
 
 fn etag(answer: &Answer) -> String {
@@ -214,12 +237,12 @@ fn late_error(answer: &Answer) -> Result<(), StoreError> {
 #[async_trait]
 impl Bucket for S3Bucket {
     async fn check(&self) -> Result<(), StoreError> {
-        self.send(Method::HEAD, "", "", Bytes::new(), Vec::new())
+        self.send(Method::HEAD, "", "", PutPayload::new(), Vec::new())
             .await
             .map(|_| ())
     }
 
-    async fn put(&self, key: &str, body: Bytes, mode: Mode) -> Result<String, StoreError> {
+    async fn put(&self, key: &str, body: PutPayload, mode: Mode) -> Result<String, StoreError> {
         let mut headers = self.headers(Purpose::Create, &body);
         create_only(&mut headers, mode);
         let answer = self.send(Method::PUT, key, "", body, headers).await?;
@@ -227,7 +250,7 @@ impl Bucket for S3Bucket {
     }
 
     async fn begin(&self, key: &str) -> Result<String, StoreError> {
-        let body = Bytes::new();
+        let body = PutPayload::new();
         let headers = self.headers(Purpose::Create, &body);
         let answer = self
             .send(Method::POST, key, "uploads=", body, headers)
@@ -244,7 +267,7 @@ impl Bucket for S3Bucket {
         key: &str,
         id: &str,
         number: usize,
-        body: Bytes,
+        body: PutPayload,
     ) -> Result<String, StoreError> {
         let query = format!("partNumber={}&uploadId={}", number + 1, encode(id, false));
         let headers = self.headers(Purpose::Content, &body);
@@ -272,25 +295,25 @@ impl Bucket for S3Bucket {
         create_only(&mut headers, mode);
         let query = format!("uploadId={}", encode(id, false));
         let answer = self
-            .send(Method::POST, key, &query, Bytes::from(body), headers)
+            .send(Method::POST, key, &query, body.into(), headers)
             .await?;
         late_error(&answer)
     }
 
     async fn abort(&self, key: &str, id: &str) -> Result<(), StoreError> {
         let query = format!("uploadId={}", encode(id, false));
-        self.send(Method::DELETE, key, &query, Bytes::new(), Vec::new())
+        self.send(Method::DELETE, key, &query, PutPayload::new(), Vec::new())
             .await
             .map(|_| ())
     }
 
     async fn head(&self, key: &str) -> Result<Stored, StoreError> {
         let headers = match self.encryption {
-            Encryption::Customer(_) => self.headers(Purpose::Content, &Bytes::new()),
+            Encryption::Customer(_) => self.headers(Purpose::Content, &PutPayload::new()),
             _ => Vec::new(),
         };
         let answer = self
-            .send(Method::HEAD, key, "", Bytes::new(), headers)
+            .send(Method::HEAD, key, "", PutPayload::new(), headers)
             .await?;
         Ok(Stored {
             key: key.to_owned(),
@@ -301,14 +324,14 @@ impl Bucket for S3Bucket {
 
     async fn get(&self, key: &str, range: Option<(u64, u64)>) -> Result<Bytes, StoreError> {
         let mut headers = match self.encryption {
-            Encryption::Customer(_) => self.headers(Purpose::Content, &Bytes::new()),
+            Encryption::Customer(_) => self.headers(Purpose::Content, &PutPayload::new()),
             _ => Vec::new(),
         };
         if let Some((start, end)) = range {
             headers.push(("range", format!("bytes={start}-{}", end.saturating_sub(1))));
         }
         let answer = self
-            .send(Method::GET, key, "", Bytes::new(), headers)
+            .send(Method::GET, key, "", PutPayload::new(), headers)
             .await?;
         Ok(answer.body)
     }
@@ -325,7 +348,7 @@ impl Bucket for S3Bucket {
                 query.push_str(&format!("&continuation-token={}", encode(&token, false)));
             }
             let answer = self
-                .send(Method::GET, "", &query, Bytes::new(), Vec::new())
+                .send(Method::GET, "", &query, PutPayload::new(), Vec::new())
                 .await?
                 .text();
             for entry in elements(&answer, "Contents") {
@@ -357,10 +380,10 @@ impl Bucket for S3Bucket {
             ));
         }
         body.push_str("</TagSet></Tagging>");
-        let body = Bytes::from(body);
+        let body = PutPayload::from(body);
         let headers = vec![
             ("content-type", "application/xml".to_owned()),
-            ("content-md5", BASE64.encode(Md5::digest(&body))),
+            ("content-md5", BASE64.encode(md5(&body))),
         ];
         self.send(Method::PUT, key, "tagging=", body, headers)
             .await
@@ -381,7 +404,7 @@ impl Bucket for S3Bucket {
                 );
             }
             let answer = self
-                .send(Method::GET, "", &query, Bytes::new(), Vec::new())
+                .send(Method::GET, "", &query, PutPayload::new(), Vec::new())
                 .await?
                 .text();
             for entry in elements(&answer, "Upload") {

@@ -65,7 +65,7 @@ impl Wire {
             let id = bucket.begin("a b/k+1").await.expect("begun");
             let body = Bytes::from_static(b"hello");
             bucket
-                .part("a b/k+1", &id, 0, body.clone())
+                .part("a b/k+1", &id, 0, body.clone().into())
                 .await
                 .expect("a part");
             let parts = ["e".to_owned()];
@@ -73,7 +73,10 @@ impl Wire {
                 .complete("a b/k+1", &id, &parts, Mode::Create)
                 .await
                 .expect("complete");
-            bucket.put("k", body, Mode::Overwrite).await.expect("put");
+            bucket
+                .put("k", body.into(), Mode::Overwrite)
+                .await
+                .expect("put");
         });
         asked(&self.log)
             .into_iter()
@@ -113,6 +116,22 @@ fn requests_are_named_signed_and_conditional_as_they_should() {
     for absent in ["x-amz-acl", "x-amz-server-side", "content-md5"] {
         assert_eq!(having(&requests, absent), [] as [usize; 0], "{absent}");
     }
+}
+
+#[test]
+fn a_body_of_several_chunks_goes_with_its_length_and_its_digest() {
+    let wire = wire(|settings| settings.digest = true);
+    let chunks = [Bytes::from_static(b"hel"), Bytes::from_static(b"lo")];
+    let put = wire
+        .bucket
+        .put("k", chunks.into_iter().collect(), Mode::Overwrite);
+    wire.runtime.block_on(put).expect("put");
+    let request = &asked(&wire.log)[0];
+    assert!(request.contains("content-length: 5\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\nhello"), "{request}");
+    // md5sum of "hello", in base64.
+    assert!(request.contains("XUFAKrxLKna5cZ2REBfFkg=="), "{request}");
+    assert!(!request.contains("transfer-encoding"), "{request}");
 }
 
 #[test]
@@ -176,7 +195,7 @@ fn requests_go_through_the_proxy() {
     });
     let put = wire
         .bucket
-        .put("k", Bytes::from_static(b"x"), Mode::Overwrite);
+        .put("k", Bytes::from_static(b"x").into(), Mode::Overwrite);
     wire.runtime.block_on(put).expect("by the proxy");
     let request = asked(&log)[0].to_lowercase();
     assert!(
