@@ -65,6 +65,8 @@ impl Parsed {
     /// # Errors
     /// What is wrong, as `ConfigException` says it.
     pub fn parse(name: &str, kind: Type, text: &str) -> Result<Self, String> {
+        // Refusals show the text as it was given.
+        let given = text;
         let text = text.trim_matches(|character: char| character <= ' ');
         let number = |min: i64, max: i64| {
             let digits = text
@@ -77,7 +79,11 @@ impl Parsed {
                 .filter(|value| (min..=max).contains(value))
                 .map(Self::Int)
                 .ok_or_else(|| {
-                    invalid(name, text, &format!("Not a number of type {}", kind.name()))
+                    invalid(
+                        name,
+                        given,
+                        &format!("Not a number of type {}", kind.name()),
+                    )
                 })
         };
         match kind {
@@ -85,7 +91,7 @@ impl Parsed {
             Type::Boolean if text.eq_ignore_ascii_case("false") => Ok(Self::Boolean(false)),
             Type::Boolean => Err(invalid(
                 name,
-                text,
+                given,
                 "Expected value to be either true or false",
             )),
             Type::String => Ok(Self::String(text.to_owned())),
@@ -95,7 +101,7 @@ impl Parsed {
             Type::Double => text
                 .parse()
                 .map(Self::Double)
-                .map_err(|_| invalid(name, text, "Not a number of type DOUBLE")),
+                .map_err(|_| invalid(name, given, "Not a number of type DOUBLE")),
             Type::List if text.is_empty() => Ok(Self::List(Vec::new())),
             Type::List => Ok(Self::List(
                 text.split(',').map(|item| item.trim().to_owned()).collect(),

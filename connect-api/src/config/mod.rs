@@ -495,6 +495,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_shows_the_text_as_it_was_given() {
+        let values = definition().validate(&props(&[("name", "c"), ("tasks.max", " x ")]));
+        let told = values.iter().flat_map(|value| &value.errors).next();
+        assert_eq!(
+            told.map(String::as_str),
+            Some("Invalid value  x  for configuration tasks.max: Not a number of type INT")
+        );
+    }
+
+    #[test]
     fn validation_says_everything_at_once_and_hides_passwords() {
         let values = definition().validate(&props(&[("tasks.max", "x"), ("secret", "s3")]));
         assert_eq!(

@@ -96,8 +96,14 @@ async fn check_database(props: &Props) -> Result<(), String> {
     let Ok(config) = PostgresConfig::parse(props) else {
         return Ok(());
     };
+    if let Some(text) = unusable_port(props) {
+        return Err(format!("Error while validating connector config: {text}"));
+    }
     let limit = config.connection_validation_timeout;
     match tokio::time::timeout(limit, look(&config)).await {
+        Ok(Ok(())) if is_negative(props, "database.query.timeout.ms") => Err(
+            "Error while validating connector config: Query timeout must be a value greater than or equals to 0.".to_owned(),
+        ),
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(format!("Error while validating connector config: {error}")),
         Err(_elapsed) => {
@@ -105,6 +111,24 @@ async fn check_database(props: &Props) -> Result<(), String> {
             Err(format!("Connection validation timed out after {limit} ms"))
         }
     }
+}
+
+fn is_negative(props: &Props, key: &str) -> bool {
+    let number = props.get(key).and_then(|text| text.parse::<i64>().ok());
+    number.is_some_and(|number| number < 0)
+}
+
+/// The driver's words for a port that no URL can have.
+fn unusable_port(props: &Props) -> Option<String> {
+    let text = |key: &str| props.get(key).map_or("", String::as_str);
+    let port: i32 = text("database.port").parse().ok()?;
+    (!(1..=65_535).contains(&port)).then(|| {
+        format!(
+            "Unable to parse URL jdbc:postgresql://{}:{port}/{}",
+            text(HOSTNAME),
+            text("database.dbname")
+        )
+    })
 }
 
 async fn look(config: &PostgresConfig) -> Result<(), PgError> {
@@ -128,4 +152,32 @@ async fn look(config: &PostgresConfig) -> Result<(), PgError> {
     }
     session.close().await;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_no_url_can_have_is_told_in_the_drivers_words() {
+        let of = |port: &str| {
+            let props = [
+                (HOSTNAME, "db"),
+                ("database.dbname", "d"),
+                ("database.port", port),
+            ];
+            unusable_port(
+                &props
+                    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                    .into_iter()
+                    .collect(),
+            )
+        };
+        let unparsable = |port| Some(format!("Unable to parse URL jdbc:postgresql://db:{port}/d"));
+        assert_eq!(of("0"), unparsable(0));
+        assert_eq!(of("-1"), unparsable(-1));
+        assert_eq!(of("70000"), unparsable(70_000));
+        assert_eq!(of("5432"), None);
+        assert_eq!(of(""), None);
+    }
 }

@@ -42,6 +42,7 @@ pub(super) enum Rule {
 const INTEGER: &str = "An integer is expected";
 const LONG: &str = "A long value is expected";
 const BOOLEAN: &str = "Either 'true' or 'false' is expected";
+const CLASS: &str = "A Java class name is expected";
 const KEY_COLUMNS: &str = r"^\s*([^:]+):([^:,]+(,[^:,]+)*)\s*$";
 const REPLICA_IDENTITY: &str = r"(?i)^\s*(?<tablepredicate>[^\s:]+):(?<replicaidentity>DEFAULT|(INDEX) (?<indexname>.\w*)|FULL|NOTHING)\s*$";
 
@@ -97,9 +98,21 @@ fn type_problem(key: &Key, given: Option<&str>) -> Option<String> {
         {
             BOOLEAN
         }
+        Type::Class if !is_java_name(text) => CLASS,
         _ => return None,
     };
     Some(why.to_owned())
+}
+
+/// `SourceVersion.isName`, but for Java's keywords: identifiers apart by dots.
+fn is_java_name(text: &str) -> bool {
+    let is_identifier = |part: &str| {
+        let mut characters = part.chars();
+        let begins = |character: char| character.is_alphabetic() || matches!(character, '_' | '$');
+        characters.next().is_some_and(begins)
+            && characters.all(|character| begins(character) || character.is_numeric())
+    };
+    text.split('.').all(is_identifier)
 }
 
 /// `Integer.valueOf`, `Long.valueOf`: a sign and digits, no blanks.
@@ -131,18 +144,19 @@ impl Rule {
     fn problem(self, value: Option<&str>, props: &Props) -> Option<String> {
         let text = value.unwrap_or_default();
         let given = value.is_some();
+        let int = || java_number::<i32>(text);
         let long = || java_number::<i64>(text);
         let says = |why: &str| Some(why.to_owned());
         match self {
             Self::Required if text.trim().is_empty() => says("A value is required"),
-            Self::Integer if given && java_number::<i32>(text).is_none() => says(INTEGER),
-            Self::Positive if given && long().is_none_or(|n| n <= 0) => {
+            Self::Integer if given && int().is_none() => says(INTEGER),
+            Self::Positive if given && int().is_none_or(|n| n <= 0) => {
                 says("A positive, non-zero integer value is expected")
             }
             Self::PositiveLong if given && long().is_none_or(|n| n <= 0) => {
                 says("A positive, non-zero long value is expected")
             }
-            Self::NonNegative if given && long().is_none_or(|n| n < 0) => {
+            Self::NonNegative if given && int().is_none_or(|n| n < 0) => {
                 says("An non-negative integer is expected")
             }
             Self::NonNegativeLong if given && long().is_none_or(|n| n < 0) => {
@@ -296,7 +310,9 @@ fn http_url(text: &str, props: &Props) -> Option<String> {
 
 fn format_problem(text: &str, separator: char, pattern: &str) -> Option<String> {
     let regex = Regex::new(pattern).ok()?;
-    let entry = text.split(separator).find(|entry| !regex.find(entry))?;
+    // Java's split drops what is empty at the end.
+    let entries = text.trim_end_matches(separator).split(separator);
+    let entry = entries.into_iter().find(|entry| !regex.find(entry))?;
     Some(format!(
         "{entry} has an invalid format (expecting '{pattern}')"
     ))
@@ -305,7 +321,7 @@ fn format_problem(text: &str, separator: char, pattern: &str) -> Option<String> 
 fn queue_size(text: &str, props: &Props) -> Option<String> {
     let size: i64 = java_number(text)?;
     let batch: i64 = match props.get("max.batch.size") {
-        Some(text) => java_number(text).unwrap_or(super::MAX_BATCH_SIZE),
+        Some(text) => java_number::<i32>(text).map_or(super::MAX_BATCH_SIZE, i64::from),
         None => super::MAX_BATCH_SIZE,
     };
     (size <= batch).then(|| "Must be larger than the maximum batch size".to_owned())
