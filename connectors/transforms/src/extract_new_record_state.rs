@@ -127,18 +127,34 @@ impl FieldReference {
                 None => return Ok(None),
             },
         };
-        if field.schema.kind() == SchemaType::Struct {
-            // Debezium copies such a schema without its fields, so that no value fits.
-            return Err(Error::data("Struct schemas do not match."));
-        }
+        let schema = match field.schema.kind() {
+            // Debezium copies such a schema without its fields, so that only null fits.
+            SchemaType::Struct => without_fields(&field.schema),
+            _ => optional_copy(&field.schema),
+        };
         Ok(Some(Part {
             name: self.new_name.clone(),
-            schema: optional_copy(&field.schema),
+            schema,
             parent: parent.map(|parent| parent.index),
             field: field.index,
             fallback,
         }))
     }
+}
+
+/// A struct's schema, optional and without its fields.
+fn without_fields(schema: &Schema) -> SchemaRef {
+    let mut copy = Schema::structure().optional();
+    if let Some(name) = schema.name() {
+        copy = copy.name(name);
+    }
+    if let Some(version) = schema.version() {
+        copy = copy.version(version);
+    }
+    if let Some(doc) = schema.doc() {
+        copy = copy.doc(doc);
+    }
+    copy.build()
 }
 
 /// A [`FieldReference`] found in a schema.
@@ -153,6 +169,14 @@ struct Part {
 }
 
 impl Part {
+    /// The part's value, which has to fit its schema.
+    fn fitting(&self, envelope: &[Value]) -> Result<Value> {
+        match self.value(envelope) {
+            Value::Struct(_) => Err(Error::data("Struct schemas do not match.")),
+            value => Ok(value),
+        }
+    }
+
     fn value(&self, envelope: &[Value]) -> Value {
         let fields = match self.parent.map(|parent| &envelope[parent]) {
             None => envelope,
@@ -285,7 +309,7 @@ impl Transformation for ExtractNewRecordState {
             _ => {
                 let row = std::mem::take(&mut envelope.values[state]);
                 let row = take_struct(row, PURPOSE)?;
-                self.unwrap_row(&plan, row, &envelope, deleted)
+                self.unwrap_row(&plan, row, &envelope, deleted)?
             }
         };
         if let Some(topic) = topic {
@@ -347,7 +371,7 @@ impl ExtractNewRecordState {
         row: Struct,
         envelope: &Struct,
         deleted: bool,
-    ) -> SchemaAndValue {
+    ) -> Result<SchemaAndValue> {
         let mut values = row.values;
         values.reserve_exact(plan.unwrapped.fields().len().saturating_sub(values.len()));
         if self.handling.rewrites() {
@@ -360,11 +384,13 @@ impl ExtractNewRecordState {
             }
             values.push(Value::text(if deleted { "true" } else { "false" }));
         }
-        values.extend(plan.added.iter().map(|part| part.value(&envelope.values)));
-        SchemaAndValue {
+        for part in &plan.added {
+            values.push(part.fitting(&envelope.values)?);
+        }
+        Ok(SchemaAndValue {
             schema: Some(Arc::clone(&plan.unwrapped)),
             value: Value::Struct(Struct::new(Arc::clone(&plan.unwrapped), values)),
-        }
+        })
     }
 
     /// Leaves out the fields that a header lists.

@@ -256,3 +256,16 @@ fn options_are_refused_in_debezium_s_words() {
         ]
     );
 }
+
+#[test]
+fn a_whole_row_is_added_only_while_it_is_null() {
+    let options = [("add.fields", "before")];
+    let unwrapped = unwrap(&options, record(None, Some(1), "c")).unwrap();
+    let schema = unwrapped.value.schema.unwrap();
+    let added = schema.field("__before").unwrap();
+    assert!(added.schema.fields().is_empty() && added.schema.is_optional());
+    assert_eq!(added.schema.name(), Some("p.s.t.Value"));
+    let mut smt = transformation("ExtractNewRecordState", &options).expect("valid");
+    let error = smt.apply(record(Some(1), Some(2), "u")).unwrap_err();
+    assert_eq!(error.to_string(), "Struct schemas do not match.");
+}
