@@ -39,7 +39,7 @@ pub struct Table {
     pub info: TableInfo,
     /// Its schemas and decoders.
     pub plan: TablePlan,
-    /// Its columns of an enumeration, by place.
+    /// Its columns of an enumeration or a domain of one, by place.
     enums: Vec<(usize, Arc<TypeInfo>)>,
     /// Old rows hold the columns of an index, and the key has others.
     identity_lacks_key: bool,
@@ -56,12 +56,8 @@ impl Table {
         let plan = TablePlan::new(&info, config, phase)?;
         let columns = info.columns.iter().enumerate();
         let enums = columns.filter_map(|(index, column)| {
-            let mut data_type = &column.data_type;
-            while let TypeKind::Domain(inner, _) = &data_type.kind {
-                data_type = inner;
-            }
-            let captured = plan.captured(index) && matches!(data_type.kind, TypeKind::Enum(_));
-            captured.then(|| (index, Arc::clone(data_type)))
+            let captured = plan.captured(index) && labels(&column.data_type).is_some();
+            captured.then(|| (index, Arc::clone(&column.data_type)))
         });
         let enums = enums.collect();
         Ok(Self {
@@ -102,21 +98,32 @@ impl Table {
         }
     }
 
-    /// An enumeration that has got a label which the table's schema does not have yet, and that
-    /// label.
+    /// The types that have got a label which the table's schema does not have yet, with that label.
     #[must_use]
-    pub fn new_label<'a>(&self, row: TupleRef<'a>) -> Option<(&TypeInfo, &'a [u8])> {
-        self.enums.iter().find_map(|(index, data_type)| {
-            let TypeKind::Enum(labels) = &data_type.kind else {
-                return None;
-            };
+    pub fn new_labels(&self, row: TupleRef<'_>) -> Vec<(Arc<TypeInfo>, String)> {
+        let found = self.enums.iter().filter_map(|(index, data_type)| {
             let ColumnValue::Text(text) = row.get(*index) else {
                 return None;
             };
             let label = text.as_bytes();
-            let known = labels.iter().any(|known| known.as_bytes() == label);
-            (!known).then_some((&**data_type, label))
-        })
+            let mut known = labels(data_type)?.iter();
+            (!known.any(|known| known.as_bytes() == label)).then(|| {
+                let label = String::from_utf8_lossy(label).into_owned();
+                (Arc::clone(data_type), label)
+            })
+        });
+        found.collect()
+    }
+}
+
+/// The labels of an enumeration, or of a domain of one.
+fn labels(mut data_type: &TypeInfo) -> Option<&[String]> {
+    while let TypeKind::Domain(inner, _) = &data_type.kind {
+        data_type = inner;
+    }
+    match &data_type.kind {
+        TypeKind::Enum(labels) => Some(labels),
+        _ => None,
     }
 }
 

@@ -863,19 +863,23 @@ impl Streaming {
         table: Arc<Table>,
         row: TupleRef<'_>,
     ) -> Result<Arc<Table>, PgError> {
-        let Some((data_type, label)) = table.new_label(row) else {
+        let new_labels = table.new_labels(row);
+        if new_labels.is_empty() {
             return Ok(table);
-        };
-        let label = String::from_utf8_lossy(label);
-        let name = &data_type.name;
-        tracing::info!(
-            "Detected new value '{label}' for enum type '{name}'; refreshing type metadata"
-        );
+        }
         let mut info = table.info.clone();
         let (session, catalog) = (&mut self.session, &mut self.catalog);
         self.context.runtime.block_on(async {
-            catalog.load_enums(session.get().await?).await?;
-            catalog.refresh_types(session.get().await?, &mut info).await
+            for (data_type, label) in new_labels {
+                tracing::info!(
+                    "Detected new value '{label}' for enum type '{}'; refreshing type metadata",
+                    data_type.name
+                );
+                catalog
+                    .refresh_type(session.get().await?, &data_type)
+                    .await?;
+            }
+            catalog.refresh_table(session.get().await?, &mut info).await
         })?;
         let lacks_key = table.identity_lacks_key();
         let mut table = Table::new(info, &self.context.config, Phase::Stream)?;

@@ -1,7 +1,7 @@
 //! Tables, types and keys as the system catalog has them.
 //!
 //! Types are remembered for the life of a [`Catalog`], and those of enumerations as they were at its
-//! start until [`Catalog::load_enums`] is asked again; what else can change under a connector
+//! start until [`Catalog::refresh_type`] is asked for one; what else can change under a connector
 //! (columns, keys) is read anew each time a table is. Answers for `PostgresConnection`,
 //! `TypeRegistry` and the driver's `DatabaseMetaData`.
 
@@ -126,55 +126,77 @@ impl Catalog {
         })
     }
 
-    /// Reads all enumerations, and forgets what was known of types that refer to one.
+    /// Reads all enumerations, and the arrays of them.
     ///
     /// # Errors
     /// The query's.
     pub async fn load_enums(&mut self, connection: &mut Connection) -> Result<(), PgError> {
-        fn has_labels(info: &TypeInfo) -> bool {
-            match &info.kind {
-                TypeKind::Enum(_) => true,
-                TypeKind::Array(inner) | TypeKind::Domain(inner, _) => has_labels(inner),
-                _ => false,
-            }
-        }
-        let sql = "SELECT t.oid, t.typname, n.nspname, e.enumlabel FROM pg_catalog.pg_enum e \
+        let sql = "SELECT t.oid, t.typname, n.nspname, e.enumlabel, t.typarray, \
+             coalesce(a.typname, '') FROM pg_catalog.pg_enum e \
              JOIN pg_catalog.pg_type t ON t.oid = e.enumtypid \
              JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+             LEFT JOIN pg_catalog.pg_type a ON a.oid = t.typarray \
              ORDER BY t.oid, e.enumsortorder";
         let rows = connection.query(sql).await?;
-        self.types.retain(|_, info| !has_labels(info));
         for labels in rows.chunk_by(|a, b| a.get(0) == b.get(0)) {
             let Some(first) = labels.first() else {
                 continue;
             };
-            let oid = first.number(0)?;
-            let kind = TypeKind::Enum(labels.iter().map(|row| row.text(3).to_owned()).collect());
-            let (name, schema) = (first.text(1).to_owned(), first.text(2).to_owned());
-            self.types.insert(
-                oid,
-                Arc::new(TypeInfo {
-                    oid,
-                    name,
-                    schema,
-                    kind,
-                }),
-            );
+            let schema = first.text(2).to_owned();
+            let labels = labels.iter().map(|row| row.text(3).to_owned()).collect();
+            let element = Arc::new(TypeInfo {
+                oid: first.number(0)?,
+                name: first.text(1).to_owned(),
+                schema: schema.clone(),
+                kind: TypeKind::Enum(labels),
+            });
+            self.types.insert(element.oid, Arc::clone(&element));
+            let array = TypeInfo {
+                oid: first.number(4)?,
+                name: first.text(5).to_owned(),
+                schema,
+                kind: TypeKind::Array(element),
+            };
+            if array.oid != 0 {
+                self.types.insert(array.oid, Arc::new(array));
+            }
         }
         Ok(())
     }
 
-    /// Has a table's columns refer to the types as they are known now.
+    /// Reads one type again. Types that refer to it keep what they know, as in the JVM: an array
+    /// the labels that its elements had when it was first seen, a domain until it is read again.
     ///
     /// # Errors
     /// A query's.
-    pub async fn refresh_types(
+    pub async fn refresh_type(
+        &mut self,
+        connection: &mut Connection,
+        data_type: &TypeInfo,
+    ) -> Result<(), PgError> {
+        self.types.remove(&data_type.oid);
+        self.data_type(connection, data_type.oid).await.map(drop)
+    }
+
+    /// Has a table's columns refer to the types as they are known now, and have the defaults that
+    /// they have now.
+    ///
+    /// # Errors
+    /// A query's.
+    pub async fn refresh_table(
         &mut self,
         connection: &mut Connection,
         info: &mut TableInfo,
     ) -> Result<(), PgError> {
+        let live = live_table(connection, &info.id).await?.unwrap_or_default();
         for column in &mut info.columns {
             column.data_type = self.data_type(connection, column.data_type.oid).await?;
+            let live = live.columns.iter().find(|live| live.name == column.name);
+            if let Some(live) = live {
+                column
+                    .default_expression
+                    .clone_from(&live.default_expression);
+            }
         }
         Ok(())
     }

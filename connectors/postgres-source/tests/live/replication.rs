@@ -1,8 +1,9 @@
 //! Slot, stream, confirmation, against a real server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use postgres_source::change::{ColumnValue, TableId, TupleRef, TypeKind};
+use postgres_source::change::{ColumnValue, TableId, TableInfo, TupleRef, TypeKind};
 use postgres_source::protocol::Lsn;
 use postgres_source::protocol::catalog::Catalog;
 use postgres_source::protocol::connection::{Connection, SessionKind};
@@ -184,4 +185,55 @@ async fn the_catalog_describes_columns_keys_and_types() {
         (0, Some("why"))
     );
     assert_eq!(table("missing").await, None);
+}
+
+#[tokio::test]
+async fn a_new_label_shows_in_its_own_type_and_not_in_arrays_as_in_the_jvm() {
+    let server = start().await;
+    server
+        .sql(
+            "CREATE TYPE mood AS ENUM ('x', 'y'); CREATE DOMAIN dm AS mood; \
+             CREATE TABLE t(m mood DEFAULT 'y', a mood[], d dm)",
+        )
+        .await;
+    let mut session = Connection::open(&server.settings(), SessionKind::Ordinary, "test")
+        .await
+        .expect("connects");
+    let mut catalog = Catalog::default();
+    catalog.load_enums(&mut session).await.expect("read");
+    let id = TableId {
+        schema: "public".to_owned(),
+        table: "t".to_owned(),
+    };
+    let table = catalog.table(&mut session, &id).await.expect("read");
+    let mut table = table.expect("there");
+    server
+        .sql("ALTER TYPE mood ADD VALUE 'z'; ALTER TYPE mood RENAME VALUE 'y' TO 'yy'")
+        .await;
+    let labels = |table: &TableInfo| -> Vec<usize> {
+        let count = |kind: &TypeKind| match kind {
+            TypeKind::Enum(labels) => labels.len(),
+            _ => 0,
+        };
+        let of = |kind: &TypeKind| match kind {
+            TypeKind::Array(inner) | TypeKind::Domain(inner, _) => count(&inner.kind),
+            kind => count(kind),
+        };
+        let columns = table.columns.iter();
+        columns.map(|column| of(&column.data_type.kind)).collect()
+    };
+    let [mood, domain] = [0, 2].map(|index| Arc::clone(&table.columns[index].data_type));
+    for (refreshed, expected) in [
+        (&domain, [2, 2, 2]),
+        (&mood, [3, 2, 2]),
+        (&domain, [3, 2, 3]),
+    ] {
+        let done = catalog.refresh_type(&mut session, refreshed).await;
+        done.expect("read");
+        let done = catalog.refresh_table(&mut session, &mut table).await;
+        done.expect("read");
+        assert_eq!(labels(&table), expected);
+    }
+    let default = table.columns[0].default_expression.as_deref();
+    assert_eq!(default, Some("'yy'::mood"));
 }
