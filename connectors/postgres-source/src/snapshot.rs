@@ -510,9 +510,13 @@ async fn source(
     table: Arc<Table>,
 ) -> Result<Source, PgError> {
     let info = &table.info;
-    let captured: Vec<usize> = (0..info.columns.len())
+    let mut captured: Vec<usize> = (0..info.columns.len())
         .filter(|&index| table.plan.captured(index))
         .collect();
+    // Nothing chosen is `*` there, which shows in the key.
+    if captured.is_empty() {
+        captured = (0..info.columns.len()).collect();
+    }
     let Some(statement) = config
         .snapshot_select_statement_overrides
         .get(&info.id.to_string())

@@ -71,7 +71,10 @@ impl TablePlan {
             lost: Arc::default(),
         };
         let mut key = Vec::new();
-        for index in rules.key_columns(info) {
+        let key_columns = rules.key_columns(info);
+        // A key all of whose columns are left out is an empty struct, not none.
+        let keyed = !key_columns.is_empty();
+        for index in key_columns {
             if let Some(column) = info.columns.get(index)
                 && let Some(plan) = column::plan(column, modes, None, comments, phase)?
             {
@@ -116,7 +119,7 @@ impl TablePlan {
         if let Some((name, _)) = &augment {
             key_schema = key_schema.field(*name, Schema::string().build());
         }
-        let key_schema = (!key.is_empty() || augment.is_some()).then(|| key_schema.build());
+        let key_schema = (keyed || augment.is_some()).then(|| key_schema.build());
         let envelope_name = naming.schema_name(&format!("{topic}.Envelope"));
         Ok(Self {
             topic: ByteString::from(topic),
@@ -177,14 +180,14 @@ impl TablePlan {
         for column in &self.key {
             let value = match column.plan.value(row.get(column.index), phase) {
                 Ok(value) => value,
-                Err(_unconvertible) => {
+                Err(lost) => {
                     tracing::error!(
                         "Failed to properly convert key value for '{}.{}' of type {}",
                         self.id,
                         column.name,
                         column.type_name
                     );
-                    Value::Null
+                    lost.instead.unwrap_or_default()
                 }
             };
             if value.is_null() && !column.plan.is_optional() {

@@ -37,10 +37,17 @@ fn point_schema() -> SchemaBuilder {
         .field("srid", Schema::int32().optional().build())
 }
 
-fn shape_schema(name: &str) -> SchemaBuilder {
+/// PostGIS' geography: an earlier form of the geometry, as optional as its column.
+fn geography_schema() -> SchemaBuilder {
+    named("Geography", 1, "Geography")
+        .field("wkb", Schema::bytes().build())
+        .field("srid", Schema::int32().optional().build())
+}
+
+fn shape_schema() -> SchemaBuilder {
     let text = Schema::string().build();
     // Optional whatever the column is, here and in the two below.
-    named(name, 2, "Geometry")
+    named("Geometry", 2, "Geometry")
         .optional()
         .field("wkb", Schema::bytes().build())
         .field("srid", Schema::int32().optional().build())
@@ -75,12 +82,12 @@ pub(super) fn geometry(type_name: &str) -> Option<(SchemaBuilder, Geometry)> {
             let schema = builder.clone().optional().build();
             Some((builder, Geometry::Circle(schema, center)))
         }
-        "lseg" => shape(shape_schema("Geometry"), Geometry::Segment),
-        "box" => shape(shape_schema("Geometry"), Geometry::Box),
-        "path" => shape(shape_schema("Geometry"), Geometry::Path),
-        "polygon" => shape(shape_schema("Geometry"), Geometry::Polygon),
-        "geometry" => shape(shape_schema("Geometry"), Geometry::Postgis),
-        "geography" => shape(shape_schema("Geography"), Geometry::Postgis),
+        "lseg" => shape(shape_schema(), Geometry::Segment),
+        "box" => shape(shape_schema(), Geometry::Box),
+        "path" => shape(shape_schema(), Geometry::Path),
+        "polygon" => shape(shape_schema(), Geometry::Polygon),
+        "geometry" => shape(shape_schema(), Geometry::Postgis),
+        "geography" => shape(geography_schema(), Geometry::Postgis),
         _ => None,
     }
 }
@@ -175,8 +182,7 @@ impl Geometry {
             // An empty collection.
             Self::Postgis(schema) => {
                 let empty = Bytes::from_static(&[1, 7, 0, 0, 0, 0, 0, 0, 0]);
-                let values = vec![Value::Bytes(empty), Value::Null, Value::Null];
-                Struct::new(Arc::clone(schema), values).into()
+                spatial(schema, empty, Value::Null)
             }
         })
     }
@@ -273,8 +279,14 @@ fn postgis(schema: &SchemaRef, text: &[u8]) -> Option<Value> {
         0 => Value::Null,
         _ => Value::Int32(i32::from_ne_bytes(word(5)?.to_ne_bytes())),
     };
-    let values = vec![Value::Bytes(Bytes::from(octets)), srid, Value::Null];
-    Some(Struct::new(Arc::clone(schema), values).into())
+    Some(spatial(schema, Bytes::from(octets), srid))
+}
+
+/// A PostGIS value; a geography has no extensions.
+fn spatial(schema: &SchemaRef, wkb: Bytes, srid: Value) -> Value {
+    let mut values = vec![Value::Bytes(wkb), srid];
+    values.resize(schema.fields().len(), Value::Null);
+    Struct::new(Arc::clone(schema), values).into()
 }
 
 /// How a pgvector value becomes a value.
@@ -301,6 +313,7 @@ pub(super) fn vector(type_name: &str) -> Option<(SchemaBuilder, Vector)> {
         "sparsevec" => {
             let map = Schema::map(Schema::int16().build(), Schema::float64().build()).build();
             let builder = named(Schema::structure(), "SparseDoubleVector")
+                .doc("Sparse double vector")
                 .field("dimensions", Schema::int16().build())
                 .field("vector", map);
             let schema = builder.clone().optional().build();

@@ -28,22 +28,23 @@ pub(super) fn unchanged(info: &TypeInfo, decoder: &Decoder, modes: &Modes) -> Op
                     array(Value::Bytes(octets.clone()))
                 }
                 ("bytea", Decoder::Binary(_)) => array(Value::String(text.clone())),
+                // Java's bytes have a sign.
                 ("int4", _) => Some(Value::Array(
                     octets
                         .iter()
-                        .map(|&octet| Value::Int32(octet.into()))
+                        .map(|&octet| Value::Int32(octet.cast_signed().into()))
                         .collect(),
                 )),
                 ("int8", _) => Some(Value::Array(
                     octets
                         .iter()
-                        .map(|&octet| Value::Int64(octet.into()))
+                        .map(|&octet| Value::Int64(octet.cast_signed().into()))
                         .collect(),
                 )),
                 ("date", Decoder::Temporal(Temporal::Date(DateForm::Days))) => Some(Value::Array(
                     octets
                         .iter()
-                        .map(|&octet| Value::Int32(octet.into()))
+                        .map(|&octet| Value::Int32(octet.cast_signed().into()))
                         .collect(),
                 )),
                 ("uuid", _) => array(Value::from(name_uuid(octets))),

@@ -404,6 +404,21 @@ fn a_placeholder_of_octets_is_text_and_bytes() {
         let value = plan.value(ColumnValue::Unchanged, Phase::Stream).unwrap();
         assert_eq!(payload(&plan, value), expected);
     }
+    // Java's bytes have a sign.
+    let modes = Modes {
+        placeholder: modes::Placeholder::parse("hex:c341"),
+        ..Modes::default()
+    };
+    for name in ["_int4", "_int8", "_date"] {
+        let case = serde_json::json!({ "type": name, "modifier": -1 });
+        let plan = plan_of(&column(&case, true), &modes).unwrap();
+        let value = plan.value(ColumnValue::Unchanged, Phase::Stream).unwrap();
+        assert_eq!(
+            payload(&plan, value),
+            serde_json::json!([-61, 65]),
+            "{name}"
+        );
+    }
 }
 
 #[test]

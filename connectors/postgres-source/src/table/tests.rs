@@ -182,6 +182,32 @@ fn a_key_column_that_is_filtered_out_stays_in_the_key_with_its_zero() {
 }
 
 #[test]
+fn a_key_of_types_that_are_left_out_is_an_empty_struct() {
+    let info = table("t", &["q tsquery!", "x int4"], &["q"]);
+    let plan = TablePlan::new(&info, &config(&[]), Phase::Stream).unwrap();
+    let (buffer, cells) = row(&[Some("'a'"), Some("1")]);
+    let row = TupleRef::new(&buffer, &cells);
+    let key = plan.key(row, Phase::Stream).unwrap().unwrap();
+    assert_eq!(bare(&key), "{}");
+    assert_eq!(plan.key_schema.unwrap().name(), Some("dbz.public.t.Key"));
+}
+
+#[test]
+fn a_key_of_a_name_is_empty_in_the_stream() {
+    let info = table("t", &["k name!"], &["k"]);
+    let plan = TablePlan::new(&info, &config(&[]), Phase::Stream).unwrap();
+    let (buffer, cells) = row(&[Some("a")]);
+    let row = TupleRef::new(&buffer, &cells);
+    for (phase, expected) in [
+        (Phase::Snapshot, r#"{"k":"a"}"#),
+        (Phase::Stream, r#"{"k":""}"#),
+    ] {
+        assert_eq!(bare(&plan.key(row, phase).unwrap().unwrap()), expected);
+        assert_eq!(bare(&plan.row(row, phase).unwrap()), expected);
+    }
+}
+
+#[test]
 fn names_are_adjusted_where_asked() {
     let modes = [
         ("schema.name.adjustment.mode", "avro"),
