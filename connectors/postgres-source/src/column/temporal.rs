@@ -378,7 +378,12 @@ fn calendar_parts(date: Date) -> [Value; 3] {
 
 fn zoned_iso(time: DateTime, digits: usize) -> Value {
     let mut out = String::with_capacity(32);
-    time.push_iso(&mut out, Fraction::Fixed(digits));
+    // Only a default can have a fraction that its type has no digits for.
+    let fraction = match digits {
+        0 => Fraction::Needed,
+        digits => Fraction::Fixed(digits),
+    };
+    time.push_iso(&mut out, fraction);
     out.push('Z');
     shared(out)
 }
