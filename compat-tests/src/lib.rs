@@ -18,6 +18,7 @@ pub mod postgres;
 pub mod process;
 pub mod recording;
 pub mod registry;
+pub mod relay;
 pub mod rows;
 pub mod s3;
 pub mod steps;

@@ -134,6 +134,60 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// A standby of this server: a copy of its data in `folder` that follows it through the physical
+    /// slot `standby`, with further lines of postgresql.conf. The server is stopped for the copy,
+    /// since the embedded builds come without pg_basebackup.
+    pub fn standby(&mut self, folder: &Path, settings: &str) -> Outcome<Self> {
+        self.sql(
+            "postgres",
+            "select pg_create_physical_replication_slot('standby', true)",
+        )?;
+        self.stop()?;
+        let copied = Command::new("cp")
+            .arg("-a")
+            .arg(self.folder.join("postgres"))
+            .arg(folder)
+            .output()?;
+        if !copied.status.success() {
+            let why = String::from_utf8_lossy(&copied.stderr);
+            return fail(format!("copying the cluster: {why}"));
+        }
+        self.restart()?;
+        let data = folder.join("postgres");
+        let options = PostgresOptions {
+            port: parts::free_port(),
+            ..self.options.clone()
+        };
+        std::fs::write(data.join("standby.signal"), "")?;
+        append(
+            &data.join("postgresql.conf"),
+            &format!(
+                "port={}\nprimary_conninfo='host={} port={} user=postgres dbname=postgres'\n\
+                 primary_slot_name='standby'\nhot_standby_feedback=on\n{settings}\n",
+                options.port, self.options.address, self.options.port,
+            ),
+        )?;
+        let process = launch(&self.programs, folder, options.life)?;
+        let mut standby = Self {
+            options,
+            programs: self.programs.clone(),
+            folder: folder.to_owned(),
+            process,
+        };
+        standby.ready()?;
+        Ok(standby)
+    }
+
+    /// Ends the standby's recovery: it takes writes from then on, on a timeline of its own.
+    pub fn promote(&self) -> Outcome<()> {
+        self.sql("postgres", "select pg_promote()")
+    }
+
+    /// Kills the server without a word (SIGKILL).
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
     fn ready(&mut self) -> Outcome<()> {
         wait::until("PostgreSQL", Duration::from_secs(30), || {
             self.process.check_alive()?;

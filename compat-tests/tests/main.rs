@@ -21,4 +21,6 @@ mod restart;
 mod shared;
 mod sink;
 mod sink_faults;
+mod source_faults;
+mod standby;
 mod tidy;

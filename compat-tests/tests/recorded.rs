@@ -352,7 +352,7 @@ fn source_records_with_schemas_are_the_jvms() -> Outcome<()> {
 
 #[test]
 fn source_records_are_the_same_from_every_version_of_postgres() -> Outcome<()> {
-    for version in ["16.11.0", "17.7.0", "18.1.0"] {
+    for version in ["12.22.0", "16.11.0", "17.7.0", "18.1.0"] {
         let build = Build::Embedded(version);
         let options = PostgresOptions {
             build,
@@ -362,6 +362,19 @@ fn source_records_are_the_same_from_every_version_of_postgres() -> Outcome<()> {
         source(&postgres, false).map_err(|error| format!("PostgreSQL {version}: {error}"))?;
     }
     Ok(())
+}
+
+/// The text without a member of its object: offsets say beyond Debezium's which server they are of.
+fn without(text: &str, member: &str) -> String {
+    let Some((before, rest)) = text.split_once(&format!("\"{member}\":")) else {
+        return text.to_owned();
+    };
+    let (value, _) = rest.split_once([',', '}']).unwrap_or((rest, ""));
+    let rest = rest.strip_prefix(value).unwrap_or_default();
+    match rest.strip_prefix(',') {
+        Some(after) => format!("{before}{after}"),
+        None => format!("{}{rest}", before.trim_end_matches(',')),
+    }
 }
 
 #[test]
@@ -448,7 +461,11 @@ fn internal_topics_hold_the_jvms_records() -> Outcome<()> {
     for topic in ["offsets", "status"] {
         let mut last = BTreeMap::new();
         for record in kafka().records(&format!("{group}-{topic}"))? {
-            last.insert(record.key_text(), record_text(&record));
+            let text = record_text(&record);
+            last.insert(
+                record.key_text(),
+                without(&without(&text, "server_system_id"), "server_timeline"),
+            );
         }
         for text in last.values() {
             recording.note(topic, text);

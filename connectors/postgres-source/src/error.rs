@@ -229,6 +229,9 @@ fn remedy(error: &ServerError) -> Option<&'static str> {
             "Check database.user, database.password and the server's pg_hba.conf, which needs an entry for replication as well."
         }
         "3D000" => "Check database.dbname.",
+        "25006" => {
+            "A standby cannot be written to: create the publication and set replica identities on the primary."
+        }
         "42501" if error.message.contains("replication") || error.message.contains("walsender") => {
             "Give the role the attribute REPLICATION: ALTER ROLE ... REPLICATION."
         }

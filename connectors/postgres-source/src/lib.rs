@@ -27,6 +27,7 @@
 //! | [`startup`] | snapshot or not, and from where to stream |
 //! | [`snapshot`], [`stream`] | the two producers |
 //! | [`resume`] | what a restart repeats and is dropped |
+//! | [`lineage`] | whether the server is the offset's or a copy that goes on with its log |
 //! | [`replica_identity`] | identities set before the stream |
 //! | [`reselect`] | columns that are read from the table again |
 //! | [`emitter`] | a change becomes its records |
@@ -51,6 +52,7 @@ pub mod envelope;
 pub mod error;
 pub mod filter;
 pub mod heartbeat;
+pub mod lineage;
 pub mod naming;
 pub mod notification;
 pub mod offset;

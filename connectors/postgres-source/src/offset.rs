@@ -11,6 +11,7 @@ use connect_api::data::Value;
 use connect_api::record::{OffsetMap, SourceOffset, SourcePartition};
 
 use crate::error::PgError;
+use crate::lineage::Lineage;
 use crate::signal::incremental::{self, Progress};
 
 /// What kind of message an offset was taken after.
@@ -118,6 +119,8 @@ pub struct Offset {
     pub last_snapshot_record: bool,
     /// Whether the snapshot is complete.
     pub snapshot_completed: bool,
+    /// The server that the position is of; ours, Debezium passes it over.
+    pub server: Option<Lineage>,
     /// How far an incremental snapshot has come.
     pub incremental: Option<Arc<Progress>>,
     /// What transaction metadata has stored; kept as it is.
@@ -137,7 +140,9 @@ mod key {
     pub(super) const SNAPSHOT: &str = "snapshot";
     pub(super) const LAST: &str = "last_snapshot_record";
     pub(super) const COMPLETED: &str = "snapshot_completed";
-    pub(super) const ALL: [&str; 11] = [
+    pub(super) const SYSTEM: &str = "server_system_id";
+    pub(super) const TIMELINE: &str = "server_timeline";
+    pub(super) const ALL: [&str; 13] = [
         LSN,
         LSN_PROC,
         LSN_COMMIT,
@@ -149,6 +154,8 @@ mod key {
         SNAPSHOT,
         LAST,
         COMPLETED,
+        SYSTEM,
+        TIMELINE,
     ];
 }
 
@@ -211,6 +218,7 @@ impl Offset {
             snapshot: kind.filter(|_| !completed),
             last_snapshot_record: false,
             snapshot_completed: false,
+            server: lineage(map),
             incremental,
             extra: (!extra.is_empty()).then(|| Arc::new(extra)),
         })
@@ -237,6 +245,14 @@ impl Offset {
         self.last_snapshot_record = false;
         self.snapshot_completed = false;
     }
+}
+
+/// The server that the offset is of, where a worker of ours said so and the keys are whole.
+fn lineage(map: &OffsetMap) -> Option<Lineage> {
+    let system = map.get(key::SYSTEM)?.as_str()?.parse().ok()?;
+    let timeline = map.get(key::TIMELINE).and_then(Value::as_i64);
+    let timeline = timeline.and_then(|timeline| u32::try_from(timeline).ok());
+    Some(Lineage { system, timeline })
 }
 
 fn number(map: &OffsetMap, name: &str) -> Result<Option<i64>, PgError> {
@@ -282,6 +298,12 @@ impl SourceOffset for Offset {
                 key::COMPLETED,
                 Some(Value::Boolean(self.snapshot_completed)),
             );
+        }
+        if let Some(server) = self.server {
+            // Text, for the number has more digits than JavaScript's.
+            put(key::SYSTEM, Some(Value::from(server.system.to_string())));
+            let timeline = server.timeline.map(i64::from);
+            put(key::TIMELINE, timeline.map(Value::Int64));
         }
         if let Some(progress) = &self.incremental {
             progress.store(&mut map);
@@ -347,6 +369,26 @@ mod tests {
         let loaded = Offset::load(&running.to_map()).unwrap();
         assert_eq!(loaded, running);
         assert!(loaded.snapshot_in_progress());
+    }
+
+    #[test]
+    fn the_server_is_kept_and_a_timeline_alone_is_none() {
+        let offset = Offset {
+            server: Some(Lineage {
+                system: 7_500_000_000_000_000_001,
+                timeline: Some(2),
+            }),
+            ..streamed()
+        };
+        let map = offset.to_map();
+        assert_eq!(
+            map.get("server_system_id"),
+            Some(&Value::text("7500000000000000001"))
+        );
+        assert_eq!(Offset::load(&map).unwrap(), offset);
+        let mut half = streamed().to_map();
+        half.insert(ByteString::from_static("server_timeline"), Value::Int64(2));
+        assert_eq!(Offset::load(&half).unwrap(), streamed());
     }
 
     #[test]

@@ -471,14 +471,17 @@ async fn open_transaction(connection: &mut Connection, basis: &Basis) -> Result<
 
 async fn current_lsn(connection: &mut Connection) -> Result<Lsn, PgError> {
     let row = connection
-        .query_first("SELECT pg_current_wal_lsn()")
+        .query_first(
+            "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
+             ELSE pg_current_wal_lsn() END",
+        )
         .await?;
     row.as_ref()
         .and_then(|row| row.text(0).parse().ok())
         .ok_or_else(|| PgError::Protocol(format!("pg_current_wal_lsn() answered {row:?}")))
 }
 
-/// The snapshot transaction's id, which this assigns.
+/// The snapshot transaction's id, which this assigns; 0 on a standby, which has none.
 async fn current_transaction(connection: &mut Connection) -> Result<i64, PgError> {
     let function = if connection.server_version() >= 130_000 {
         "pg_current_xact_id()"
@@ -486,7 +489,9 @@ async fn current_transaction(connection: &mut Connection) -> Result<i64, PgError
         "txid_current()"
     };
     let row = connection
-        .query_first(&format!("SELECT {function}"))
+        .query_first(&format!(
+            "SELECT CASE WHEN pg_is_in_recovery() THEN 0 ELSE {function}::text::bigint END"
+        ))
         .await?;
     row.map_or_else(
         || Err(PgError::Protocol("no transaction id".to_owned())),

@@ -309,7 +309,7 @@ impl Running {
         let asked_for =
             custom.is_some_and(|pattern| error.any_message(|text| pattern.matches(text)));
         let again = (error.is_retriable() || asked_for) && (limit < 0 || self.retries < limit);
-        let error = if again { error } else { error.advised() };
+        let error = error.advised();
         if !again && self.opening {
             return Err(error.into_fatal());
         }

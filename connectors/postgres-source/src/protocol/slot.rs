@@ -8,6 +8,7 @@ use super::{Lsn, quote_identifier, quote_literal};
 use crate::change::TableId;
 use crate::config::AutocreateMode;
 use crate::error::PgError;
+use crate::lineage::{History, Lineage};
 
 /// A row of `pg_replication_slots`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct SlotState {
     pub confirmed_flush_lsn: Option<Lsn>,
     /// The oldest transaction whose catalog rows it keeps.
     pub catalog_xmin: Option<i64>,
+    /// Whether the server has removed what the slot was to keep (`wal_status` is `lost`).
+    pub lost: bool,
 }
 
 /// A slot that was just made.
@@ -42,8 +45,9 @@ pub async fn find_slot(
     plugin: &str,
 ) -> Result<Option<SlotState>, PgError> {
     let sql = format!(
-        "SELECT active, restart_lsn, confirmed_flush_lsn, catalog_xmin FROM pg_replication_slots \
-         WHERE slot_name = {} AND database = {} AND plugin = {}",
+        "SELECT active, restart_lsn, confirmed_flush_lsn, catalog_xmin, \
+         to_jsonb(s)->>'wal_status' FROM pg_replication_slots s WHERE slot_name = {} AND database = {} \
+         AND plugin = {}",
         quote_literal(name),
         quote_literal(database),
         quote_literal(plugin)
@@ -57,6 +61,8 @@ pub async fn find_slot(
         restart_lsn: lsn(1),
         confirmed_flush_lsn: lsn(2),
         catalog_xmin: row.get(3).and_then(|text| text.parse().ok()),
+        // As JSON, since versions before 13 have no such column.
+        lost: row.get(4) == Some("lost"),
     }))
 }
 
@@ -108,15 +114,40 @@ pub async fn create_slot(
 pub const DISTINCT_SLOTS: &str = "; when setting up multiple connectors for the same database \
      host, please make sure to use a distinct replication slot name for each.";
 
-/// Where the server writes now (`IDENTIFY_SYSTEM`). `connection` is a replication session.
+/// Which server this is, with its timeline, and where it writes now (`IDENTIFY_SYSTEM`); a standby
+/// says how far it has come. `connection` is a replication session.
 ///
 /// # Errors
 /// The command's.
-pub async fn identify_system(connection: &mut Connection) -> Result<Lsn, PgError> {
+pub async fn identify_system(connection: &mut Connection) -> Result<(Lineage, Lsn), PgError> {
     let row = connection.query_first("IDENTIFY_SYSTEM").await?;
-    row.as_ref()
-        .and_then(|row| row.text(2).parse().ok())
-        .ok_or_else(|| PgError::Protocol(format!("IDENTIFY_SYSTEM answered {row:?}")))
+    let read = row.as_ref().and_then(|row| {
+        let (system, timeline) = (row.text(0).parse().ok()?, row.text(1).parse().ok());
+        Some((Lineage { system, timeline }, row.text(2).parse().ok()?))
+    });
+    read.ok_or_else(|| PgError::Protocol(format!("IDENTIFY_SYSTEM answered {row:?}")))
+}
+
+/// Where the predecessors of a timeline ended. `connection` is a replication session.
+///
+/// # Errors
+/// The command's; the first timeline has no history.
+pub async fn timeline_history(
+    connection: &mut Connection,
+    timeline: u32,
+) -> Result<History, PgError> {
+    let sql = format!("TIMELINE_HISTORY {timeline}");
+    let row = connection.query_first(&sql).await?;
+    Ok(History::parse(row.as_ref().map_or("", |row| row.text(1))))
+}
+
+/// Whether the server is a standby.
+///
+/// # Errors
+/// The query's.
+pub async fn is_standby(connection: &mut Connection) -> Result<bool, PgError> {
+    let row = connection.query_first("SELECT pg_is_in_recovery()").await?;
+    Ok(row.is_some_and(|row| row.flag(0)))
 }
 
 /// Drops a slot that is not there any more just as well.

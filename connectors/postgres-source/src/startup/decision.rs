@@ -56,6 +56,12 @@ pub fn lost_log(
              may be lost."
         ));
     };
+    if slot.lost {
+        return Some(format!(
+            "The server has removed the log that the replication slot '{name}' was to keep: missing \
+             is what was committed after LSN{{{lsn}}}. Drop the slot; raise max_slot_wal_keep_size."
+        ));
+    }
     if let Some(restart) = slot.restart_lsn.filter(|restart| *restart > lsn) {
         return Some(format!(
             "Missing is the log from LSN{{{lsn}}} to LSN{{{restart}}}, where the replication slot \
@@ -65,7 +71,7 @@ pub fn lost_log(
     if config.offset_mismatch_strategy_is_set || config.lsn_flush_mode != LsnFlushMode::Connector {
         return None;
     }
-    let stored = Lsn(offset.lsn_commit.map_or(lsn.0, |commit| commit.max(lsn.0)));
+    let stored = furthest(offset)?;
     if let Some(confirmed) = slot
         .confirmed_flush_lsn
         .filter(|confirmed| *confirmed > stored)
@@ -81,6 +87,13 @@ pub fn lost_log(
         "Missing is the log from LSN{{{end}}}, where the server's ends, to LSN{{{lsn}}}: it is \
          another server than the offset is of, or was set back."
     ))
+}
+
+/// Up to where an offset has counted.
+#[must_use]
+pub fn furthest(offset: &Offset) -> Option<Lsn> {
+    let lsn = offset.lsn_proc.or(offset.lsn)?;
+    Some(Lsn(offset.lsn_commit.map_or(lsn, |commit| commit.max(lsn))))
 }
 
 /// What to do, by `snapshot.mode` and the stored offset.
@@ -256,6 +269,7 @@ mod tests {
             restart_lsn: Some(Lsn(80)),
             confirmed_flush_lsn: Some(Lsn(100)),
             catalog_xmin: None,
+            lost: false,
         };
         let end = Some(Lsn(200));
         let lost = |config: &PostgresConfig, lsn, slot| {
@@ -265,6 +279,8 @@ mod tests {
         assert_eq!(lost(&plain, 100, Some(&slot)), "");
         assert_eq!(lost(&plain, 150, Some(&slot)), "");
         assert!(lost(&plain, 150, None).contains("does not exist"));
+        let removed = SlotState { lost: true, ..slot };
+        assert!(lost(&plain, 150, Some(&removed)).contains("after LSN{0/96}"));
         assert!(lost(&plain, 50, Some(&slot)).contains("from LSN{0/32} to LSN{0/50}"));
         assert!(lost(&plain, 90, Some(&slot)).contains("from LSN{0/5A} to LSN{0/64}"));
         assert!(lost(&plain, 201, Some(&slot)).contains("from LSN{0/C8}"));

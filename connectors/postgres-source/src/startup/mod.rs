@@ -18,7 +18,7 @@ use connect_api::source::TopicAccess;
 use tokio::runtime::Handle;
 
 use self::decision::{decide, lost_log};
-use self::streaming::make_slot;
+use self::streaming::{departed, make_slot};
 use self::tables::{captured_tables, check_guardrail, snapshot_tables};
 use crate::change::TableId;
 use crate::config::PostgresConfig;
@@ -136,7 +136,11 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
         Some(_) if streams => log_end(connection).await?,
         _ => None,
     };
-    let lost = lost_log(config, offset.as_ref(), slot.as_ref(), written);
+    let departed = match &offset {
+        Some(offset) if streams => departed(context, offset).await?,
+        _ => None,
+    };
+    let lost = departed.or_else(|| lost_log(config, offset.as_ref(), slot.as_ref(), written));
     let based = config.snapshot_configuration_based;
     let decision = decide(
         config.snapshot_mode,
@@ -173,10 +177,10 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
         .map_err(|error: PgError| error.while_(PRODUCER_FAILED))
 }
 
-/// The end of the server's log: written, or on a standby replayed.
+/// The end of the server's log. None of a standby: one that has just started lags behind what it
+/// gave out before, and catches up.
 async fn log_end(connection: &mut Connection) -> Result<Option<Lsn>, PgError> {
-    let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() \
-               ELSE pg_current_wal_lsn() END";
+    let sql = "SELECT CASE WHEN pg_is_in_recovery() THEN NULL ELSE pg_current_wal_lsn() END";
     let row = connection.query_first(sql).await?;
     Ok(row.and_then(|row| row.text(0).parse().ok()))
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::decision::start_position;
+use super::decision::{furthest, start_position};
 use super::tables::captured_tables;
 use super::{PLUGIN_NAME, TaskContext};
 use crate::config::{LsnFlushMode, PostgresConfig};
 use crate::error::PgError;
 use crate::heartbeat::Heartbeat;
+use crate::lineage::{self, History};
 use crate::offset::Offset;
 use crate::protocol::Lsn;
 use crate::protocol::catalog::Catalog;
@@ -49,7 +50,9 @@ pub(super) async fn make_slot(
         if plugin == PLUGIN_NAME {
             ensure_publication(context, ordinary).await?;
         }
-        let (name, failover) = (&config.slot_name, config.slot_failover);
+        // A standby refuses to make such a slot.
+        let failover = config.slot_failover && !slot::is_standby(ordinary).await?;
+        let name = &config.slot_name;
         match slot::create_slot(&mut connection, name, plugin, failover).await {
             Ok(created) => return Ok((created, connection)),
             // Cancelled by a timeout, or a lock was not to be had.
@@ -64,6 +67,33 @@ pub(super) async fn make_slot(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Why the server at hand does not go on with the log that the offset is of; none where it does,
+/// where that is not known, or where `offset.mismatch.strategy` decides.
+pub(super) async fn departed(
+    context: &TaskContext,
+    offset: &Offset,
+) -> Result<Option<String>, PgError> {
+    let config = &context.config;
+    let compared = config.log_position_check && !config.offset_mismatch_strategy_is_set;
+    let (Some(stored), Some(position)) = (offset.server, furthest(offset)) else {
+        return Ok(None);
+    };
+    if !compared || offset.snapshot_in_progress() {
+        return Ok(None);
+    }
+    let mut replication = replication_session(context).await?;
+    let (here, _) = slot::identify_system(&mut replication).await?;
+    let history = match here.timeline {
+        // The first timeline has none.
+        Some(timeline) if timeline > 1 && stored != here => {
+            slot::timeline_history(&mut replication, timeline).await?
+        }
+        _ => History::default(),
+    };
+    replication.close().await;
+    Ok(lineage::departure(stored, here, &history, position))
 }
 
 /// Starts the stream from `offset`; `position` is that of a slot made in this start.
@@ -89,8 +119,13 @@ pub async fn start_stream(
     replica_identity::apply(connection, identities, &captured).await?;
     let state = ready_slot(context, connection).await?;
     let server_version = connection.server_version();
+    let is_standby = slot::is_standby(connection).await?;
     let mut replication = replication_session(context).await?;
-    let written = slot::identify_system(&mut replication).await?;
+    let (mut here, written) = slot::identify_system(&mut replication).await?;
+    if is_standby {
+        // It may be promoted while it is read.
+        here.timeline = None;
+    }
     let confirmed = state.and_then(|state| state.confirmed_flush_lsn);
     let default_start =
         position.unwrap_or_else(|| confirmed.map_or(written, |lsn| lsn.min(written)));
@@ -127,6 +162,7 @@ pub async fn start_stream(
     if offset.lsn.is_none() {
         offset.lsn = Some(start.0);
     }
+    offset.server = Some(here);
     let heartbeat = heartbeat(config);
     let stream_context = StreamContext {
         config: Arc::clone(config),
