@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Dependencies and the workspace are built once; tests find the worker here.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 memory fuzz fuzz-rest bench setup
+.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 memory soak-memory fuzz fuzz-rest bench setup
 
 help:
 	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
@@ -13,6 +13,7 @@ help:
 	@echo "make memory           5,000 open files of the S3 sink in one process of less than 256 MB"
 	@echo "make record           makes the recorded answers anew from the JVM worker"
 	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
+	@echo "make soak-memory      a transaction of 1 GB and rows of 50 MB in bounded memory"
 	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
 	@echo "make fuzz-rest        requests made up from docs/openapi.yaml, many (REST_FUZZ_EXAMPLES)"
 	@echo "make fuzz             mutated input through the decoders for an hour (FUZZ_SECONDS)"
@@ -56,6 +57,12 @@ chaos: rust
 	$(CARGO) build --release --workspace --bins
 	CHAOS_KILLS=20 CHAOS_CHANGES=100000 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
 	  $(CARGO) test -p compat-tests --test main chaos -- --nocapture
+
+soak-memory: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(CARGO) build --release --workspace --bins
+	MEMORY_TRANSACTION_MB=1024 MEMORY_ROW_MB=50 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
+	  $(CARGO) test -p compat-tests --test main memory -- --nocapture --test-threads=1
 
 chaos-s3: rust
 	@compat-tests/setup.sh test >/dev/null

@@ -10,6 +10,7 @@ mod exactly_once;
 mod examples;
 mod footprint;
 mod group;
+mod memory;
 mod parts;
 mod recorded;
 mod registry;

@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod consumer;
 pub mod jaas;
 pub mod producer;
+mod record_size;
 mod security;
 pub mod transaction;
 pub mod translate;

@@ -15,6 +15,7 @@ use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::{ClientConfig, ClientContext};
 
+use super::record_size::SizeLimits;
 use super::{ClientLog, failed};
 
 /// Hears of deliveries; called from [`RecordProducer::poll`] and [`RecordProducer::send`].
@@ -64,7 +65,7 @@ pub struct Outgoing<'a> {
 
 /// Headers of an outgoing record.
 #[derive(Clone, Debug)]
-pub struct OutgoingHeaders(OwnedHeaders);
+pub struct OutgoingHeaders(pub(super) OwnedHeaders);
 
 impl OutgoingHeaders {
     /// Room for some headers.
@@ -83,6 +84,8 @@ impl OutgoingHeaders {
 pub enum Refused {
     /// The queue is full: try again once something was delivered. The headers come back.
     Full(Option<OutgoingHeaders>),
+    /// It is larger than the producer may send.
+    TooLarge(Error),
     /// It never will be.
     Failed(KafkaError),
 }
@@ -90,6 +93,7 @@ pub enum Refused {
 /// A producer whose owner polls it, for one task's thread.
 pub struct RecordProducer<D: Deliveries> {
     producer: BaseProducer<TokenContext<D>>,
+    limits: SizeLimits,
 }
 
 impl<D: Deliveries> std::fmt::Debug for RecordProducer<D> {
@@ -108,7 +112,8 @@ impl<D: Deliveries> RecordProducer<D> {
         let producer = config
             .create_with_context(TokenContext { log, deliveries })
             .map_err(|error| failed("creating a Kafka producer", &error, None))?;
-        Ok(Self { producer })
+        let limits = SizeLimits::of(config);
+        Ok(Self { producer, limits })
     }
 
     pub(super) fn client(&self) -> &BaseProducer<TokenContext<D>> {
@@ -125,6 +130,9 @@ impl<D: Deliveries> RecordProducer<D> {
     /// # Errors
     /// The queue is full, or the record is impossible.
     pub fn send(&self, record: Outgoing<'_>, token: usize) -> Result<(), Refused> {
+        if let Some(error) = self.limits.too_large(&record) {
+            return Err(Refused::TooLarge(error));
+        }
         let result = self.producer.send(BaseRecord::<[u8], [u8], usize> {
             topic: record.topic,
             partition: record.partition,

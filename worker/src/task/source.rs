@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use connect_api::data::SchemaAndValue;
 use connect_api::error::Chain;
 use connect_api::record::{OffsetMap, SourcePartition, SourceRecord, Topic};
 use connect_api::source::{SourceBatch, SourceTask, SourceTaskContext};
@@ -42,6 +43,9 @@ const DELIVERIES_PER_POLL: usize = 4;
 const SMALL_BATCH_RECORDS: usize = 256;
 /// That moment; shorter than what the producer lingers.
 const GATHER_PAUSE: Duration = Duration::from_millis(2);
+
+/// Values beyond this length are not kept longer than they are needed.
+const LARGE_VALUE: usize = 1024 * 1024;
 
 /// Runs a source task until it is told to stop.
 ///
@@ -275,6 +279,7 @@ impl<'a> Worker<'a> {
             while let Err(refused) = self.producer.send(outgoing(), NO_TOKEN) {
                 match refused {
                     Refused::Full(_) => self.wait_for_room()?,
+                    Refused::TooLarge(error) => return Err(error),
                     Refused::Failed(error) => {
                         let doing = format!("writing offsets to topic {}", self.offsets.topic());
                         return Err(self.producer.failed(doing, &error));
@@ -337,7 +342,7 @@ impl<'a> Worker<'a> {
                     Ok(Some(record))
                 }
             });
-        let record = match outcome {
+        let mut record = match outcome {
             Ok(Some(record)) => record,
             // Dropped: its offset is stored with that of a later record.
             Ok(None) => return Ok(()),
@@ -356,6 +361,10 @@ impl<'a> Worker<'a> {
         if record.topic != self.last_topic {
             self.first_use(&record.topic)?;
             self.last_topic = record.topic.clone();
+        }
+        if self.converted.value.len() > LARGE_VALUE {
+            // It stands in memory twice by now, and waits for room to stand there once more.
+            record.value = SchemaAndValue::default();
         }
         let token = self.token(&source_partition)?;
         loop {
@@ -377,6 +386,16 @@ impl<'a> Worker<'a> {
                     converted.headers = headers;
                     self.wait_for_room()?;
                 }
+                Err(Refused::TooLarge(error)) => {
+                    if self.pipeline.tolerance.drops() {
+                        tracing::error!(error = %Chain(&error), "errors.tolerance drops a record");
+                        return Ok(());
+                    }
+                    return Err(Error::fatal(
+                        "Unrecoverable exception from producer send callback",
+                    )
+                    .with_source(error));
+                }
                 Err(Refused::Failed(error)) => {
                     let topic = &record.topic;
                     let cause = self
@@ -391,6 +410,9 @@ impl<'a> Worker<'a> {
                     );
                 }
             }
+        }
+        if self.converted.value.capacity() > LARGE_VALUE {
+            self.converted.value = Vec::new();
         }
         match &mut self.transaction {
             Some(transaction) => transaction.sent(&source_partition, source_offset),

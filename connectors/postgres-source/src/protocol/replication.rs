@@ -28,6 +28,9 @@ use crate::error::PgError;
 /// How long the server may take to end the stream politely.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Frames beyond this length have room made for them before they are read.
+const LONG_FRAME: usize = 1024 * 1024;
+
 /// Whole frames as they came off the socket. Holds its share of the buffer until dropped.
 #[derive(Debug)]
 pub struct Chunk {
@@ -276,8 +279,14 @@ impl Reader {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         // A chunk that waits for room in the buffer; nothing is read meanwhile.
         let mut waiting: Option<(Bytes, u32)> = None;
+        // Room for a long frame, made before the frame is read: two of them would be too much.
+        let mut reserved: Option<OwnedSemaphorePermit> = None;
         loop {
-            let wanted = waiting.as_ref().map_or(0, |(_, kib)| *kib);
+            let long = match &reserved {
+                None if waiting.is_none() => self.long_frame(),
+                _ => None,
+            };
+            let wanted = waiting.as_ref().map(|(_, kib)| *kib).or(long).unwrap_or(0);
             tokio::select! {
                 changed = self.confirmations.changed() => {
                     if changed.is_err() {
@@ -286,16 +295,21 @@ impl Reader {
                     self.send_status().await?;
                 }
                 permit = Arc::clone(&self.budget).acquire_many_owned(wanted),
-                    if waiting.is_some() =>
+                    if waiting.is_some() || long.is_some() =>
                 {
-                    if let (Ok(permit), Some((bytes, _))) = (permit, waiting.take()) {
-                        let chunk = Chunk { bytes, at: 0, _permit: permit };
-                        if self.sender.send(Ok(chunk)).is_err() {
-                            return Ok(());
+                    match (permit, waiting.take()) {
+                        (Ok(permit), Some((bytes, _))) => {
+                            let chunk = Chunk { bytes, at: 0, _permit: permit };
+                            if self.sender.send(Ok(chunk)).is_err() {
+                                return Ok(());
+                            }
                         }
+                        (permit, None) => reserved = permit.ok(),
+                        // The budget is never closed.
+                        (Err(_), Some(_)) => return Ok(()),
                     }
                 }
-                read = self.connection.fill(), if waiting.is_none() => {
+                read = self.connection.fill(), if waiting.is_none() && long.is_none() => {
                     read?;
                     let (chunk, reply, failure) = self.take_frames()?;
                     if reply {
@@ -304,15 +318,36 @@ impl Reader {
                     if let Some(error) = failure {
                         return Err(error);
                     }
-                    // A chunk larger than the whole buffer passes alone.
-                    waiting = chunk.map(|bytes| {
-                        let kib = u32::try_from(bytes.len().div_ceil(1024)).unwrap_or(u32::MAX);
-                        (bytes, kib.min(self.budget_kib))
-                    });
+                    let Some(bytes) = chunk else { continue };
+                    match reserved.take() {
+                        Some(permit) => {
+                            let chunk = Chunk { bytes, at: 0, _permit: permit };
+                            if self.sender.send(Ok(chunk)).is_err() {
+                                return Ok(());
+                            }
+                        }
+                        None => {
+                            let kib = self.kib(bytes.len());
+                            waiting = Some((bytes, kib));
+                        }
+                    }
                 }
                 _ = ticks.tick() => self.send_status().await?,
             }
         }
+    }
+
+    /// The room that a length takes; what is larger than the whole buffer passes alone.
+    fn kib(&self, length: usize) -> u32 {
+        let kib = u32::try_from(length.div_ceil(1024)).unwrap_or(u32::MAX);
+        kib.min(self.budget_kib)
+    }
+
+    /// The room that a long frame takes which has begun to arrive.
+    fn long_frame(&self) -> Option<u32> {
+        let [_, length @ ..] = self.connection.input.first_chunk::<5>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        (length > LONG_FRAME).then(|| self.kib(length))
     }
 
     /// Takes the whole frames off the input: the chunk (none if there was nothing), whether the
