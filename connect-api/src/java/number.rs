@@ -8,6 +8,12 @@ pub fn double_to_string(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
+    if value.is_subnormal() {
+        return subnormal(
+            ryu::Buffer::new().format_finite(value),
+            &format!("{value:.1e}"),
+        );
+    }
     layout(
         ryu::Buffer::new().format_finite(value),
         value == 0.0,
@@ -23,11 +29,24 @@ pub fn float_to_string(value: f32) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
     }
+    if value.is_subnormal() {
+        return subnormal(
+            ryu::Buffer::new().format_finite(value),
+            &format!("{value:.1e}"),
+        );
+    }
     layout(
         ryu::Buffer::new().format_finite(value),
         value == 0.0,
         (1e-3..1e7).contains(&value.abs()),
     )
+}
+
+/// So few bits are left that one digit would do where Java shows two, the nearest.
+fn subnormal(shortest: &str, two_digits: &str) -> String {
+    let digits = shortest.split('e').next().unwrap_or_default();
+    let count = digits.bytes().filter(u8::is_ascii_digit).count();
+    layout(if count > 1 { shortest } else { two_digits }, false, false)
 }
 
 /// Ryu's digits in Java's shape: plain from 10^-3 to 10^7, else one digit, point, digits, `E`.
@@ -87,6 +106,9 @@ mod tests {
             (1.25e10, "1.25E10"),
             (-1.5e-300, "-1.5E-300"),
             (f64::MAX, "1.7976931348623157E308"),
+            (5e-324, "4.9E-324"),
+            (1e-323, "9.9E-324"),
+            (-1.234e-310, "-1.234E-310"),
             (f64::NAN, "NaN"),
             (f64::NEG_INFINITY, "-Infinity"),
         ] {
@@ -94,5 +116,6 @@ mod tests {
         }
         assert_eq!(float_to_string(3.4028235e38), "3.4028235E38");
         assert_eq!(float_to_string(1.1), "1.1");
+        assert_eq!(float_to_string(1e-45), "1.4E-45");
     }
 }
