@@ -45,6 +45,10 @@ impl Connector for PostgresConnector {
         // The framework's own options by their definition, the connector's by its rules.
         let mut own = config::check(props);
         let faultless = own.iter().all(|value| value.errors.is_empty());
+        if faultless && let Some((_, class)) = config::unknown_class(props) {
+            let error = Error::config(format!("Unable to find class {class}"));
+            return Err(error.with_class("java.lang.IllegalArgumentException"));
+        }
         if faultless && let Err(text) = context.runtime.block_on(check_database(props)) {
             let hostname = own.iter_mut().find(|value| value.name == HOSTNAME);
             hostname
@@ -157,6 +161,31 @@ async fn look(config: &PostgresConfig) -> Result<(), PgError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_that_is_not_found_fails_the_request_as_there() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let context = PluginContext {
+            runtime: runtime.handle().clone(),
+        };
+        let props: Props = [
+            (HOSTNAME, "db"),
+            ("database.user", "u"),
+            ("database.dbname", "d"),
+            ("topic.prefix", "p"),
+            ("plugin.name", "pgoutput"),
+            ("transaction.metadata.factory", "a.B"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into_iter()
+        .collect();
+        let validated = PostgresConnector::new().validate(&context, &config::definition(), &props);
+        let error = validated.unwrap_err();
+        assert_eq!(
+            error.trace().trim_end(),
+            "java.lang.IllegalArgumentException: Unable to find class a.B"
+        );
+    }
 
     #[test]
     fn a_port_that_no_url_can_have_is_told_in_the_drivers_words() {

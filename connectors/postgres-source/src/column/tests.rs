@@ -273,6 +273,11 @@ fn what_the_jvm_loses_of_arrays_is_kept_where_the_schema_can_hold_it() {
         value("_text", r#"{{a,"b c"},{d,NULL}}"#),
         r#"["{a,\"b c\"}","{d,NULL}"]"#
     );
+    // Before the calendar's reform the driver counts Julian days in arrays.
+    assert_eq!(
+        value("_timestamp", r#"{"1582-10-10 00:00:00"}"#),
+        "[-12219724800000000]"
+    );
     let boxes = value("_box", "{(3,4),(1,2);(0,0),(0,0)}");
     assert_eq!(boxes.matches("\"type\":\"box\"").count(), 2, "{boxes}");
 }

@@ -44,17 +44,24 @@ const CUSTOM: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// The first class that Debezium looks for as soon as it reads its options, and does not find; with
+/// the option that names it.
+#[must_use]
+pub fn unknown_class(props: &Props) -> Option<(&'static str, &str)> {
+    CLASSES.iter().find_map(|(key, own)| {
+        let class = props.get(*key)?.trim();
+        (!class.is_empty() && class != *own).then_some((*key, class))
+    })
+}
+
 /// Refuses what only a Java class of the user's could do.
 ///
 /// # Errors
 /// The option and the class.
 pub fn refuse_unknown(props: &Props) -> Result<(), PgError> {
     let text = |key: &str| props.get(key).map_or("", |text| text.trim());
-    for (key, own) in CLASSES {
-        let class = text(key);
-        if !class.is_empty() && class != *own {
-            return Err(not_found(class, key));
-        }
+    if let Some((key, class)) = unknown_class(props) {
+        return Err(not_found(class, key));
     }
     for (key, service, what) in CUSTOM {
         if text(key).eq_ignore_ascii_case("custom") {

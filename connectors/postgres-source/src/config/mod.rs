@@ -43,7 +43,7 @@ pub use choices::{
     GuardrailAction, IsolationMode, LockingMode, LsnFlushMode, OffsetMismatchStrategy,
     RowCountOrder, SchemaRefreshMode, SnapshotMode,
 };
-pub use classes::{RESELECT, refuse_unknown};
+pub use classes::{RESELECT, refuse_unknown, unknown_class};
 pub use legacy::remarks;
 use rules::Rule;
 pub(crate) use rules::{items, java_boolean};
