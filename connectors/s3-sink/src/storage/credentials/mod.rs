@@ -5,7 +5,9 @@
 //! SDK v1, `com.amazonaws.auth`) and for `io.confluent.connect.s3.auth.AwsAssumeRoleCredentialsProvider`.
 
 mod metadata;
+mod process;
 mod profile;
+mod sso;
 mod sts;
 
 use std::fmt;

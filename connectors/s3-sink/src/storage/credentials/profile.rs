@@ -1,11 +1,11 @@
-//! The shared files: `~/.aws/credentials` and `~/.aws/config`, keys or roles.
+//! The shared files: `~/.aws/credentials` and `~/.aws/config`: keys, roles, sign-ins, programs.
 //!
-//! Answers for `ProfileCredentialsProvider`. Sign-in by browser (`sso_*`) and programs
-//! (`credential_process`) are not read.
+//! Answers for `ProfileCredentialsProvider`.
 
 use std::collections::HashMap;
 
-use super::{Absent, Role, Session, Source, Surroundings, broken, look, sts};
+use super::sso::{self, SignIn};
+use super::{Absent, Role, Session, Source, Surroundings, broken, look, process, sts};
 
 /// Roles that name each other end somewhere.
 const MAX_DEPTH: usize = 8;
@@ -31,6 +31,7 @@ pub(super) async fn load(around: &Surroundings) -> Result<Session, Absent> {
     let profiles = Profiles {
         credentials: read("AWS_SHARED_CREDENTIALS_FILE", "credentials"),
         config: read("AWS_CONFIG_FILE", "config"),
+        folder: home.clone(),
     };
     if profiles.get(&name).is_empty() {
         return Err(Absent::Nothing("the profile is not there"));
@@ -41,6 +42,8 @@ pub(super) async fn load(around: &Surroundings) -> Result<Session, Absent> {
 struct Profiles {
     credentials: String,
     config: String,
+    /// `~/.aws`.
+    folder: String,
 }
 
 impl Profiles {
@@ -81,6 +84,30 @@ fn entries(text: &str, section: &str) -> Profile {
         }
     }
     entries
+}
+
+/// A profile's sign-in: in a section of its own, or all of it here.
+///
+/// # Errors
+/// The name of an entry that is missing.
+fn sign_in(profiles: &Profiles, profile: &Profile) -> Result<SignIn, &'static str> {
+    let session = profile.get("sso_session");
+    let shared = session
+        .map(|name| entries(&profiles.config, &format!("sso-session {name}")))
+        .unwrap_or_default();
+    let get = |key: &'static str| {
+        let found = profile.get(key).or_else(|| shared.get(key));
+        found.filter(|value| !value.is_empty()).cloned().ok_or(key)
+    };
+    Ok(SignIn {
+        token_of: match session {
+            Some(name) => name.clone(),
+            None => get("sso_start_url")?,
+        },
+        region: get("sso_region")?,
+        account: get("sso_account_id")?,
+        role: get("sso_role_name")?,
+    })
 }
 
 fn resolve<'a>(
@@ -145,11 +172,13 @@ fn resolve<'a>(
             (_, (Some(key), Some(secret))) => {
                 Ok(Session::forever(key, secret, get("aws_session_token")))
             }
-            _ if get("sso_start_url").is_some() || get("credential_process").is_some() => {
-                Err(broken(format!(
-                    "profile {name}: sso_start_url and credential_process are not supported; use \
-                     keys or a role"
-                )))
+            _ if get("sso_session").is_some() || get("sso_start_url").is_some() => {
+                let sign_in = sign_in(profiles, &profile)
+                    .map_err(|missing| broken(format!("profile {name} lacks {missing}")))?;
+                sso::load(around, &profiles.folder, &sign_in).await
+            }
+            _ if get("credential_process").is_some() => {
+                process::run(&get("credential_process").unwrap_or_default()).await
             }
             _ => Err(Absent::Nothing("the profile has no credentials")),
         }

@@ -339,6 +339,80 @@ fn profiles_have_keys_or_roles_of_other_profiles() {
 }
 
 #[test]
+fn profiles_have_programs_and_sign_ins() {
+    const ROLE: &str = r#"{"roleCredentials":{"accessKeyId":"AK","secretAccessKey":"SK","sessionToken":"TK","expiration":4070908800000}}"#;
+    let (url, log) = serve(|_| (200, ROLE.to_owned()));
+    let home = std::env::temp_dir().join(format!("aws-sign-in-{}", std::process::id()));
+    let cache = home.join(".aws/sso/cache");
+    std::fs::create_dir_all(&cache).expect("made");
+    let config = "[profile program]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"PK\",\"SecretAccessKey\":\"PS\",\"SessionToken\":\"PT\",\"Expiration\":\"2099-01-01T00:00:00Z\"}'\n\
+        [profile broken]\ncredential_process = exit 3\n\
+        [profile silent]\ncredential_process = true\n\
+        [sso-session corp]\nsso_region = eu-west-1\nsso_start_url = https://corp\n\
+        [profile signed]\nsso_session = corp\nsso_account_id = 1234\nsso_role_name = a role\n\
+        [profile old]\nsso_start_url = https://corp\nsso_region = eu-west-1\nsso_account_id = 1\nsso_role_name = r\n\
+        [profile half]\nsso_session = corp\nsso_account_id = 1234\n";
+    std::fs::write(home.join(".aws/config"), config).expect("written");
+    // Named after the SHA-1 of "corp" and of "https://corp".
+    let token = |end: &str| format!(r#"{{"accessToken":"bearer","expiresAt":"{end}"}}"#);
+    for (name, end) in [
+        (
+            "ee0bfd2552fbd840c02cc48b6e823320543c450f",
+            "2099-01-01T00:00:00Z",
+        ),
+        (
+            "17da54e8ec4ee05390f1915bb3ef5fea7ebd238e",
+            "2001-01-01T00:00:00Z",
+        ),
+    ] {
+        std::fs::write(cache.join(format!("{name}.json")), token(end)).expect("written");
+    }
+    let of = |profile: &str| {
+        let source = of_class("software.amazon.awssdk.auth.credentials.ProfileCredentialsProvider");
+        let home = home.display().to_string();
+        let variables = [
+            ("HOME", home.as_str()),
+            ("AWS_PROFILE", profile),
+            ("AWS_ENDPOINT_URL_SSO", &url),
+        ];
+        get(source, around(&variables))
+    };
+    let found = of("program").expect("printed");
+    assert_eq!(
+        (
+            found.key_id.as_str(),
+            found.secret_key.as_str(),
+            found.token.as_deref()
+        ),
+        ("PK", "PS", Some("PT"))
+    );
+    for (profile, why) in [
+        ("broken", "exit status: 3"),
+        ("silent", "printed no credentials"),
+        ("half", "lacks sso_role_name"),
+        ("old", "has run out; sign in again"),
+    ] {
+        let error = of(profile).expect_err(profile);
+        assert!(error.contains(why), "{profile}: {error}");
+    }
+    let found = of("signed").expect("a role");
+    assert_eq!(
+        (found.key_id.as_str(), found.token.as_deref()),
+        ("AK", Some("TK"))
+    );
+    let request = &asked(&log)[0];
+    assert!(
+        request.starts_with("GET /federation/credentials?role_name=a%20role&account_id=1234 "),
+        "{request}"
+    );
+    assert!(
+        request.contains("x-amz-sso_bearer_token: bearer"),
+        "{request}"
+    );
+    std::fs::remove_dir_all(&home).expect("removed");
+}
+
+#[test]
 fn credentials_are_kept_until_shortly_before_their_end() {
     let now = SystemTime::now();
     let mut session = Session::forever("a".to_owned(), "b".to_owned(), None);
