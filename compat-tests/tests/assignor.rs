@@ -296,6 +296,70 @@ fn a_thousand_rounds_are_assigned_as_kafka_assigns_them() -> Outcome<()> {
     Ok(())
 }
 
+/// History 562 of the simulation, which ends with connectors spread 2, 0 and 1: the leader is new and
+/// knows nothing of what was deleted before its time, so that it counts it as the work of the member
+/// that has not heard of it yet. The next round sets it right.
+#[test]
+fn a_new_leader_counts_what_was_deleted_and_so_does_kafkas() -> Outcome<()> {
+    let task = |connector: &str, task| TaskId {
+        connector: connector.into(),
+        task,
+    };
+    let deleted = Work {
+        connectors: vec!["c0".into()],
+        tasks: vec![task("c0", 0)],
+    };
+    let mut members = vec![
+        ("connect-w0-5".to_owned(), Work::default()),
+        ("connect-w1-2".to_owned(), deleted),
+        ("connect-w2-4".to_owned(), Work::default()),
+    ];
+    let connectors = BTreeMap::from([("n1".to_owned(), 1), ("n2".to_owned(), 2)]);
+    let mut java = Java::start()?;
+    java.tell("H 8000")?;
+    let mut assignor = Assignor::new(8_000);
+    let mut counts = Vec::new();
+    for (completed, generation) in [(-1, 6), (6, 7), (7, 8)] {
+        let texts: Vec<String> = members.iter().map(member_text).collect();
+        let line = format!(
+            "R 1000 {completed} {generation} {} {}",
+            config_text(&connectors),
+            texts.join(" ")
+        );
+        let (delay, theirs) = java.ask(&line)?;
+        let ours = assignor.assign(&Input {
+            now_ms: 1_000,
+            last_completed_generation: completed,
+            generation,
+            config: &config_of(&connectors),
+            members: &members,
+            handed_over: &|_| false,
+        });
+        assert_eq!(ours.delay_ms, delay, "{line}");
+        for (member, work) in &mut members {
+            let decoded = decode_assignment(&theirs[member])?;
+            let share = &ours.shares[member];
+            assert_eq!(sorted(&share.assigned), sorted(&decoded.assigned), "{line}");
+            assert_eq!(sorted(&share.revoked), sorted(&decoded.revoked), "{line}");
+            work.remove_all(&decoded.revoked);
+            work.add_all(&decoded.assigned);
+        }
+        let alive = |work: &Work| {
+            let configured = |id: &&TaskId| connectors.contains_key(&*id.connector);
+            work.tasks.iter().filter(configured).count()
+        };
+        counts.push(
+            members
+                .iter()
+                .map(|(_, work)| alive(work))
+                .collect::<Vec<_>>(),
+        );
+    }
+    assert_eq!(counts[0], [2, 0, 1], "it is left so");
+    assert_eq!(counts.last(), Some(&vec![1, 1, 1]), "and mended");
+    Ok(())
+}
+
 #[test]
 fn eager_rounds_are_dealt_as_kafka_deals_them() -> Outcome<()> {
     let mut java = Java::start()?;
