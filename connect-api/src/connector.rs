@@ -44,12 +44,33 @@ pub enum ExactlyOnceSupport {
 /// A position that a user wants to set, or to forget (`None`).
 pub type OffsetChange = (OffsetMap, Option<OffsetMap>);
 
+/// What a connector takes otherwise than the Java class that it stands in for, beyond what its
+/// validation refuses: for whoever is about to take a running one over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TakeOver {
+    /// Why a task with this configuration would fail, a sentence each.
+    pub obstacles: Vec<String>,
+    /// What will be otherwise, a sentence each.
+    pub differences: Vec<String>,
+}
+
 /// The part that validates and divides work. One instance per running connector, used by one
 /// thread at a time.
 pub trait Connector: Send {
-    /// Checks a configuration beyond its definition, against the world where that is needed
-    /// (`Connector.validate`): one value per option, each with its errors. The default is the
-    /// definition's own check.
+    /// Checks a configuration beyond its definition, and looks at nothing else: one value per
+    /// option, each with its errors. The default is the definition's own check.
+    ///
+    /// # Errors
+    /// The check itself could not be done.
+    fn check(
+        &self,
+        definition: &crate::config::ConfigDef,
+        props: &Props,
+    ) -> Result<Vec<ConfigValue>> {
+        Ok(definition.validate(props))
+    }
+
+    /// The same, against the world where that is needed (`Connector.validate`).
     ///
     /// # Errors
     /// The check itself could not be done.
@@ -60,7 +81,13 @@ pub trait Connector: Send {
         props: &Props,
     ) -> Result<Vec<ConfigValue>> {
         let _unused = context;
-        Ok(definition.validate(props))
+        self.check(definition, props)
+    }
+
+    /// What a configuration that runs under the Java class comes to here.
+    fn take_over(&self, props: &Props) -> TakeOver {
+        let _unused = props;
+        TakeOver::default()
     }
 
     /// Starts with a validated configuration.

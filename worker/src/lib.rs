@@ -11,6 +11,7 @@
 //! | [`task`] | runs connectors and tasks |
 //! | [`store`] | the config, offset and status topics |
 //! | [`convert`] | a command that puts lines through converters |
+//! | [`plan`] | a command that judges a running cluster before it is taken over |
 //! | [`logging`] | levels that can be changed while it runs |
 //! | [`kafka`] | the Kafka client |
 //!
@@ -23,6 +24,7 @@ pub mod group;
 pub mod herder;
 pub mod kafka;
 pub mod logging;
+pub mod plan;
 pub mod plugins;
 pub mod providers;
 pub mod rest;

@@ -24,6 +24,7 @@ Ferroconnect, a Kafka Connect worker
 
 usage: ferroconnect distributed [worker.properties]
        ferroconnect standalone worker.properties [connector.json|connector.properties ...]
+       ferroconnect plan --from http://worker:8083 [--worker worker.properties] (--help: more)
        ferroconnect convert --from CLASS[,key=value...] --to CLASS[,key=value...] (--help: more)
        ferroconnect --version | --help
 
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["convert", words @ ..] => return convert(words),
+        ["plan", words @ ..] => return plan(words),
         ["distributed" | "start"] => (false, None, Vec::new()),
         ["distributed", file] => (false, Some(*file), Vec::new()),
         ["standalone", file, connectors @ ..] => (
@@ -138,6 +140,46 @@ fn convert(words: &[&str]) -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             complain(&format!("ferroconnect convert: {}\n", Chain(&error)));
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// `ferroconnect plan`: what becomes of a running cluster's connectors.
+fn plan(words: &[&str]) -> ExitCode {
+    if words == ["--help"] {
+        say(worker::plan::USAGE);
+        return ExitCode::SUCCESS;
+    }
+    let command = match worker::plan::Command::parse(words, |name| std::env::var(name).ok()) {
+        Ok(command) => command,
+        Err(why) => {
+            complain(&format!(
+                "ferroconnect plan: {why}\n{}",
+                worker::plan::USAGE
+            ));
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(PLUGIN_THREADS)
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(|error| connect_api::Error::fatal("starting the async runtime").with_source(error))
+        .and_then(|runtime| {
+            let context = PluginContext {
+                runtime: runtime.handle().clone(),
+            };
+            runtime.block_on(command.run(connectors::PLUGINS, &context))
+        });
+    match outcome {
+        Ok((report, code)) => {
+            say(&report);
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            complain(&format!("ferroconnect plan: {}\n", Chain(&error)));
             ExitCode::from(1)
         }
     }

@@ -80,7 +80,8 @@ pub async fn run(
     );
     let lists: Vec<&'static [Plugin]> = lists.iter().copied().chain([PROVIDERS]).collect();
     let plugins = Arc::new(Plugins::new(&lists));
-    let (resolver, mut config) = set_up(&command, &plugins).map_err(Failure::Setup)?;
+    let (resolver, mut config) =
+        set_up(&command.props, command.standalone, &plugins).map_err(Failure::Setup)?;
 
     let auth = rest::auth::of(&config.options, |name| std::env::var(name).ok())
         .map_err(Failure::Setup)?
@@ -165,11 +166,16 @@ pub async fn run(
     outcome
 }
 
-fn set_up(command: &Command, plugins: &Arc<Plugins>) -> Result<(Arc<Resolver>, WorkerConfig)> {
+/// A worker's options from its properties, and what resolves references by them.
+pub(crate) fn set_up(
+    props: &Props,
+    standalone: bool,
+    plugins: &Arc<Plugins>,
+) -> Result<(Arc<Resolver>, WorkerConfig)> {
     let environment = Arc::new(|name: &str| std::env::var(name).ok());
-    let resolver = Resolver::new(&command.props, plugins, environment)?;
-    let props = resolver.resolve_worker(&command.props)?;
-    let config = WorkerConfig::new(props, command.standalone, &host_address())?;
+    let resolver = Resolver::new(props, plugins, environment)?;
+    let props = resolver.resolve_worker(props)?;
+    let config = WorkerConfig::new(props, standalone, &host_address())?;
     for key in ["key.converter", "value.converter", "header.converter"] {
         let class = config.options.string(key);
         let kind = match key {

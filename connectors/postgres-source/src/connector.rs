@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use connect_api::config::{ConfigDef, ConfigValue};
-use connect_api::connector::{Connector, ConnectorContext, ExactlyOnceSupport, OffsetChange};
+use connect_api::connector::{
+    Connector, ConnectorContext, ExactlyOnceSupport, OffsetChange, TakeOver,
+};
 use connect_api::context::PluginContext;
 use connect_api::data::Value;
 use connect_api::error::Error;
@@ -17,6 +19,7 @@ use crate::error::PgError;
 use crate::offset::Offset;
 use crate::protocol::connection::{Connection, SessionKind};
 use crate::protocol::quote_literal;
+use crate::startup::PLUGIN_NAME;
 
 /// The option that shows what is wrong with the database.
 const HOSTNAME: &str = "database.hostname";
@@ -36,13 +39,16 @@ impl PostgresConnector {
 }
 
 impl Connector for PostgresConnector {
+    fn check(&self, definition: &ConfigDef, props: &Props) -> Result<Vec<ConfigValue>> {
+        Ok(merged(definition, props, config::check(props)))
+    }
+
     fn validate(
         &self,
         context: &PluginContext,
         definition: &ConfigDef,
         props: &Props,
     ) -> Result<Vec<ConfigValue>> {
-        // The framework's own options by their definition, the connector's by its rules.
         let mut own = config::check(props);
         let faultless = own.iter().all(|value| value.errors.is_empty());
         if faultless && let Some((_, class)) = config::unknown_class(props) {
@@ -55,14 +61,29 @@ impl Connector for PostgresConnector {
                 .into_iter()
                 .for_each(|value| value.errors.push(text.clone()));
         }
-        let mut values = definition.validate(props);
-        for value in &mut values {
-            if let Some(place) = own.iter().position(|own| own.name == value.name) {
-                *value = own.swap_remove(place);
-            }
+        Ok(merged(definition, props, own))
+    }
+
+    fn take_over(&self, props: &Props) -> TakeOver {
+        let plugin = props.get("plugin.name").map_or("", |name| name.trim());
+        let plugin = Some(plugin).filter(|name| !name.eq_ignore_ascii_case(PLUGIN_NAME));
+        let unknown = config::refuse_unknown(props).err();
+        TakeOver {
+            obstacles: plugin
+                .map(|name| match name {
+                    "" => format!(
+                        "plugin.name is not set, which means decoderbufs; only {PLUGIN_NAME} is read, \
+                         which takes a slot of its own"
+                    ),
+                    name => format!(
+                        "plugin.name {name}: only {PLUGIN_NAME} is read, which takes a slot of its own"
+                    ),
+                })
+                .into_iter()
+                .chain(unknown.map(|error| error.to_string()))
+                .collect(),
+            differences: config::remarks(props),
         }
-        values.extend(own);
-        Ok(values)
     }
 
     fn start(&mut self, _context: ConnectorContext, props: &Props) -> Result<()> {
@@ -93,6 +114,18 @@ impl Connector for PostgresConnector {
         }
         Ok(true)
     }
+}
+
+/// The framework's own options by their definition, the connector's by its rules.
+fn merged(definition: &ConfigDef, props: &Props, mut own: Vec<ConfigValue>) -> Vec<ConfigValue> {
+    let mut values = definition.validate(props);
+    for value in &mut values {
+        if let Some(place) = own.iter().position(|own| own.name == value.name) {
+            *value = own.swap_remove(place);
+        }
+    }
+    values.extend(own);
+    values
 }
 
 /// Logs in and looks at the role; the text of what is wrong.

@@ -5,7 +5,6 @@
 
 use connect_api::config::{ConfigDef, ConfigValue};
 use connect_api::connector::{Connector, ConnectorContext};
-use connect_api::context::PluginContext;
 use connect_api::{Props, Result};
 
 use crate::config::{STORAGE_CLASS, definition, invalid};
@@ -36,12 +35,7 @@ pub(crate) fn with_storage_class(props: &Props) -> Props {
 }
 
 impl Connector for S3SinkConnector {
-    fn validate(
-        &self,
-        _context: &PluginContext,
-        definition: &ConfigDef,
-        props: &Props,
-    ) -> Result<Vec<ConfigValue>> {
+    fn check(&self, definition: &ConfigDef, props: &Props) -> Result<Vec<ConfigValue>> {
         let props = with_storage_class(props);
         let mut values = definition.validate(&props);
         let own = self::definition();

@@ -123,8 +123,16 @@ impl Validator {
     /// # Errors
     /// The configuration could not be validated at all.
     pub async fn validate(&self, raw: RawConfig) -> Answer<ConfigInfos> {
+        self.validate_looking(raw, true).await
+    }
+
+    /// The same; with `looks` false connectors do not look at the world.
+    ///
+    /// # Errors
+    /// The configuration could not be validated at all.
+    pub async fn validate_looking(&self, raw: RawConfig, looks: bool) -> Answer<ConfigInfos> {
         let validator = self.clone();
-        let work = tokio::task::spawn_blocking(move || validator.validate_now(&raw));
+        let work = tokio::task::spawn_blocking(move || validator.validate_now(&raw, looks));
         match work.await {
             Ok(answer) => answer,
             Err(panic) => Err(RequestError::failure(format!(
@@ -144,7 +152,7 @@ impl Validator {
         }
     }
 
-    fn validate_now(&self, raw: &RawConfig) -> Answer<ConfigInfos> {
+    fn validate_now(&self, raw: &RawConfig, looks: bool) -> Answer<ConfigInfos> {
         let resolved = self.resolver.resolve(raw)?;
         let props = &resolved.props;
         let Some(class) = props.get("connector.class") else {
@@ -162,7 +170,7 @@ impl Validator {
         {
             return Ok(self.without_connector(class, plugin, props, &why));
         }
-        let mut infos = self.main_part(class, plugin, raw, &resolved)?;
+        let mut infos = self.main_part(class, plugin, raw, &resolved, looks)?;
         self.client_overrides(plugin, raw, &resolved, &mut infos)?;
         self.converters(&resolved, &mut infos);
         hide(&mut infos, &resolved);
@@ -199,6 +207,7 @@ impl Validator {
         plugin: &'static Plugin,
         raw: &RawConfig,
         resolved: &Resolved,
+        looks: bool,
     ) -> Answer<ConfigInfos> {
         let props = &resolved.props;
         let options = self.definition(plugin, props);
@@ -234,7 +243,10 @@ impl Validator {
             _ => return Err(RequestError::failure(format!("{class} is no connector"))),
         };
         let own = (plugin.config)();
-        values.extend(connector.validate(&self.context, &own, props)?);
+        values.extend(match looks {
+            true => connector.validate(&self.context, &own, props)?,
+            false => connector.check(&own, props)?,
+        });
 
         // As LinkedHashMap.putAll: a key of both stays in its place and takes the connector's
         // definition; the last value counts.

@@ -316,6 +316,14 @@ fn rule(client: Client, key: &str) -> Option<&'static Rule> {
         .map(|(_, _, rule)| rule)
 }
 
+/// What becomes of a key otherwise than with the JVM's client; `None` where nothing does.
+pub fn remark(client: Client, key: &str) -> Option<&'static str> {
+    match rule(client, key) {
+        Some(Unsupported) => Some("has no counterpart in this worker's Kafka client; passed over"),
+        _ => None,
+    }
+}
+
 /// A librdkafka configuration that does what a Java client with these properties does. What Java
 /// has as defaults and librdkafka has not is set first.
 ///

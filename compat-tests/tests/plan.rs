@@ -1,0 +1,132 @@
+//! `ferroconnect plan` beside a live JVM worker.
+
+use crate::shared::{database, kafka, options, postgres, source_config, unique};
+use compat_tests::parts::run_folder;
+use compat_tests::worker::{Target, Worker, WorkerOptions, binary};
+use compat_tests::{Outcome, wait};
+use serde_json::Value;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+fn plan(arguments: &[&str]) -> Outcome<Output> {
+    Ok(Command::new(binary()?)
+        .arg("plan")
+        .args(arguments)
+        .output()?)
+}
+
+fn verdict<'a>(plan: &'a Value, name: &str) -> Option<&'a Value> {
+    let connectors = plan["connectors"].as_array()?;
+    connectors
+        .iter()
+        .find(|connector| connector["name"] == name)
+}
+
+#[test]
+fn a_running_cluster_is_judged_connector_by_connector() -> Outcome<()> {
+    let options = WorkerOptions {
+        target: Target::Java,
+        ..options("plan")
+    };
+    let worker = Worker::start(&run_folder("plan")?, options)?;
+    let url = worker.rest.url.clone();
+    let (topic, name) = (unique("plan"), database("plan")?);
+    postgres().sql(&name, "create table t (id int primary key)")?;
+    kafka().create_topic(&topic, 1, 1)?;
+    let port = postgres().port().to_string();
+    let file = [
+        ("connector.class", "FileStreamSource"),
+        ("topic", topic.as_str()),
+        ("file", "/dev/null"),
+        (
+            "key.converter",
+            "org.apache.kafka.connect.json.JsonConverter",
+        ),
+        (
+            "value.converter",
+            "org.apache.kafka.connect.json.JsonConverter",
+        ),
+    ];
+    worker.rest.create_config("file", &file)?;
+    let more = [("max.queue.size", "16384"), ("value.converter", file[3].1)];
+    worker
+        .rest
+        .create_config("postgres", &source_config(&name, &port, &more))?;
+    let both = ["--from", url.as_str(), "--json"];
+    wait::until("a plan without obstacles", Duration::from_secs(90), || {
+        let found = plan(&both)?;
+        let json: Value = serde_json::from_slice(&found.stdout)?;
+        let verdicts = (
+            verdict(&json, "file").map(|found| found["verdict"].clone()),
+            verdict(&json, "postgres").map(|found| found["verdict"].clone()),
+        );
+        let expected = (
+            Some(Value::from("as-it-is")),
+            Some(Value::from("with-differences")),
+        );
+        match verdicts == expected && found.status.code() == Some(0) {
+            true => Ok(Some(())),
+            false => Err(format!("{:?}: {json:#}", found.status).into()),
+        }
+    })?;
+    // A class that only the JVM has.
+    let class = "io.debezium.transforms.SwapGeometryCoordinates";
+    let mut foreign = file.to_vec();
+    foreign.extend([("transforms", "swap"), ("transforms.swap.type", class)]);
+    worker.rest.create_config("foreign", &foreign)?;
+    worker.rest.wait_running("foreign")?;
+    let found = plan(&both)?;
+    assert_eq!(found.status.code(), Some(2));
+    let json: Value = serde_json::from_slice(&found.stdout)?;
+    let blocked = verdict(&json, "foreign").ok_or("it is not there")?;
+    assert_eq!(blocked["verdict"], "in-the-way");
+    let text = blocked["obstacles"][0]["message"]
+        .as_str()
+        .unwrap_or_default();
+    assert!(text.contains(class), "{text}");
+    let text = plan(&["--from", &url, "--offline"])?;
+    let text = String::from_utf8(text.stdout)?;
+    for part in [
+        "Cannot be taken over (1):\n  foreign",
+        "Taken over with differences (1):\n  postgres",
+        "Taken over as it is (1):\n  file",
+        "Going back:",
+        "max.queue.size",
+        &url.replace("http://", ""),
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    // The worker's own properties count where they are given.
+    let properties = run_folder("plan-properties")?.join("worker.properties");
+    std::fs::write(
+        &properties,
+        "bootstrap.servers=b:1\ngroup.id=g\nconfig.storage.topic=c\noffset.storage.topic=o\n\
+         status.storage.topic=s\nkey.converter=org.acme.Converter\n\
+         value.converter=org.apache.kafka.connect.json.JsonConverter\n",
+    )?;
+    let properties = properties.display().to_string();
+    let found = plan(&["--from", &url, "--json", "--worker", &properties])?;
+    let json: Value = serde_json::from_slice(&found.stdout)?;
+    assert!(
+        json["worker"][0]["message"]
+            .as_str()
+            .is_some_and(|text| text.contains("org.acme.Converter")),
+        "{json:#}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_read_is_named() -> Outcome<()> {
+    let found = plan(&["--from", "http://127.0.0.1:1"])?;
+    assert_eq!(found.status.code(), Some(1));
+    let text = String::from_utf8(found.stderr)?;
+    assert!(
+        text.contains("http://127.0.0.1:1/ cannot be reached"),
+        "{text}"
+    );
+    let found = plan(&["--to", "x"])?;
+    assert_eq!(found.status.code(), Some(1));
+    assert!(String::from_utf8(found.stderr)?.contains("--to is not known"));
+    Ok(())
+}
