@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Dependencies and the workspace are built once; tests find the worker here.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 memory soak-memory fuzz fuzz-rest bench setup
+.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 memory soak-memory fuzz fuzz-rest bench setup simulate chaos-group
 
 help:
 	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
@@ -14,6 +14,9 @@ help:
 	@echo "make record           makes the recorded answers anew from the JVM worker"
 	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
 	@echo "make soak-memory      a transaction of 1 GB and rows of 50 MB in bounded memory"
+
+	@echo "make chaos-group      ten minutes of kills in a group of ours, ten in a mixed one, ten of swaps under load"
+	@echo "make simulate         20,000 random histories of a group (GROUP_HISTORIES)"
 	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
 	@echo "make fuzz-rest        requests made up from docs/openapi.yaml, many (REST_FUZZ_EXAMPLES)"
 	@echo "make fuzz             mutated input through the decoders for an hour (FUZZ_SECONDS)"
@@ -72,6 +75,16 @@ chaos-s3: rust
 
 memory: rust
 	S3_MEMORY_FILES=5000 S3_MEMORY_RECORDS=200 $(CARGO) test -p s3-sink --test memory -- --nocapture
+
+chaos-group: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(CARGO) build --release --workspace --bins
+	CHAOS_GROUP_SECONDS=$${CHAOS_GROUP_SECONDS:-600} FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
+	  $(CARGO) test -p compat-tests --test main group_chaos -- --nocapture --test-threads 1
+
+simulate: rust
+	GROUP_HISTORIES=$${GROUP_HISTORIES:-20000} \
+	  $(CARGO) test -p worker --lib in_random_histories -- --nocapture
 
 fuzz: rust
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \

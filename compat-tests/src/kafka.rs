@@ -25,6 +25,12 @@ pub struct KafkaOptions {
     pub jvm: &'static [&'static str],
     /// Whether they outlive this process.
     pub life: Life,
+    /// Listeners besides the plain one: name and security protocol.
+    pub listeners: Vec<(&'static str, &'static str)>,
+    /// Further lines of the brokers' properties.
+    pub properties: Vec<(String, String)>,
+    /// Users that log in by SCRAM, as `StorageTool --add-scram` takes them.
+    pub scram: Vec<String>,
 }
 
 impl KafkaOptions {
@@ -45,6 +51,9 @@ impl Default for KafkaOptions {
             brokers: 1,
             jvm: Self::SMALL,
             life: Life::Owned,
+            listeners: Vec::new(),
+            properties: Vec::new(),
+            scram: Vec::new(),
         }
     }
 }
@@ -57,6 +66,8 @@ pub const BOOTSTRAP_SERVERS: &str = "BOOTSTRAP_SERVERS";
 pub struct Kafka {
     bootstrap: String,
     brokers: Vec<Process>,
+    /// Addresses of the other listeners, by name.
+    listeners: BTreeMap<&'static str, String>,
 }
 
 /// A record as it lies in a topic.
@@ -109,7 +120,13 @@ impl Kafka {
         Self {
             bootstrap: bootstrap.to_owned(),
             brokers: Vec::new(),
+            listeners: BTreeMap::new(),
         }
+    }
+
+    /// Where the brokers' listener of this name is.
+    pub fn listener(&self, name: &str) -> &str {
+        self.listeners.get(name).map_or("", String::as_str)
     }
 
     /// The cluster that `BOOTSTRAP_SERVERS` names, where it is set; else one of our own.
@@ -132,19 +149,32 @@ impl Kafka {
             .collect();
         let replicas = options.brokers.min(3);
         let mut brokers = Vec::new();
+        let mut named: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         for (node, port, controller_port) in &nodes {
             let data = folder.join(format!("kafka-{node}"));
             let file = folder.join(format!("kafka-{node}.properties"));
+            let (mut more, mut protocols) = (String::new(), String::new());
+            for (name, protocol) in &options.listeners {
+                let address = format!("127.0.0.1:{}", parts::free_port());
+                more.push_str(&format!(",{name}://{address}"));
+                protocols.push_str(&format!(",{name}:{protocol}"));
+                named.entry(name).or_default().push(address);
+            }
+            let properties: String = options
+                .properties
+                .iter()
+                .map(|(key, value)| format!("{key}={value}\n"))
+                .collect();
             std::fs::write(
                 &file,
                 format!(
                     "process.roles=broker,controller\n\
                      node.id={node}\n\
                      controller.quorum.voters={voters}\n\
-                     listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-                     advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+                     listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{more}\n\
+                     advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more}\n\
                      controller.listener.names=CONTROLLER\n\
-                     listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+                     listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}\n\
                      log.dirs={data}\n\
                      default.replication.factor={replicas}\n\
                      offsets.topic.replication.factor={replicas}\n\
@@ -153,7 +183,8 @@ impl Kafka {
                      transaction.state.log.min.isr=1\n\
                      transaction.state.log.num.partitions=5\n\
                      log.cleaner.dedupe.buffer.size=16777216\n\
-                     group.initial.rebalance.delay.ms=0\n",
+                     group.initial.rebalance.delay.ms=0\n\
+                     {properties}",
                     voters = voters.join(","),
                     data = data.display(),
                 ),
@@ -164,6 +195,7 @@ impl Kafka {
                 // One cluster, one id; nothing else ever meets it.
                 .args(["-t", "RmVycm9Db25uZWN0Rmllcg", "-c"])
                 .arg(&file)
+                .args(options.scram.iter().flat_map(|user| ["--add-scram", user]))
                 .output()
                 .map_err(|error| format!("running java: {error}"))?;
             if !formatted.status.success() {
@@ -199,6 +231,10 @@ impl Kafka {
         let mut kafka = Self {
             bootstrap: bootstrap.join(","),
             brokers,
+            listeners: named
+                .into_iter()
+                .map(|(name, addresses)| (name, addresses.join(",")))
+                .collect(),
         };
         let client: BaseConsumer = kafka.client().create()?;
         let count = options.brokers;
@@ -240,7 +276,21 @@ impl Kafka {
 
     /// Creates a topic; one that is there already is fine.
     pub fn create_topic(&self, name: &str, partitions: i32, replicas: i32) -> Outcome<()> {
-        let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        self.create_topic_with(name, partitions, replicas, &[])
+    }
+
+    /// The same with settings.
+    pub fn create_topic_with(
+        &self,
+        name: &str,
+        partitions: i32,
+        replicas: i32,
+        settings: &[(&str, &str)],
+    ) -> Outcome<()> {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
+        for (key, value) in settings {
+            topic = topic.set(key, value);
+        }
         let admin = self.admin()?;
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
         let results = runtime()?.block_on(admin.create_topics([&topic], &options))?;

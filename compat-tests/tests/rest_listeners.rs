@@ -5,10 +5,9 @@
 use crate::shared::{options, unique};
 use compat_tests::parts::{free_port, run_folder};
 use compat_tests::steps::{Raw, send};
+use compat_tests::tls::Authority;
 use compat_tests::worker::{Worker, WorkerOptions};
 use compat_tests::{Outcome, wait};
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 /// A header to send.
@@ -179,55 +178,19 @@ fn users_and_passwords_are_asked_for_as_by_the_jvm() -> Outcome<()> {
     Ok(())
 }
 
-/// Runs openssl.
-fn openssl(folder: &Path, arguments: &str) -> Outcome<()> {
-    let output = Command::new("openssl")
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .output()?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "openssl {arguments}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        )
-        .into()),
-    }
-}
-
 #[test]
 fn https_asks_clients_who_they_are_where_it_is_told_to() -> Outcome<()> {
     let folder = run_folder("https")?;
-    std::fs::write(folder.join("san"), "subjectAltName=IP:127.0.0.1\n")?;
-    openssl(
-        &folder,
-        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca -addext basicConstraints=critical,CA:TRUE",
-    )?;
-    for name in ["server", "client"] {
-        openssl(
-            &folder,
-            &format!(
-                "req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={name}"
-            ),
-        )?;
-        openssl(
-            &folder,
-            &format!(
-                "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile san"
-            ),
-        )?;
-    }
-    openssl(
-        &folder,
-        "pkcs12 -export -inkey server.key -in server.pem -certfile ca.pem -out server.p12 -passout pass:changeit",
-    )?;
+    let authority = Authority::create(&folder)?;
+    authority.pkcs12("server")?;
+    authority.pem("client")?;
     let read = |name: &str| std::fs::read(folder.join(name));
-    let authority = reqwest::Certificate::from_pem(&read("ca.pem")?)?;
+    let trusted = reqwest::Certificate::from_pem(&read("ca.pem")?)?;
     let mut both = read("client.pem")?;
     both.extend(read("client.key")?);
     let client = |identity: bool| -> Outcome<reqwest::blocking::Client> {
         let builder = reqwest::blocking::Client::builder()
-            .add_root_certificate(authority.clone())
+            .add_root_certificate(trusted.clone())
             .timeout(Duration::from_secs(20))
             .no_proxy();
         Ok(match identity {

@@ -236,10 +236,10 @@ fn tls(config: &ClientConfig) -> Result<rustls::ClientConfig> {
 /// Checks who vouches for a certificate and not whose it is: what an empty
 /// `ssl.endpoint.identification.algorithm` means.
 #[derive(Debug)]
-struct NameBlind(Arc<rustls::client::WebPkiServerVerifier>);
+pub(crate) struct NameBlind(Arc<rustls::client::WebPkiServerVerifier>);
 
 impl NameBlind {
-    fn new(
+    pub(crate) fn new(
         roots: rustls::RootCertStore,
         provider: Arc<rustls::crypto::CryptoProvider>,
     ) -> std::result::Result<Self, rustls::client::VerifierBuilderError> {

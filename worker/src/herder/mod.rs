@@ -34,6 +34,7 @@ use self::request::{
 use self::session::{ALGORITHM_HEADER, SIGNATURE_HEADER, SessionSettings};
 use self::state::group::GroupLimits;
 use self::state::{Action, Event, HerderState, Reply};
+use crate::config::ExactlyOnce;
 use crate::group::Work;
 use crate::group::connection::Access;
 use crate::group::member::{GroupMember, Surroundings};
@@ -42,8 +43,10 @@ use crate::group::protocol::ConnectProtocol;
 use crate::kafka::admin::{Admin, cluster_id};
 use crate::kafka::producer::StoreProducer;
 use crate::kafka::translate::Client;
+use crate::rest::tls::client_of_workers;
 use crate::store::cluster_state::{ClusterConfigState, ConfigChange};
 use crate::store::config::{ConfigStore, ConfigWrite};
+use crate::store::leader_writer::LeaderWriter;
 use crate::store::log::StoreTopic;
 use crate::store::offset::OffsetStore;
 use crate::store::status::{State, StatusOf, StatusStore};
@@ -63,6 +66,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_millis(500);
 /// When a leader that could not write a session key tries again.
 const KEY_RETRY: Duration = Duration::from_secs(1);
+/// When a leader that could not claim the config topic tries again
+/// (`CONFIG_TOPIC_WRITE_PRIVILEGES_BACKOFF_MS`).
+const CLAIM_RETRY: Duration = Duration::from_millis(250);
 /// The JVM's limit for a request that waits for the herder.
 const REQUEST_LIMIT: Duration = Duration::from_secs(90);
 
@@ -135,11 +141,7 @@ pub fn start(parts: Parts) -> Result<Arc<dyn Herder>> {
         true => None,
         false => Some(SessionSettings::of(&parts.config)?),
     };
-    let http = reqwest::Client::builder()
-        .timeout(REQUEST_LIMIT)
-        .no_proxy()
-        .build()
-        .map_err(|error| Error::fatal("setting up an HTTP client").with_source(error))?;
+    let http = client_of_workers(&parts.config, REQUEST_LIMIT)?;
     let shared = Arc::new(Shared {
         parts,
         events: sender,
@@ -202,6 +204,8 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
         tasks: HashMap::new(),
         member: None,
         key_due: None,
+        claim_due: None,
+        shut_out: false,
     };
     let config = stores.config.state();
     let known: Vec<&str> = config.connectors().map(|name| &**name).collect();
@@ -226,6 +230,7 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
             .next_deadline()
             .into_iter()
             .chain(herder.key_due)
+            .chain(herder.claim_due)
             .min();
         let event = match deadline {
             None => events
@@ -245,6 +250,7 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
             return Err(Error::fatal(format!("group {group}: {why}")));
         }
         done = herder.perform(event);
+        herder.claim_config_topic();
         herder.rotate_key();
     }
     if let Some(producer) = &stores.producer {
@@ -409,6 +415,7 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
             &config.name,
             consumer("configs")?,
             Arc::clone(&producer),
+            leader_writer(shared)?,
             listener,
         )?,
         producer: Some(producer),
@@ -421,6 +428,21 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     stores.config.wait_until_read(&config.name, LOAD_LIMIT)?;
     loaded.store(true, Ordering::Release);
     Ok((!shared.stopping.load(Ordering::Acquire)).then_some(stores))
+}
+
+/// What a leader writes to the config topic with, where sources write exactly once or are to.
+fn leader_writer(shared: &Arc<Shared>) -> Result<Option<LeaderWriter>> {
+    let worker = &shared.parts.config;
+    if worker.exactly_once() == ExactlyOnce::Disabled {
+        return Ok(None);
+    }
+    let events = shared.events.clone();
+    // The herder may be gone while the worker stops.
+    let lost = Box::new(move || drop(events.send(Event::Tick)));
+    Ok(Some(LeaderWriter::new(
+        clients::leader_producer(worker)?,
+        lost,
+    )))
 }
 
 /// One of the worker's topics as its properties describe it.
@@ -473,9 +495,52 @@ struct Loop {
     member: Option<GroupMember>,
     /// When a leader looks at the session key again.
     key_due: Option<Instant>,
+    /// When a leader tries again to be the one that writes to the config topic.
+    claim_due: Option<Instant>,
+    /// Another has shut it out from there: only the group can say who leads.
+    shut_out: bool,
 }
 
 impl Loop {
+    /// Makes sure that a leader, and no other, writes to the config topic by transactions. Who was
+    /// shut out joins the group again, to be told who leads.
+    fn claim_config_topic(&mut self) {
+        let stores = Arc::clone(&self.stores);
+        let Some(writer) = stores.config.leader() else {
+            return;
+        };
+        if !self.state.leads() {
+            writer.relinquish();
+            (self.claim_due, self.shut_out) = (None, false);
+            return;
+        }
+        if writer.take_lost() {
+            tracing::warn!(
+                "Failed to write to config topic as leader; will rejoin group and, if still \
+                 leader, attempt to reclaim write privileges for the config topic"
+            );
+            self.shut_out = true;
+            self.tell(membership::Event::Rejoin(
+                "the config topic was claimed by another",
+            ));
+        }
+        let waits = self.claim_due.is_some_and(|due| Instant::now() < due);
+        if self.shut_out || waits || writer.is_claimed() {
+            return;
+        }
+        self.claim_due = match writer.claim() {
+            Ok(()) => None,
+            Err(error) => {
+                tracing::warn!(
+                    error = %Chain(&error),
+                    "Unable to claim write privileges for config topic. Will backoff and possibly \
+                     retry if still the leader"
+                );
+                Some(Instant::now() + CLAIM_RETRY)
+            }
+        };
+    }
+
     /// Makes a session key where this worker leads and one is due.
     fn rotate_key(&mut self) {
         let session = self.shared.session.as_ref();
@@ -658,8 +723,10 @@ impl Loop {
             Action::Rejoin(reason) => self.tell(membership::Event::Rejoin(reason)),
             Action::Generation(generation) => {
                 self.shared.generation.store(generation, Ordering::Release);
-                // A leader that is new looks at the key.
+                // A leader that is new looks at the key, and claims the topic before it writes.
                 self.key_due = None;
+                self.shut_out = false;
+                self.claim_config_topic();
             }
             Action::Release => {
                 if let Some(producer) = &self.stores.producer {

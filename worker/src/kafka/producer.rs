@@ -195,7 +195,7 @@ impl<D: Deliveries> RecordProducer<D> {
 /// Where the delivery of a worker's own record is told.
 type Delivered = mpsc::SyncSender<(usize, Result<(i32, i64), KafkaError>)>;
 
-struct WaitContext {
+pub(super) struct WaitContext {
     log: ClientLog,
 }
 
@@ -274,6 +274,15 @@ impl StoreProducer {
             })
             .map_err(|error| Error::fatal("starting a thread").with_source(error))?;
         Ok(Self { producer, stop })
+    }
+
+    pub(super) fn client(&self) -> &BaseProducer<WaitContext> {
+        &self.producer
+    }
+
+    /// The client's error with what was being done.
+    pub(super) fn failed(&self, doing: impl std::fmt::Display, error: &KafkaError) -> Error {
+        failed(doing, error, Some(&self.producer.context().log))
     }
 
     fn enqueue(&self, record: Outgoing<'_>, waiting: Option<(usize, Delivered)>) -> Result<()> {

@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-use super::producer::{Deliveries, RecordProducer};
+use super::producer::{Deliveries, KeyValue, RecordProducer, StoreProducer};
 use super::{LogContext, failed};
 
 /// How long a step of a transaction may take before it is asked for again.
@@ -56,6 +56,38 @@ impl<D: Deliveries> RecordProducer<D> {
     pub fn abort_transaction(&self, limit: Duration) -> Result<()> {
         patiently(limit, |step| self.client().abort_transaction(step))
             .map_err(|error| self.failed("aborting a transaction", &error))
+    }
+}
+
+impl StoreProducer {
+    /// Shuts out earlier producers of the same `transactional.id` and ends their transactions.
+    ///
+    /// # Errors
+    /// The coordinator refuses, or does not answer in time.
+    pub fn init_transactions(&self, limit: Duration) -> Result<()> {
+        patiently(limit, |step| self.client().init_transactions(step))
+            .map_err(|error| self.failed("initializing transactions", &error))
+    }
+
+    /// [`StoreProducer::write`] in a transaction of its own.
+    ///
+    /// # Errors
+    /// Nothing of it counts: the producer was shut out, or time ran out. It is of no more use then.
+    pub fn write_in_transaction(
+        &self,
+        topic: &str,
+        records: &[KeyValue],
+        limit: Duration,
+    ) -> Result<Vec<(i32, i64)>> {
+        let deadline = Instant::now() + limit;
+        self.client()
+            .begin_transaction()
+            .map_err(|error| self.failed("beginning a transaction", &error))?;
+        let places = self.write(topic, records, limit)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        patiently(left, |step| self.client().commit_transaction(step))
+            .map_err(|error| self.failed("committing a transaction", &error))?;
+        Ok(places)
     }
 }
 

@@ -11,10 +11,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use connect_api::error::Chain;
 
 use super::connectors::location;
 use super::error::{ForwardTo, bare};
+use super::tls::client_of_workers;
 use super::{MAX_BODY_BYTES, decode};
+use crate::config::WorkerConfig;
 use crate::herder::request::RequestError;
 
 /// As long as the JVM waits for a request.
@@ -27,14 +30,10 @@ pub(super) struct Forwarder {
 }
 
 impl Forwarder {
-    pub(super) fn new() -> Self {
-        let http = reqwest::Client::builder()
-            .timeout(LIMIT)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .build();
+    pub(super) fn new(config: &WorkerConfig) -> Self {
+        let http = client_of_workers(config, LIMIT);
         if let Err(error) = &http {
-            tracing::error!(%error, "setting up the client for other workers");
+            tracing::error!(error = %Chain(error), "other workers cannot be asked");
         }
         Self { http: http.ok() }
     }

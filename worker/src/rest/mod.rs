@@ -21,7 +21,7 @@ mod plugins;
 mod restarts;
 mod root;
 pub mod server;
-mod tls;
+pub(crate) mod tls;
 
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ pub fn app(api: Api) -> Router {
         .merge(root::routes())
         .merge(
             connectors::routes().layer(axum::middleware::from_fn_with_state(
-                forward::Forwarder::new(),
+                forward::Forwarder::new(&api.config),
                 forward::forward,
             )),
         )

@@ -1,7 +1,7 @@
-//! TLS for the REST API's listeners: who the worker is, and whether it asks clients who they are.
+//! TLS for the REST API: its listeners, and the calls to other workers, by the same stores.
 //!
 //! What cannot be honoured is refused before anything listens. No message repeats a password. Answers for
-//! `SSLUtils` of Connect's REST server.
+//! `SSLUtils` of Connect's REST server and `RestClient`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::WorkerConfig;
+use crate::group::connection::NameBlind;
 
 /// TLS as the options under `prefix` (`listeners.https.`) say or, where there are none, the plain ones.
 ///
@@ -24,9 +25,90 @@ pub(super) fn acceptor(config: &WorkerConfig, prefix: &str) -> Result<TlsAccepto
     Ok(TlsAcceptor::from(Arc::new(settings.server()?)))
 }
 
+/// A client for other workers: it believes whom the stores of the listeners name, and shows the
+/// worker's own certificate (`SSLUtils.createClientSideSslContextFactory`). `limit` is that of a
+/// request.
+///
+/// # Errors
+/// Kind Config: something cannot be honoured.
+pub(crate) fn client_of_workers(
+    config: &WorkerConfig,
+    limit: std::time::Duration,
+) -> Result<reqwest::Client> {
+    let own = config.with_prefix("listeners.https.");
+    let settings = Settings(if own.is_empty() { &config.props } else { &own });
+    let builder = reqwest::Client::builder()
+        .timeout(limit)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    let speaks_tls = config.listeners.iter().any(|listener| listener.tls);
+    let has_stores = settings.names_trusted() || settings.names_identity();
+    let tls = match (speaks_tls, has_stores) {
+        (true, _) => Some(settings.client()?),
+        // Those of a Kafka client, which need not be fit for this; others may speak TLS.
+        (false, true) => settings.client().ok(),
+        (false, false) => None,
+    };
+    let builder = match tls {
+        Some(tls) => builder.tls_backend_preconfigured(tls),
+        None => builder,
+    };
+    builder
+        .build()
+        .map_err(|error| Error::fatal("setting up the client for other workers").with_source(error))
+}
+
 struct Settings<'a>(&'a Props);
 
 impl Settings<'_> {
+    fn names_trusted(&self) -> bool {
+        let keys = ["ssl.truststore.location", "ssl.truststore.certificates"];
+        keys.iter().any(|key| self.get(key).is_some())
+    }
+
+    fn names_identity(&self) -> bool {
+        let keys = ["ssl.keystore.location", "ssl.keystore.key"];
+        keys.iter().any(|key| self.get(key).is_some())
+    }
+
+    fn client(&self) -> Result<rustls::ClientConfig> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&self.versions()?)
+            .map_err(|error| {
+                refuse("ssl.enabled.protocols", "they do not go together").with_source(error)
+            })?;
+        let roots = match self.names_trusted() {
+            true => self.roots()?,
+            false => {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                roots
+            }
+        };
+        // Java's default is to check the name; an empty text switches that off.
+        let any_name = self
+            .0
+            .get("ssl.endpoint.identification.algorithm")
+            .is_some_and(|text| text.trim().is_empty());
+        let builder = match any_name {
+            true => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(
+                    NameBlind::new(roots, provider)
+                        .map_err(|error| refuse("ssl.truststore", &error.to_string()))?,
+                )),
+            false => builder.with_root_certificates(roots),
+        };
+        if !self.names_identity() {
+            return Ok(builder.with_no_client_auth());
+        }
+        let (chain, key) = self.identity()?;
+        builder.with_client_auth_cert(chain, key).map_err(|error| {
+            refuse("ssl.keystore", "the certificate and the key cannot be used").with_source(error)
+        })
+    }
+
     fn get(&self, key: &str) -> Option<&str> {
         self.0
             .get(key)

@@ -1,10 +1,11 @@
 //! The config store: reads the config topic into a snapshot, writes the JVM's records to it.
 //!
-//! Decides nothing: who may write what is the herder's. Answers for the writing half of
+//! Decides nothing: who may write what is the herder's. Where the group writes exactly once, what
+//! only the leader may write goes through [`LeaderWriter`]. Answers for the writing half of
 //! `KafkaConfigBackingStore`.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -12,6 +13,7 @@ use connect_api::{Error, Result};
 use serde_json::{Map, Value as Json, json};
 
 use super::cluster_state::{ClusterConfigState, ConfigChange, SessionKey, in_java_order};
+use super::leader_writer::LeaderWriter;
 use super::log::{Handler, TopicLog};
 use crate::herder::request::{RawConfig, TargetState};
 use crate::kafka::ClientConfig;
@@ -51,11 +53,32 @@ pub enum ConfigWrite {
     Logger(Arc<str>, String),
 }
 
+impl ConfigWrite {
+    /// Whether only the group's leader writes it.
+    fn is_leaders(&self) -> bool {
+        !matches!(self, Self::Target(..) | Self::Logger(..))
+    }
+
+    /// Java's text for when it could not be written.
+    fn failure(&self) -> &'static str {
+        match self {
+            Self::RemoveConnector(_) => "Error removing connector configuration from Kafka",
+            Self::Target(..) => "Error writing target state to Kafka",
+            Self::TaskCount(..) => "Error writing task count record to Kafka",
+            Self::SessionKey(_) => "Error writing session key to Kafka",
+            Self::Restart { .. } => "Error writing restart request to Kafka",
+            _ => "Error writing connector configuration to Kafka",
+        }
+    }
+}
+
 /// The config topic.
 #[derive(Debug)]
 pub struct ConfigStore {
     log: TopicLog,
     state: SharedState,
+    /// There where the group's leader writes in transactions.
+    leader: Option<LeaderWriter>,
 }
 
 type SharedState = Arc<RwLock<Arc<ClusterConfigState>>>;
@@ -82,11 +105,17 @@ impl ConfigStore {
         topic: &str,
         consumer: ClientConfig,
         producer: Arc<StoreProducer>,
+        leader: Option<LeaderWriter>,
         listener: Listener,
     ) -> Result<Self> {
         let state = SharedState::default();
         let log = TopicLog::start(topic, consumer, Some(producer), handler(&state, listener))?;
-        Ok(Self { log, state })
+        Ok(Self { log, state, leader })
+    }
+
+    /// What the leader writes with, where that is by transactions.
+    pub fn leader(&self) -> Option<&LeaderWriter> {
+        self.leader.as_ref()
     }
 
     /// A store without a topic, empty.
@@ -95,6 +124,7 @@ impl ConfigStore {
         Self {
             log: TopicLog::memory("config", handler(&state, listener)),
             state,
+            leader: None,
         }
     }
 
@@ -122,27 +152,21 @@ impl ConfigStore {
     /// Writes and waits until it has been read back.
     ///
     /// # Errors
-    /// Java's text for the kind of write, with the cause.
+    /// Java's text for the kind of write, with the cause; where the leader writes in transactions,
+    /// see [`LeaderWriter::write`].
     pub fn write(&self, writes: &[ConfigWrite]) -> Result<()> {
         for write in writes {
+            let leader = self.leader.as_ref().filter(|_| write.is_leaders());
             for batch in records(write) {
-                self.log
-                    .write_and_read_back(&batch, WRITE_LIMIT)
-                    .map_err(|error| {
-                        let what = match write {
-                            ConfigWrite::RemoveConnector(_) => {
-                                "Error removing connector configuration from Kafka"
-                            }
-                            ConfigWrite::Target(..) => "Error writing target state to Kafka",
-                            ConfigWrite::TaskCount(..) => {
-                                "Error writing task count record to Kafka"
-                            }
-                            ConfigWrite::SessionKey(_) => "Error writing session key to Kafka",
-                            ConfigWrite::Restart { .. } => "Error writing restart request to Kafka",
-                            _ => "Error writing connector configuration to Kafka",
-                        };
-                        Error::fatal(what).with_source(error)
-                    })?;
+                let deadline = Instant::now() + WRITE_LIMIT;
+                let written = match leader {
+                    Some(leader) => {
+                        let places = leader.write(self.log.topic(), &batch, WRITE_LIMIT)?;
+                        self.log.read_back(&places, deadline)
+                    }
+                    None => self.log.write_and_read_back(&batch, WRITE_LIMIT),
+                };
+                written.map_err(|error| Error::fatal(write.failure()).with_source(error))?;
             }
         }
         Ok(())
@@ -161,10 +185,10 @@ fn records(write: &ConfigWrite) -> Vec<Vec<KeyValue>> {
             vec![vec![record("connector-", name, Some(properties(config)))]]
         }
         ConfigWrite::RemoveConnector(name) => {
-            vec![
-                vec![record("connector-", name, None)],
-                vec![record("target-state-", name, None)],
-            ]
+            vec![vec![
+                record("connector-", name, None),
+                record("target-state-", name, None),
+            ]]
         }
         ConfigWrite::Tasks(name, tasks) => {
             let mut batches = Vec::with_capacity(2);

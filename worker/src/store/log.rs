@@ -306,15 +306,23 @@ impl TopicLog {
     /// # Errors
     /// They are not in Kafka, or not in time.
     pub fn write_and_read_back(&self, records: &[KeyValue], limit: Duration) -> Result<()> {
-        let Backing::Topic {
-            producer, progress, ..
-        } = &self.backing
-        else {
+        let Backing::Topic { producer, .. } = &self.backing else {
             return self.write(records, limit);
         };
         let producer = producer.as_ref().ok_or_else(read_only)?;
         let deadline = Instant::now() + limit;
         let places = producer.write(&self.topic, records, limit)?;
+        self.read_back(&places, deadline)
+    }
+
+    /// Waits until what lies at these places (partition, offset) has been read.
+    ///
+    /// # Errors
+    /// It has not been in time.
+    pub fn read_back(&self, places: &[(i32, i64)], deadline: Instant) -> Result<()> {
+        let Backing::Topic { progress, .. } = &self.backing else {
+            return Ok(());
+        };
         let read_back = progress.wait_until(deadline, |state| {
             places.iter().all(|&(partition, offset)| {
                 usize::try_from(partition)
@@ -362,6 +370,11 @@ impl TopicLog {
             }
             Backing::Memory(memory) => Self::handle(memory, key, value),
         }
+    }
+
+    /// The topic's name.
+    pub fn topic(&self) -> &str {
+        &self.topic
     }
 
     /// Stops reading.

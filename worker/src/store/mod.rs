@@ -5,6 +5,7 @@
 
 pub mod cluster_state;
 pub mod config;
+pub(crate) mod leader_writer;
 pub mod log;
 pub mod offset;
 pub mod status;

@@ -232,6 +232,25 @@ fn admin_props(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Res
     overridden(worker, props, "admin.override.", connector)
 }
 
+/// The producer by which the group's leader writes to the config topic where the group writes
+/// exactly once: whoever leads next shuts it out (`KafkaConfigBackingStore.fencableProducerProps`).
+///
+/// # Errors
+/// A setting is refused.
+pub fn leader_producer(worker: &WorkerConfig) -> Result<ClientConfig> {
+    let mut config = of_worker(worker, Client::Producer, "leader")?;
+    let group = worker.group_id().unwrap_or_default();
+    config.set("transactional.id", format!("connect-cluster-{group}"));
+    config.set("enable.idempotence", "true");
+    // librdkafka wants a record to be given up no later than its transaction.
+    let timeout = config
+        .get("transaction.timeout.ms")
+        .unwrap_or("60000")
+        .to_owned();
+    config.set("delivery.timeout.ms", timeout);
+    Ok(config)
+}
+
 /// The worker's own clients: all top-level properties that such a client knows.
 ///
 /// # Errors
