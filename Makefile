@@ -59,7 +59,7 @@ chaos: rust
 	@compat-tests/setup.sh test >/dev/null
 	$(CARGO) build --release --workspace --bins
 	CHAOS_KILLS=20 CHAOS_CHANGES=100000 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
-	  $(CARGO) test -p compat-tests --test main chaos -- --nocapture
+	  $(CARGO) test -p compat-tests --test main nothing_is_lost_or_doubled_by_kills -- --nocapture
 
 soak-memory: rust
 	@compat-tests/setup.sh test >/dev/null

@@ -4,6 +4,8 @@ use crate::shared::{kafka, options, unique, wait_count};
 use compat_tests::parts::run_folder;
 use compat_tests::worker::Worker;
 use compat_tests::{Outcome, wait};
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -165,5 +167,48 @@ fn offsets_live_in_the_connectors_own_topic_and_are_copied_to_the_workers() -> O
     })?;
     let shown = worker.rest.get("/connectors/own/offsets")?.body;
     assert_eq!(shown, r#"{"offsets":[]}"#);
+    Ok(())
+}
+
+/// Another's transaction in the offsets topic hides what was committed behind its beginning.
+#[test]
+fn a_task_waits_for_offsets_behind_an_open_transaction() -> Outcome<()> {
+    let topic = unique("behind");
+    let options = options("behind")
+        .property("exactly.once.source.support", "enabled")
+        .property("offset.storage.partitions", "1");
+    let offsets = format!("{}-offsets", options.group);
+    let worker = Worker::start(&run_folder("behind")?, options)?;
+    let file = run_folder("behind")?.join("behind.txt");
+    let path = file.display().to_string();
+    append(&file, 0..10)?;
+    worker
+        .rest
+        .create_config("behind", &config(&path, &topic, &[]))?;
+    wait_lines(&topic, 10)?;
+    let other: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", kafka().bootstrap())
+        .set("transactional.id", unique("other"))
+        .set("log_level", "0")
+        .create()?;
+    let limit = Duration::from_secs(30);
+    other.init_transactions(limit)?;
+    other.begin_transaction()?;
+    let record: BaseRecord<'_, str, str> = BaseRecord::to(&offsets)
+        .key(r#"["other",{"p":1}]"#)
+        .payload("{}");
+    other.send(record).map_err(|(error, _)| error)?;
+    other.flush(limit)?;
+    append(&file, 10..20)?;
+    wait_lines(&topic, 20)?;
+    let restart = "/connectors/behind/tasks/0/restart";
+    assert_eq!(worker.rest.request("POST", restart, None)?.status, 204);
+    append(&file, 20..25)?;
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(lines(&topic)?.len(), 20, "it cannot know where it was");
+    other.abort_transaction(limit)?;
+    let found = wait_lines(&topic, 25)?;
+    let doubled: Vec<_> = found.iter().filter(|(_, count)| **count != 1).collect();
+    assert!(doubled.is_empty(), "{doubled:?}");
     Ok(())
 }

@@ -275,11 +275,10 @@ fn misfortunes(seats: &mut [Seat], run: Duration) -> Outcome<BTreeMap<&'static s
         let pause = 2_000 + random.below(8_000);
         std::thread::sleep(Duration::from_millis(u64::try_from(pause)?));
     }
+    // They are waited for together: a JVM takes its time on a busy machine.
     for seat in seats {
         if seat.worker.is_none() {
-            seat.start()?;
-        } else if let Some(worker) = &mut seat.worker {
-            worker.ready()?;
+            seat.launch()?;
         }
     }
     Ok(told)

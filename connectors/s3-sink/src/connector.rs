@@ -183,10 +183,6 @@ mod tests {
 
     #[test]
     fn a_configuration_without_a_storage_class_is_valid() {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let context = PluginContext {
-            runtime: runtime.handle().clone(),
-        };
         let props: Props = [
             ("format.class", format::PARQUET_CLASS),
             ("flush.size", "1000"),
@@ -196,7 +192,7 @@ mod tests {
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
         let values = S3SinkConnector::default()
-            .validate(&context, &definition(), &props)
+            .check(&definition(), &props)
             .expect("checked");
         assert!(values.iter().all(|value| value.errors.is_empty()));
     }

@@ -25,6 +25,7 @@ use super::{API_TIMEOUT, ClientLog, LogContext, failed};
 /// Reads all partitions of one topic from the beginning, without a group.
 pub struct LogConsumer {
     consumer: BaseConsumer<LogContext>,
+    config: ClientConfig,
     topic: String,
     partitions: usize,
 }
@@ -105,9 +106,16 @@ impl LogConsumer {
             .map_err(|error| failed(doing(), &error, None))?;
         Ok(Self {
             consumer,
+            config,
             topic: topic.to_owned(),
             partitions,
         })
+    }
+
+    /// Whether it sees nothing of transactions that are under way, nor what lies behind their
+    /// beginning.
+    pub fn reads_committed(&self) -> bool {
+        self.config.get("isolation.level") == Some("read_committed")
     }
 
     /// Reads a partition on from this offset.
@@ -130,11 +138,31 @@ impl LogConsumer {
         self.partitions
     }
 
-    /// Whether each partition holds anything: its end offset, or `None` where it is empty.
+    /// Whether each partition holds anything that is seen: its end offset, or `None` where it is
+    /// empty.
     ///
     /// # Errors
     /// The cluster does not answer.
     pub fn ends(&self) -> Result<Vec<Option<i64>>> {
+        self.ends_for(&self.consumer)
+    }
+
+    /// The same with what belongs to transactions that are under way. A client of its own asks for
+    /// it: the answer goes by the client's isolation level.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    pub fn written_ends(&self) -> Result<Vec<Option<i64>>> {
+        let mut config = self.config.clone();
+        config.set("isolation.level", "read_uncommitted");
+        let log = ClientLog::new(config.get("client.id").unwrap_or("consumer"));
+        let consumer: BaseConsumer<LogContext> = config
+            .create_with_context(LogContext(log))
+            .map_err(|error| failed("creating a Kafka consumer", &error, None))?;
+        self.ends_for(&consumer)
+    }
+
+    fn ends_for(&self, consumer: &BaseConsumer<LogContext>) -> Result<Vec<Option<i64>>> {
         let mut asked = TopicPartitionList::with_capacity(self.partitions);
         for partition in 0..self.partitions {
             // The "time" of the end, as the ListOffsets request has it.
@@ -142,8 +170,7 @@ impl LogConsumer {
                 .add_partition_offset(&self.topic, partition_number(partition), Offset::End)
                 .map_err(|error| self.failed(&error))?;
         }
-        let ends = self
-            .consumer
+        let ends = consumer
             .offsets_for_times(asked, API_TIMEOUT)
             .map_err(|error| self.failed(&error))?;
         let mut found = vec![None; self.partitions];

@@ -244,10 +244,15 @@ impl TopicLog {
                 limit.as_secs()
             )));
         };
-        match state.failure.take() {
-            Some(error) => Err(error),
-            None => Ok(state.positions.len()),
+        if let Some(error) = state.failure.take() {
+            return Err(error);
         }
+        let (partitions, consumer) = (state.positions.len(), state.consumer.clone());
+        drop(state);
+        if consumer.is_some_and(|consumer| consumer.reads_committed()) {
+            self.catch_up(limit)?;
+        }
+        Ok(partitions)
     }
 
     /// Waits until all that is in the topic now has been read (`KafkaBasedLog.readToEnd`).
@@ -270,6 +275,9 @@ impl TopicLog {
             .wait_until(deadline, |state| state.consumer.is_some())
             .and_then(|state| state.consumer.clone())
             .ok_or_else(late)?;
+        if consumer.reads_committed() && !wait_for_transactions(&consumer, stop, deadline)? {
+            return Err(late());
+        }
         let Some(ends) = ends(&consumer, &self.topic, stop)? else {
             return Ok(());
         };
@@ -460,6 +468,30 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// Waits until the transactions that are under way now have ended; `false` if time ran out. Until
+/// then a reader of committed records sees nothing behind the beginning of the oldest, whoever wrote
+/// it: not even what was committed since (`requireAdminForOffsets` of `KafkaBasedLog`).
+fn wait_for_transactions(
+    consumer: &LogConsumer,
+    stop: &StopSignal,
+    deadline: Instant,
+) -> Result<bool> {
+    let written = patiently(stop, || consumer.written_ends())?;
+    loop {
+        let seen = patiently(stop, || consumer.ends())?;
+        if seen
+            .iter()
+            .zip(&written)
+            .all(|(seen, written)| seen >= written)
+        {
+            return Ok(true);
+        }
+        if Instant::now() >= deadline || stop.wait(ENDS_PAUSE) {
+            return Ok(false);
+        }
+    }
 }
 
 /// The topic's ends; asks again while its leaders are being elected, as they are for a moment

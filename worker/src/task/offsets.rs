@@ -20,8 +20,9 @@ use crate::kafka::admin::Admin;
 use crate::kafka::producer::StoreProducer;
 use crate::store::offset::{OffsetStore, Stored};
 
-/// How long reading a topic to its end may take.
-const READ_LIMIT: Duration = Duration::from_secs(60);
+/// How long reading a topic to its end may take: also that of a transaction that a killed worker left
+/// behind, which the broker aborts after `transaction.timeout.ms`, a minute unless it is set.
+const READ_LIMIT: Duration = Duration::from_secs(150);
 
 /// The offsets of one connector.
 #[derive(Debug)]
