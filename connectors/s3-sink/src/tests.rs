@@ -1,5 +1,7 @@
 //! The whole sink against a store in memory: records in, objects and offsets out.
 
+mod options;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
