@@ -143,8 +143,9 @@ impl Payload<'_, '_> {
         }
         self.parser.pos += 1;
         let fields = schema.fields();
-        let mut values = vec![Value::Null; fields.len()];
-        // Fields come in the schema's order: the next one is looked for first.
+        // Fields come in the schema's order: the next one is looked for first, and its value stands
+        // where it is put. From the first that comes otherwise on there is a place for each.
+        let mut values = Vec::with_capacity(fields.len());
         let mut next = 0;
         let mut in_order = true;
         if self.parser.peek_token()? == b'}' {
@@ -173,7 +174,13 @@ impl Payload<'_, '_> {
                 self.parser.pos += 1;
                 match field {
                     Some(field) => {
-                        *values.get_mut(field.index)? = self.value(&field.schema)?;
+                        let value = self.value(&field.schema)?;
+                        if field.index == values.len() {
+                            values.push(value);
+                        } else {
+                            values.resize(fields.len(), Value::Null);
+                            *values.get_mut(field.index)? = value;
+                        }
                         next = field.index + 1;
                     }
                     None => self.parser.skip_value().ok()?,
@@ -189,6 +196,7 @@ impl Payload<'_, '_> {
             }
         }
         if !in_order || next < fields.len() {
+            values.resize(fields.len(), Value::Null);
             for (field, value) in fields.iter().zip(&mut values) {
                 if value.is_null() {
                     *value = self.null(&field.schema)?;

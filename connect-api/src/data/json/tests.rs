@@ -307,3 +307,24 @@ fn the_short_way_reads_what_the_long_way_reads() {
     }
     assert!(short > 1000, "the short way is taken: {short}");
 }
+
+#[test]
+fn fields_in_any_order_or_missing_are_read_the_same_both_ways() {
+    let schema = r#"{"type":"struct","optional":false,"fields":[{"field":"a","type":"int32","optional":true},{"field":"b","type":"int32","optional":true,"default":7},{"field":"c","type":"string","optional":true}]}"#;
+    for payload in [
+        r#"{"a":1,"b":2,"c":"x"}"#,
+        r#"{"c":"x","b":2,"a":1}"#,
+        r#"{"a":1,"c":"x"}"#,
+        r#"{"b":2,"c":"x"}"#,
+        r#"{"a":1,"b":null}"#,
+        r#"{"a":1,"z":[1,{"a":2}],"b":2,"c":"x"}"#,
+        r#"{"a":1,"a":3,"b":2,"b":null,"c":"x"}"#,
+        r#"{"a":1,"b":2,"c":"x","a":4}"#,
+        "{}",
+    ] {
+        let message = Bytes::from(format!(r#"{{"schema":{schema},"payload":{payload}}}"#));
+        let (short, long) = JsonReader::both_ways(JsonOptions::default(), &message);
+        assert_eq!(short, long, "{payload}");
+        assert!(short.is_some(), "{payload} takes the short way");
+    }
+}
