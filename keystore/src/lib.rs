@@ -1,16 +1,20 @@
-//! Key stores as JVMs have them (JKS, PKCS#12) and PEM files: certificates and keys out of a file.
+//! Key stores as JVMs have them (JKS, PKCS#12) and PEM files: certificates and keys out of a file;
+//! and how a server's certificate is checked with them.
 //!
 //! What a file is, its first bytes say, as with the JVM's own dual-format stores. Only reads; no
 //! message repeats a password. Answers for `java.security.KeyStore` and Kafka's
 //! `DefaultSslEngineFactory`.
 
 mod jks;
+mod verify;
 
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connect_api::{Error, Result};
+
+pub use verify::ChainVerifier;
 
 /// What a store holds.
 #[derive(Debug, Default)]

@@ -8,15 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use connect_api::{Error, Props, Result};
-use keystore::Store;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use keystore::{ChainVerifier, Store};
+use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::pki_types::CertificateDer;
 
 /// The client side of a TLS session under these options; `None` where there are none.
 ///
@@ -29,12 +24,11 @@ pub(crate) fn client_config(ssl: &Props) -> Result<Option<ClientConfig>> {
     let options = Options(ssl);
     // Chosen here and not through the process default, which another library may have set.
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let trusted = options.trusted()?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(trusted.iter().cloned());
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .map_err(|error| {
+    let check_name = options
+        .get("endpoint.identification.algorithm")
+        .is_some_and(|algorithm| algorithm.eq_ignore_ascii_case("https"));
+    let verifier =
+        ChainVerifier::new(options.trusted()?, check_name, provider.clone()).map_err(|error| {
             Error::config("schema.registry.ssl.truststore holds no certificate to trust")
                 .with_source(error)
         })?;
@@ -42,13 +36,7 @@ pub(crate) fn client_config(ssl: &Props) -> Result<Option<ClientConfig>> {
         .with_protocol_versions(&options.versions()?)
         .map_err(|error| Error::config("choosing TLS versions").with_source(error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier {
-            inner: verifier,
-            trusted,
-            check_name: options
-                .get("endpoint.identification.algorithm")
-                .is_some_and(|algorithm| algorithm.eq_ignore_ascii_case("https")),
-        }));
+        .with_custom_certificate_verifier(Arc::new(verifier));
     let Some(identity) = options.identity()? else {
         return Ok(Some(builder.with_no_client_auth()));
     };
@@ -149,69 +137,6 @@ impl Options<'_> {
             )));
         }
         Ok(versions)
-    }
-}
-
-/// Checks the chain, and the name only where it is asked for. A certificate that is trusted by
-/// itself needs no chain.
-#[derive(Debug)]
-struct Verifier {
-    inner: Arc<WebPkiServerVerifier>,
-    trusted: Vec<CertificateDer<'static>>,
-    check_name: bool,
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        if self.trusted.iter().any(|trusted| trusted == end_entity) {
-            if self.check_name {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-            }
-            return Ok(ServerCertVerified::assertion());
-        }
-        let verdict = self.inner.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        match verdict {
-            // The name is looked at last, so everything else has been found in order.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.check_name => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
     }
 }
 

@@ -18,6 +18,7 @@ use kafka_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use kafka_protocol::messages::{self, ApiKey};
 use kafka_protocol::messages::{RequestHeader, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Message, StrBytes};
+use keystore::ChainVerifier;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -191,25 +192,19 @@ fn tls(config: &ClientConfig) -> Result<rustls::ClientConfig> {
             .collect::<std::result::Result<Vec<_>, _>>()
             .map_err(|error| bad(what, error.to_string()))
     };
-    let mut roots = rustls::RootCertStore::empty();
     let trusted = match text("ssl.ca.pem", "ssl.ca.location")? {
         Some(pem) => certificates("the trust store", &pem)?,
         None => rustls_native_certs::load_native_certs().certs,
     };
-    roots.add_parsable_certificates(trusted);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let check_name = config.get("ssl.endpoint.identification.algorithm") != Some("none");
+    let verifier = ChainVerifier::new(trusted, check_name, Arc::clone(&provider))
+        .map_err(|error| bad("the trust store", error.to_string()))?;
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| bad("TLS", error.to_string()))?;
-    let builder = if config.get("ssl.endpoint.identification.algorithm") == Some("none") {
-        let verifier = NameBlind::new(roots, provider)
-            .map_err(|error| bad("the trust store", error.to_string()))?;
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(verifier))
-    } else {
-        builder.with_root_certificates(roots)
-    };
+        .map_err(|error| bad("TLS", error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
     if config.get("ssl.keystore.location").is_some() {
         return Err(Error::config(
             "ssl.keystore.type=PKCS12 cannot be used by the worker's group: set \
@@ -230,66 +225,6 @@ fn tls(config: &ClientConfig) -> Result<rustls::ClientConfig> {
                 .with_client_auth_cert(certificates("the certificate", &chain)?, key)
                 .map_err(|error| bad("the private key", error.to_string()))
         }
-    }
-}
-
-/// Checks who vouches for a certificate and not whose it is: what an empty
-/// `ssl.endpoint.identification.algorithm` means.
-#[derive(Debug)]
-pub(crate) struct NameBlind(Arc<rustls::client::WebPkiServerVerifier>);
-
-impl NameBlind {
-    pub(crate) fn new(
-        roots: rustls::RootCertStore,
-        provider: Arc<rustls::crypto::CryptoProvider>,
-    ) -> std::result::Result<Self, rustls::client::VerifierBuilderError> {
-        let roots = Arc::new(roots);
-        rustls::client::WebPkiServerVerifier::builder_with_provider(roots, provider)
-            .build()
-            .map(Self)
-    }
-}
-
-impl rustls::client::danger::ServerCertVerifier for NameBlind {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: rustls::pki_types::UnixTime,
-    ) -> std::result::Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        let verified =
-            self.0
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match verified {
-            Err(rustls::Error::InvalidCertificate(
-                rustls::CertificateError::NotValidForName
-                | rustls::CertificateError::NotValidForNameContext { .. },
-            )) => Ok(rustls::client::danger::ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> std::result::Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls12_signature(message, certificate, signature)
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &rustls::DigitallySignedStruct,
-    ) -> std::result::Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls13_signature(message, certificate, signature)
-    }
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        self.0.supported_verify_schemes()
     }
 }
 

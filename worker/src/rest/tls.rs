@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use connect_api::{Error, Props, Result};
+use keystore::ChainVerifier;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::WorkerConfig;
-use crate::group::connection::NameBlind;
 
 /// TLS as the options under `prefix` (`listeners.https.`) say or, where there are none, the plain ones.
 ///
@@ -78,28 +78,20 @@ impl Settings<'_> {
             .map_err(|error| {
                 refuse("ssl.enabled.protocols", "they do not go together").with_source(error)
             })?;
-        let roots = match self.names_trusted() {
-            true => self.roots()?,
-            false => {
-                let mut roots = RootCertStore::empty();
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                roots
-            }
+        let trusted = match self.names_trusted() {
+            true => self.trusted()?,
+            false => rustls_native_certs::load_native_certs().certs,
         };
         // Java's default is to check the name; an empty text switches that off.
         let any_name = self
             .0
             .get("ssl.endpoint.identification.algorithm")
             .is_some_and(|text| text.trim().is_empty());
-        let builder = match any_name {
-            true => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(
-                    NameBlind::new(roots, provider)
-                        .map_err(|error| refuse("ssl.truststore", &error.to_string()))?,
-                )),
-            false => builder.with_root_certificates(roots),
-        };
+        let verifier = ChainVerifier::new(trusted, !any_name, provider)
+            .map_err(|error| refuse("ssl.truststore", &error.to_string()))?;
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
         if !self.names_identity() {
             return Ok(builder.with_no_client_auth());
         }
@@ -238,8 +230,8 @@ impl Settings<'_> {
         Ok((chain, key))
     }
 
-    fn roots(&self) -> Result<RootCertStore> {
-        let trusted = match self.get("ssl.truststore.certificates") {
+    fn trusted(&self) -> Result<Vec<CertificateDer<'static>>> {
+        Ok(match self.get("ssl.truststore.certificates") {
             Some(pem) => certificates(pem).map_err(|error| {
                 refuse("ssl.truststore.certificates", "it is no PEM").with_source(error)
             })?,
@@ -257,9 +249,12 @@ impl Settings<'_> {
                     .map(CertificateDer::from)
                     .collect()
             }
-        };
+        })
+    }
+
+    fn roots(&self) -> Result<RootCertStore> {
         let mut roots = RootCertStore::empty();
-        for certificate in trusted {
+        for certificate in self.trusted()? {
             roots.add(certificate).map_err(|error| {
                 refuse("ssl.truststore", "a certificate in it cannot be used").with_source(error)
             })?;

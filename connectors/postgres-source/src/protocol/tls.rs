@@ -8,13 +8,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
+use keystore::ChainVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 use crate::error::PgError;
 
@@ -70,18 +68,13 @@ impl TlsSettings {
         // Chosen here and not through the process default, which another library may have set.
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = if self.mode.verifies_chain() {
-            let roots = self.roots()?;
-            let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
-                .build()
-                .map_err(|error| {
-                    PgError::Config(format!(
-                        "building the verifier of server certificates: {error}"
-                    ))
-                })?;
-            Arc::new(ChainVerifier {
-                inner,
-                check_name: self.mode == SslMode::VerifyFull,
-            })
+            let check_name = self.mode == SslMode::VerifyFull;
+            let verifier = ChainVerifier::new(self.roots()?, check_name, Arc::clone(&provider));
+            Arc::new(verifier.map_err(|error| {
+                PgError::Config(format!(
+                    "building the verifier of server certificates: {error}"
+                ))
+            })?)
         } else {
             Arc::new(Unverified {
                 provider: Arc::clone(&provider),
@@ -113,7 +106,7 @@ impl TlsSettings {
         Ok(Arc::new(config))
     }
 
-    fn roots(&self) -> Result<Arc<RootCertStore>, PgError> {
+    fn roots(&self) -> Result<Vec<CertificateDer<'static>>, PgError> {
         let path = match &self.root_certificate {
             Some(path) => path.clone(),
             // Where libpq and the JDBC driver look without a setting.
@@ -123,16 +116,7 @@ impl TlsSettings {
                     PgError::Config("database.sslrootcert is needed to verify the server".into())
                 })?,
         };
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&path)? {
-            roots.add(certificate).map_err(|error| {
-                PgError::Config(format!(
-                    "reading root certificate {}: {error}",
-                    path.display()
-                ))
-            })?;
-        }
-        Ok(Arc::new(roots))
+        certificates(&path)
     }
 }
 
@@ -169,61 +153,6 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PgError> {
             "{} holds no private key in PEM or PKCS#8 DER form (encrypted keys are not read)",
             path.display()
         ))),
-    }
-}
-
-/// Checks the chain, and the name only where the mode asks for it.
-#[derive(Debug)]
-struct ChainVerifier {
-    inner: Arc<WebPkiServerVerifier>,
-    check_name: bool,
-}
-
-impl ServerCertVerifier for ChainVerifier {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let verdict = self.inner.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        match verdict {
-            // The name is looked at last, so everything else has been found in order.
-            Err(rustls::Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.check_name => Ok(ServerCertVerified::assertion()),
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
     }
 }
 
