@@ -5,25 +5,25 @@
 
 use connect_api::config::{Config, ConfigDef, ConfigKey, Importance, Type, any_of_ignoring_case};
 use connect_api::context::PluginContext;
-use connect_api::converter::Converter;
 use connect_api::data::json::DecimalFormat;
 use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
 use connect_api::plugin::{Make, Plugin};
-use connect_api::{Bytes, Error, Props, Result};
+use connect_api::{Bytes, Error, Result};
 use json_schema_data::{
     Documents, JsonSchemaOptions, Validator, Writer, compatible, connect_schema, read, schema_text,
 };
 use schema_registry::wire::SchemaId;
-use schema_registry::{RegistrySchema, SchemaKind, Serde, WriteSchema};
+use schema_registry::{
+    Known, Language, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
+};
 
-use crate::known::Known;
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
 
 pub(crate) const CONVERTER: Plugin = Plugin {
     class: "io.confluent.connect.json.JsonSchemaConverter",
     version: schema_registry::VERSION,
     config: definition,
-    make: Make::Converter(|| Box::new(JsonSchemaConverter::default())),
+    make: Make::Converter(|| Box::new(RegistryConverter::<JsonSchema>::confluent())),
 };
 
 const ADDITIONAL_PROPERTIES: &str = "object.additional.properties";
@@ -109,10 +109,7 @@ fn definition() -> ConfigDef {
         )
 }
 
-#[derive(Default)]
-struct JsonSchemaConverter(Option<Inner>);
-
-struct Inner {
+struct JsonSchema {
     serde: Serde,
     options: JsonSchemaOptions,
     validate: bool,
@@ -139,7 +136,11 @@ struct SchemaReader {
     validator: Option<Validator>,
 }
 
-impl Inner {
+impl Language for JsonSchema {
+    fn definition() -> ConfigDef {
+        definition()
+    }
+
     fn new(config: &Config, is_key: bool, context: &PluginContext) -> Result<Self> {
         let numeric = config
             .string(DECIMAL_FORMAT)
@@ -170,10 +171,15 @@ impl Inner {
         &mut self,
         topic: &str,
         headers: &mut Headers,
-        schema: &SchemaRef,
-        value: &Value,
+        data: &SchemaAndValue,
         out: &mut Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let Some(schema) = &data.schema else {
+            return match data.value {
+                Value::Null => Ok(false),
+                _ => Err(self.serde.writing(topic).data(no_schema())),
+            };
+        };
         let options = self.options;
         let known = self.writers.get_or_try_insert_with(schema, || {
             let text = schema_text(schema, &options)?;
@@ -205,14 +211,14 @@ impl Inner {
         };
         self.serde.frame(registered, &[], headers, out)?;
         let start = out.len();
-        known.writer.write(value, out)?;
+        known.writer.write(&data.value, out)?;
         if let Some(validator) = validator {
             let payload = out.get(start..).unwrap_or_default();
             validator
                 .check(payload)
                 .map_err(|error| self.serde.writing(topic).data(invalid(error)))?;
         }
-        Ok(())
+        Ok(true)
     }
 
     fn read(&mut self, topic: &str, headers: &Headers, bytes: &Bytes) -> Result<SchemaAndValue> {
@@ -236,7 +242,9 @@ impl Inner {
             value,
         })
     }
+}
 
+impl JsonSchema {
     fn reader(&mut self, topic: &str, id: SchemaId) -> Result<SchemaReader> {
         let record = |schema: &RegistrySchema| record_name(&schema.text);
         let found = self.serde.read_schema(topic, id, &record)?;
@@ -260,52 +268,4 @@ fn record_name(text: &str) -> Option<String> {
 
 fn invalid(error: Error) -> Error {
     schema_registry::error::serialization("JSON is not valid by its schema").with_source(error)
-}
-
-impl Converter for JsonSchemaConverter {
-    fn configure(&mut self, context: &PluginContext, props: &Props, is_key: bool) -> Result<()> {
-        let config = definition().parse(props)?;
-        self.0 = Some(Inner::new(&config, is_key, context)?);
-        Ok(())
-    }
-
-    fn from_connect_data(
-        &mut self,
-        topic: &str,
-        headers: &mut Headers,
-        data: &SchemaAndValue,
-        out: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let inner = configured(&mut self.0)?;
-        let Some(schema) = &data.schema else {
-            return match data.value {
-                Value::Null => Ok(false),
-                _ => Err(inner.serde.writing(topic).data(no_schema())),
-            };
-        };
-        let start = out.len();
-        let written = inner.write(topic, headers, schema, &data.value, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written.map(|()| true)
-    }
-
-    fn to_connect_data(
-        &mut self,
-        topic: &str,
-        headers: &Headers,
-        bytes: Option<&Bytes>,
-    ) -> Result<SchemaAndValue> {
-        match bytes {
-            Some(bytes) => configured(&mut self.0)?.read(topic, headers, bytes),
-            None => Ok(SchemaAndValue::NULL),
-        }
-    }
-}
-
-fn configured(inner: &mut Option<Inner>) -> Result<&mut Inner> {
-    inner
-        .as_mut()
-        .ok_or_else(|| Error::fatal("a JsonSchemaConverter was used before it was configured"))
 }

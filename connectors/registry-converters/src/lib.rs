@@ -6,10 +6,8 @@
 //! | --- | --- |
 //! | `json_schema` | `io.confluent.connect.json.JsonSchemaConverter` |
 //! | `protobuf` | `io.confluent.connect.protobuf.ProtobufConverter` |
-//! | `known` | what was made of a schema, by topic: a schema seen once costs nothing after |
 
 mod json_schema;
-mod known;
 mod protobuf;
 
 use connect_api::config::{ConfigDef, ConfigKey, Importance, Type, at_least};

@@ -8,33 +8,29 @@ use std::collections::HashMap;
 
 use connect_api::config::{Config, ConfigDef};
 use connect_api::context::PluginContext;
-use connect_api::converter::Converter;
-use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
+use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef};
 use connect_api::plugin::{Make, Plugin};
-use connect_api::{Bytes, Error, Props, Result};
+use connect_api::{Bytes, Error, Result};
 use protobuf_data::{Decoder, Encoder, MessageSchema, Pool, ProtobufOptions, message_schema};
+use schema_registry::converter::apicurio_definition;
 use schema_registry::wire::{self, SchemaId};
-use schema_registry::{RegistrySchema, SchemaKind, Serde, WriteSchema};
+use schema_registry::{
+    Known, Language, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
+};
 
-use crate::known::Known;
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
 
 pub(crate) const CONVERTER: Plugin = Plugin {
     class: "io.confluent.connect.protobuf.ProtobufConverter",
     version: schema_registry::VERSION,
     config: definition,
-    make: Make::Converter(|| Box::new(ProtobufConverter::default())),
+    make: Make::Converter(|| Box::new(RegistryConverter::<Protobuf>::confluent())),
 };
 pub(crate) const APICURIO_CONVERTER: Plugin = Plugin {
     class: "io.apicurio.registry.utils.converter.ProtobufConverter",
     version: schema_registry::VERSION,
-    config: apicurio_definition,
-    make: Make::Converter(|| {
-        Box::new(ProtobufConverter {
-            apicurio: true,
-            inner: None,
-        })
-    }),
+    config: apicurio_definition::<Protobuf>,
+    make: Make::Converter(|| Box::new(RegistryConverter::<Protobuf>::apicurio())),
 };
 
 const ENHANCED: &str = "enhanced.protobuf.schema.support";
@@ -112,18 +108,7 @@ fn definition() -> ConfigDef {
         ))
 }
 
-fn apicurio_definition() -> ConfigDef {
-    schema_registry::apicurio::definition(definition())
-}
-
-#[derive(Default)]
-struct ProtobufConverter {
-    /// Whether the options are Apicurio's.
-    apicurio: bool,
-    inner: Option<Inner>,
-}
-
-struct Inner {
+struct Protobuf {
     serde: Serde,
     options: ProtobufOptions,
     /// By Connect schema.
@@ -154,7 +139,11 @@ const MAX_TOPICS: usize = 1000;
 /// How many messages of one file are remembered.
 const MAX_MESSAGES: usize = 1000;
 
-impl Inner {
+impl Language for Protobuf {
+    fn definition() -> ConfigDef {
+        definition()
+    }
+
     fn new(config: &Config, is_key: bool, context: &PluginContext) -> Result<Self> {
         let size = usize::try_from(config.int(CACHE_SIZE)).unwrap_or(1);
         Ok(Self {
@@ -182,10 +171,13 @@ impl Inner {
         &mut self,
         topic: &str,
         headers: &mut Headers,
-        schema: &SchemaRef,
-        value: &Value,
+        data: &SchemaAndValue,
         out: &mut Vec<u8>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        if data.value.is_null() {
+            return Ok(false);
+        }
+        let schema = data.schema.as_ref().ok_or_else(no_schema)?;
         let options = self.options;
         let known = self.writers.get_or_try_insert_with(schema, || {
             let message = message_schema(schema, &options)?;
@@ -229,7 +221,8 @@ impl Inner {
             return Err(Error::data("a schema was registered and is not known"));
         };
         self.serde.frame(registered, indexes, headers, out)?;
-        known.encoder.write(value, out)
+        known.encoder.write(&data.value, out)?;
+        Ok(true)
     }
 
     fn read(&mut self, topic: &str, headers: &Headers, bytes: &Bytes) -> Result<SchemaAndValue> {
@@ -269,7 +262,9 @@ impl Inner {
             value,
         })
     }
+}
 
+impl Protobuf {
     fn reader(&mut self, topic: &str, id: SchemaId, indexes: &[i32]) -> Result<SchemaReader> {
         let indexes = if indexes.is_empty() { &[0] } else { indexes };
         let record = |schema: &RegistrySchema| protobuf_data::message_name(&schema.text, indexes);
@@ -309,55 +304,4 @@ impl SchemaReader {
             .get(&indexes)
             .ok_or_else(|| Error::data("a decoder is missing"))
     }
-}
-
-impl Converter for ProtobufConverter {
-    fn configure(&mut self, context: &PluginContext, props: &Props, is_key: bool) -> Result<()> {
-        let config = match self.apicurio {
-            true => apicurio_definition().parse(&schema_registry::apicurio::translated(props)?)?,
-            false => definition().parse(props)?,
-        };
-        self.inner = Some(Inner::new(&config, is_key, context)?);
-        Ok(())
-    }
-
-    fn from_connect_data(
-        &mut self,
-        topic: &str,
-        headers: &mut Headers,
-        data: &SchemaAndValue,
-        out: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let inner = configured(&mut self.inner)?;
-        if data.value.is_null() {
-            return Ok(false);
-        }
-        let Some(schema) = &data.schema else {
-            return Err(no_schema());
-        };
-        let start = out.len();
-        let written = inner.write(topic, headers, schema, &data.value, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written.map(|()| true)
-    }
-
-    fn to_connect_data(
-        &mut self,
-        topic: &str,
-        headers: &Headers,
-        bytes: Option<&Bytes>,
-    ) -> Result<SchemaAndValue> {
-        match bytes {
-            Some(bytes) => configured(&mut self.inner)?.read(topic, headers, bytes),
-            None => Ok(SchemaAndValue::NULL),
-        }
-    }
-}
-
-fn configured(inner: &mut Option<Inner>) -> Result<&mut Inner> {
-    inner
-        .as_mut()
-        .ok_or_else(|| Error::fatal("a ProtobufConverter was used before it was configured"))
 }

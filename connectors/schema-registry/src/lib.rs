@@ -12,6 +12,8 @@
 //! | [`subject`] | subject name strategies |
 //! | [`apicurio`] | Apicurio's options in Confluent's names |
 //! | [`wire`] | magic byte, id, message indexes, the header with a GUID |
+//! | [`converter`] | the shell that all converters share |
+//! | `known` | what was made of a schema, by topic: a schema seen once costs nothing after |
 //! | [`error`] | what went wrong, and what the converter makes of it |
 //! | [`mock`] | a registry in this process, for tests and `mock://` addresses |
 
@@ -20,7 +22,9 @@ mod auth;
 mod cache;
 mod client;
 pub mod config;
+pub mod converter;
 pub mod error;
+mod known;
 pub mod mock;
 pub mod registry;
 mod rest;
@@ -30,7 +34,9 @@ mod tls;
 pub mod wire;
 
 pub use config::Settings;
+pub use converter::{Language, RegistryConverter};
 pub use error::RegistryError;
+pub use known::Known;
 pub use registry::{Reference, RegisteredSchema, Registry, RegistrySchema, SchemaKind};
 pub use serde::{ReadSchema, Serde, WriteSchema};
 pub use wire::SchemaId;
