@@ -89,11 +89,6 @@ pub(crate) fn definition() -> ConfigDef {
     definition
 }
 
-/// The same for Apicurio's name of the converter.
-pub(crate) fn apicurio_definition() -> ConfigDef {
-    schema_registry::apicurio::definition(definition())
-}
-
 /// The options of the mapping.
 pub(crate) fn options(config: &Config) -> Options {
     Options {

@@ -1,60 +1,43 @@
 //! The converter: what is worked out once per schema and topic, and the few steps per record.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use avro_data::{
-    AvroRef, Options, Parser, Reader, Shape, Writer, compatible, from_connect, from_connect_schema,
-    write,
+    AvroRef, Options, Parser, Reader, Shape, Writer, anything, compatible, from_connect,
+    from_connect_schema,
 };
+use connect_api::config::{Config, ConfigDef};
 use connect_api::context::PluginContext;
-use connect_api::converter::Converter;
 use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
-use connect_api::{Bytes, Error, Props, Result};
+use connect_api::{Bytes, Error, Result};
 use schema_registry::error::{class, serialization};
-use schema_registry::{RegistrySchema, SchemaId, SchemaKind, Serde, WriteSchema, apicurio};
+use schema_registry::{
+    Known, Language, RegistryConverter, RegistrySchema, SchemaId, SchemaKind, Serde, WriteSchema,
+};
 
 use crate::config;
 
-/// `AvroConverter`.
-#[derive(Debug, Default)]
-pub(crate) struct AvroConverter {
-    apicurio: bool,
-    configured: Option<Configured>,
-}
+/// What the conversion throws; Avro's library, in the serializer, throws others.
+const DATA_EXCEPTION: &str = "org.apache.kafka.connect.errors.DataException";
 
+/// `AvroConverter`.
+pub(crate) type AvroConverter = RegistryConverter<Avro>;
+
+/// What it works with once it is configured.
 #[derive(Debug)]
-struct Configured {
+pub(crate) struct Avro {
     serde: Serde,
     options: Options,
     fail_on_trailing_data: bool,
     cache_size: usize,
     /// By schema and topic.
-    writers: SchemaCache<Topics>,
+    writers: SchemaCache<Known<(), WritePlan>>,
     /// By topic, for data without a schema.
-    schemaless: Topics,
-    /// By id and topic.
-    readers: HashMap<SchemaId, HashMap<Box<str>, Arc<Reader>>>,
-}
-
-/// Plans by topic: one as a rule, so that comparing names beats hashing them.
-#[derive(Debug, Default)]
-struct Topics(Vec<(Box<str>, WritePlan)>);
-
-impl Topics {
-    fn get(&self, topic: &str) -> Option<&WritePlan> {
-        let mut all = self.0.iter();
-        all.find(|(known, _)| **known == *topic)
-            .map(|(_, plan)| plan)
-    }
-    fn insert(&mut self, topic: &str, plan: WritePlan, limit: usize) {
-        self.0.retain(|(known, _)| **known != *topic);
-        if self.0.len() >= limit {
-            self.0.clear();
-        }
-        self.0.push((topic.into(), plan));
-    }
+    schemaless: Known<(), WritePlan>,
+    readers: Known<SchemaId, Reader>,
+    /// How many generalized unions were named.
+    unions: usize,
 }
 
 #[derive(Debug)]
@@ -64,96 +47,14 @@ struct WritePlan {
     since: Instant,
 }
 
-impl AvroConverter {
-    /// The converter under Apicurio's name, which has other options.
-    pub(crate) fn apicurio() -> Self {
-        Self {
-            apicurio: true,
-            configured: None,
-        }
+impl Language for Avro {
+    fn definition() -> ConfigDef {
+        config::definition()
     }
 
-    #[cfg(test)]
-    pub(crate) fn over(serde: Serde, options: Options, cache_size: usize) -> Self {
-        Self {
-            apicurio: false,
-            configured: Some(Configured::new(serde, options, false, cache_size)),
-        }
-    }
-
-    /// How many plans are kept.
-    #[cfg(test)]
-    pub(crate) fn kept(&self) -> usize {
-        self.configured.as_ref().map_or(0, |configured| {
-            configured.writers.len() + configured.schemaless.0.len() + configured.readers.len()
-        })
-    }
-
-    fn configured(&mut self) -> Result<&mut Configured> {
-        self.configured
-            .as_mut()
-            .ok_or_else(|| Error::fatal("AvroConverter is used before it is configured"))
-    }
-}
-
-impl Converter for AvroConverter {
-    fn configure(&mut self, context: &PluginContext, props: &Props, is_key: bool) -> Result<()> {
-        let translated;
-        let (definition, props) = if self.apicurio {
-            translated = apicurio::translated(props)?;
-            (config::apicurio_definition(), &translated)
-        } else {
-            (config::definition(), props)
-        };
-        let parsed = definition.parse(props)?;
-        self.configured = Some(Configured::new(
-            Serde::new(SchemaKind::Avro, &parsed, is_key, context)?,
-            config::options(&parsed),
-            parsed.bool("avro.fail.on.trailing.data"),
-            usize::try_from(parsed.int("schemas.cache.config")).unwrap_or(1),
-        ));
-        Ok(())
-    }
-
-    fn from_connect_data(
-        &mut self,
-        topic: &str,
-        headers: &mut Headers,
-        data: &SchemaAndValue,
-        out: &mut Vec<u8>,
-    ) -> Result<bool> {
-        let start = out.len();
-        let written = self.configured()?.write(topic, headers, data, out);
-        if written.is_err() {
-            out.truncate(start);
-        }
-        written
-    }
-
-    fn to_connect_data(
-        &mut self,
-        topic: &str,
-        headers: &Headers,
-        bytes: Option<&Bytes>,
-    ) -> Result<SchemaAndValue> {
-        match bytes {
-            None => Ok(SchemaAndValue::NULL),
-            Some(bytes) => self.configured()?.read(topic, headers, bytes),
-        }
-    }
-}
-
-impl Configured {
-    fn new(serde: Serde, options: Options, fail_on_trailing_data: bool, cache_size: usize) -> Self {
-        Self {
-            serde,
-            options,
-            fail_on_trailing_data,
-            cache_size,
-            writers: SchemaCache::new(cache_size),
-            schemaless: Topics::default(),
-            readers: HashMap::new(),
-        }
+    fn new(config: &Config, is_key: bool, context: &PluginContext) -> Result<Self> {
+        let serde = Serde::new(SchemaKind::Avro, config, is_key, context)?;
+        Ok(Self::over(serde, config))
     }
 
     fn write(
@@ -171,36 +72,69 @@ impl Configured {
                 _ => Ok(false),
             };
         }
-        let known = match &data.schema {
-            Some(schema) => self
-                .writers
-                .get(schema)
-                .and_then(|topics| topics.get(topic)),
-            None => self.schemaless.get(topic),
-        };
-        if known.is_none_or(|plan| self.is_over(plan)) {
-            let plan = self.plan(topic, data.schema.as_ref(), &data.value)?;
-            self.keep(topic, data.schema.as_ref(), plan);
+        let schema = data.schema.as_ref();
+        if self
+            .known(topic, schema)
+            .is_none_or(|plan| self.is_over(plan))
+        {
+            let plan = self.plan(topic, schema, &data.value)?;
+            self.keep(topic, schema, plan);
         }
-        let plan = match &data.schema {
-            Some(schema) => self
-                .writers
-                .get(schema)
-                .and_then(|topics| topics.get(topic)),
-            None => self.schemaless.get(topic),
-        };
+        let plan = self.known(topic, schema);
         let plan = plan.ok_or_else(|| Error::fatal("a plan is gone that was just made"))?;
         self.serde.frame(&plan.schema, &[], headers, out)?;
-        let replaced = plan.schema.replaced.is_some();
         plan.writer.write(&data.value, out).map_err(|error| {
-            if replaced {
-                // There the serializer fails, not the conversion before it.
+            // There the serializer fails, not the conversion before it.
+            if plan.schema.replaced.is_some() || error.java_class() != DATA_EXCEPTION {
                 self.not_serialized(topic, error)
             } else {
                 error
             }
         })?;
         Ok(true)
+    }
+
+    fn read(&mut self, topic: &str, headers: &Headers, bytes: &Bytes) -> Result<SchemaAndValue> {
+        let message = self.serde.unframe(topic, headers, bytes)?;
+        if self.readers.get(topic, message.id).is_none() {
+            let reader = self.reader(topic, message.id)?;
+            self.readers.insert(topic, message.id, reader);
+        }
+        let reader = self.readers.get(topic, message.id);
+        let reader = reader.ok_or_else(|| Error::fatal("a plan is gone that was just made"))?;
+        reader
+            .read(&message.payload, self.fail_on_trailing_data)
+            .map_err(|error| self.not_deserialized(topic, message.id, error))
+    }
+}
+
+impl Avro {
+    /// The same over a given registry.
+    pub(crate) fn over(serde: Serde, config: &Config) -> Self {
+        let cache_size = usize::try_from(config.int("schemas.cache.config")).unwrap_or(1);
+        Self {
+            serde,
+            options: config::options(config),
+            fail_on_trailing_data: config.bool("avro.fail.on.trailing.data"),
+            cache_size,
+            writers: SchemaCache::new(cache_size),
+            schemaless: Known::new(cache_size),
+            readers: Known::new(cache_size),
+            unions: 0,
+        }
+    }
+
+    /// How many plans are kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.writers.len() + self.schemaless.len() + self.readers.len()
+    }
+
+    fn known(&self, topic: &str, schema: Option<&SchemaRef>) -> Option<&WritePlan> {
+        match schema {
+            Some(schema) => self.writers.get(schema)?.get(topic, ()),
+            None => self.schemaless.get(topic, ()),
+        }
     }
 
     /// Whether a plan has to be made again because the latest version is asked for anew.
@@ -216,10 +150,12 @@ impl Configured {
     fn keep(&mut self, topic: &str, schema: Option<&SchemaRef>, plan: WritePlan) {
         let limit = self.cache_size;
         let topics = match schema {
-            Some(schema) => self.writers.get_or_insert_with(schema, Topics::default),
+            Some(schema) => self
+                .writers
+                .get_or_insert_with(schema, || Known::new(limit)),
             None => &mut self.schemaless,
         };
-        topics.insert(topic, plan, limit);
+        topics.insert(topic, (), plan);
     }
 
     fn not_serialized(&self, topic: &str, cause: Error) -> Error {
@@ -229,7 +165,7 @@ impl Configured {
     }
 
     /// Maps the schema, registers it or finds it. The value is written once for nothing before: one
-    /// that is none of its schema registers nothing.
+    /// that is none of its schema registers nothing, as there; what only the serializer refuses does.
     fn plan(
         &mut self,
         topic: &str,
@@ -238,17 +174,21 @@ impl Configured {
     ) -> Result<WritePlan> {
         let avro = match schema {
             Some(schema) => from_connect_schema(schema, self.options)?,
-            None => Parser::new().parse(write::ANYTHING_SCHEMA)?,
+            None => Parser::new().parse(anything::SCHEMA)?,
         };
         from_connect::check_names(&avro)?;
         let writer = match schema {
             Some(schema) => Writer::new(schema, &avro, &self.options)?,
             None => Writer::schemaless(),
         };
-        writer.write(value, &mut Vec::new())?;
+        if let Err(error) = writer.write(value, &mut Vec::new())
+            && error.java_class() == DATA_EXCEPTION
+        {
+            return Err(error);
+        }
         let text = match schema {
             Some(_) => avro.to_text(),
-            None => write::ANYTHING_SCHEMA.to_owned(),
+            None => anything::SCHEMA.to_owned(),
         };
         let registry_schema = RegistrySchema::new(SchemaKind::Avro, text);
         let record = record_name(&avro);
@@ -296,21 +236,6 @@ impl Configured {
         parser.parse(&schema.text)
     }
 
-    fn read(&mut self, topic: &str, headers: &Headers, bytes: &Bytes) -> Result<SchemaAndValue> {
-        let message = self.serde.unframe(topic, headers, bytes)?;
-        let known = self
-            .readers
-            .get(&message.id)
-            .and_then(|topics| topics.get(topic));
-        let reader = match known {
-            Some(reader) => Arc::clone(reader),
-            None => self.reader(topic, message.id)?,
-        };
-        reader
-            .read(&message.payload, self.fail_on_trailing_data)
-            .map_err(|error| self.not_deserialized(topic, message.id, error))
-    }
-
     fn not_deserialized(&self, topic: &str, id: SchemaId, cause: Error) -> Error {
         let step = format!("Error deserializing Avro message for id {id}");
         self.serde
@@ -318,7 +243,7 @@ impl Configured {
             .data(serialization(step).with_source(cause))
     }
 
-    fn reader(&mut self, topic: &str, id: SchemaId) -> Result<Arc<Reader>> {
+    fn reader(&mut self, topic: &str, id: SchemaId) -> Result<Reader> {
         let read = self.serde.read_schema(topic, id, &|schema| {
             let avro = Parser::new().parse(&schema.text).ok()?;
             record_name(&avro)
@@ -326,16 +251,7 @@ impl Configured {
         let avro = self
             .parse(&read.schema)
             .map_err(|error| self.not_deserialized(topic, id, error))?;
-        let reader = Arc::new(Reader::new(&avro, &self.options, read.version)?);
-        if self.readers.len() >= self.cache_size {
-            self.readers.clear();
-        }
-        let topics = self.readers.entry(id).or_default();
-        if topics.len() >= self.cache_size {
-            topics.clear();
-        }
-        topics.insert(topic.into(), Arc::clone(&reader));
-        Ok(reader)
+        Reader::counting(&avro, &self.options, read.version, &mut self.unions)
     }
 }
 

@@ -10,6 +10,7 @@ mod converter;
 
 use connect_api::plugin::{Make, Plugin};
 use schema_registry::VERSION;
+use schema_registry::converter::apicurio_definition;
 
 /// The converters.
 pub const PLUGINS: &[Plugin] = &[
@@ -17,12 +18,12 @@ pub const PLUGINS: &[Plugin] = &[
         class: "io.confluent.connect.avro.AvroConverter",
         version: VERSION,
         config: config::definition,
-        make: Make::Converter(|| Box::new(converter::AvroConverter::default())),
+        make: Make::Converter(|| Box::new(converter::AvroConverter::confluent())),
     },
     Plugin {
         class: "io.apicurio.registry.utils.converter.AvroConverter",
         version: VERSION,
-        config: config::apicurio_definition,
+        config: apicurio_definition::<converter::Avro>,
         make: Make::Converter(|| Box::new(converter::AvroConverter::apicurio())),
     },
 ];

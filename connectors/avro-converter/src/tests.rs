@@ -12,7 +12,7 @@ use schema_registry::{Registry as _, RegistrySchema, SchemaKind, Serde, Settings
 use serde_json::{Value as Json, json};
 
 use crate::config;
-use crate::converter::AvroConverter;
+use crate::converter::{Avro, AvroConverter};
 
 fn parsed(options: &Json) -> Config {
     let mut props = connect_api::Props::new();
@@ -27,8 +27,7 @@ pub(super) fn converter(options: &Json, is_key: bool, registry: &MockRegistry) -
     let config = parsed(options);
     let settings = Settings::new(&config, is_key).expect("valid options");
     let serde = Serde::over(SchemaKind::Avro, settings, Box::new(registry.clone()));
-    let cache_size = usize::try_from(config.int("schemas.cache.config")).expect("a size");
-    AvroConverter::over(serde, config::options(&config), cache_size)
+    AvroConverter::over(Avro::over(serde, &config))
 }
 
 fn json_options() -> JsonOptions {

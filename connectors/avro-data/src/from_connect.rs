@@ -195,7 +195,7 @@ impl Mapping {
         };
         let name = self.name(full)?;
         let prefix = format!("{parameter}.");
-        let symbols = schema
+        let symbols: Vec<String> = schema
             .parameters()
             .iter()
             .filter_map(|(key, _)| key.strip_prefix(&prefix))
@@ -206,9 +206,11 @@ impl Mapping {
                 .parameter(&format!("{prefix}{}", name.name))
                 .map(ToOwned::to_owned)
         };
+        let default = about(ENUM_DEFAULT);
+        names::check_symbols(&symbols, default.as_deref())?;
         Ok(Shape::Enum {
             doc: about(ENUM_DOC),
-            default: about(ENUM_DEFAULT),
+            default,
             name,
             symbols,
         })

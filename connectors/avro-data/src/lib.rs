@@ -9,16 +9,21 @@
 //! | [`schema`] | an Avro schema as a value, and its JSON |
 //! | [`from_connect`] | the mapping from a Connect schema |
 //! | [`to_connect`], [`read`] | the mapping to a Connect schema; binary data to Connect values |
-//! | [`write`] | Connect values to binary data |
+//! | [`write`], `plan` | Connect values to binary data |
+//! | [`anything`] | data without a schema |
+//! | [`binary`] | numbers and byte strings in binary data |
 //! | [`parse`] | a schema from its text |
 //! | [`compatible`] | whether one schema reads what another writes |
 //! | [`defaults`], [`names`], [`text`] | defaults, names and the print of a schema |
 
+pub mod anything;
+pub mod binary;
 pub mod compatible;
 pub mod defaults;
 pub mod from_connect;
 pub mod names;
 pub mod parse;
+mod plan;
 pub mod read;
 pub mod schema;
 pub mod text;

@@ -31,6 +31,26 @@ pub fn check(name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Checks an enum's symbols and its default.
+///
+/// # Errors
+/// Kind Data: a symbol is no name or comes twice, or the default is none of them.
+pub fn check_symbols(symbols: &[String], default: Option<&str>) -> Result<()> {
+    for (at, symbol) in symbols.iter().enumerate() {
+        check(symbol)?;
+        if symbols[..at].contains(symbol) {
+            return Err(refused(format!("Duplicate enum symbol: {symbol}")));
+        }
+    }
+    match default {
+        Some(default) if !symbols.iter().any(|symbol| symbol == default) => Err(refused(format!(
+            "The Enum Default: {default} is not in the enum symbol set: [{}]",
+            symbols.join(", ")
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Splits a full name and checks its last part, after `scrub` where it is asked for.
 ///
 /// # Errors
@@ -89,6 +109,26 @@ mod tests {
         }
         let name = full_name("my-ns.1st.T 1", true).expect("scrubbed");
         assert_eq!(name.full(), "my_ns.x1st.T_1");
+    }
+
+    #[test]
+    fn symbols_are_names_each_once_and_the_default_is_one_of_them() {
+        let of = |names: &[&str], default| {
+            let symbols: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            check_symbols(&symbols, default).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(of(&["A", "B"], Some("B")), Ok(()));
+        for (names, default, why) in [
+            (["A", "b-c"], None, "Illegal character in: b-c"),
+            (["A", "A"], None, "Duplicate enum symbol: A"),
+            (
+                ["A", "B"],
+                Some("C"),
+                "The Enum Default: C is not in the enum symbol set: [A, B]",
+            ),
+        ] {
+            assert_eq!(of(&names, default), Err(why.to_owned()));
+        }
     }
 
     #[test]

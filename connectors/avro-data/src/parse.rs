@@ -142,6 +142,7 @@ impl Parser {
                     .and_then(|all| all.iter().map(text).collect::<Option<Vec<_>>>())
                     .ok_or_else(|| refused("Enum has no symbols"))?;
                 let default = props.shift_remove("default").as_ref().and_then(text);
+                names::check_symbols(&symbols, default.as_deref())?;
                 self.define(
                     Shape::Enum {
                         name,
@@ -302,6 +303,7 @@ mod tests {
             r#"{"type":"record","name":"a-b","fields":[]}"#,
             r#"{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"a","type":"int"}]}"#,
             r#"{"type":"enum","name":"E"}"#,
+            r#"{"type":"enum","name":"E","symbols":["A","A"]}"#,
             r#"{"type":"fixed","name":"F"}"#,
             r#"{"type":"array"}"#,
         ] {

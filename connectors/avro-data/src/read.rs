@@ -81,8 +81,22 @@ impl Reader {
     /// # Errors
     /// Kind Data: the schema's annotations contradict each other.
     pub fn new(avro: &AvroRef, options: &Options, version: Option<i32>) -> Result<Self> {
-        to_connect::reader(avro, options, version)
+        Self::counting(avro, options, version, &mut 0)
     }
+
+    /// The same where `unions` counts generalized unions over all schemas that one converter reads.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn counting(
+        avro: &AvroRef,
+        options: &Options,
+        version: Option<i32>,
+        unions: &mut usize,
+    ) -> Result<Self> {
+        to_connect::reader(avro, options, version, unions)
+    }
+
     /// The Connect schema of what is read.
     pub fn schema(&self) -> Option<&SchemaRef> {
         self.schema.as_ref()

@@ -190,6 +190,12 @@ impl Avro {
     }
 }
 
+/// The names of types.
+const TYPES: [&str; 14] = [
+    "record", "enum", "array", "map", "union", "fixed", "string", "bytes", "int", "long", "float",
+    "double", "boolean", "null",
+];
+
 struct Printer {
     /// The namespace that a name without one means here.
     space: Option<String>,
@@ -200,8 +206,9 @@ impl Printer {
     fn print(&mut self, schema: &Avro) -> Value {
         if let Some(name) = schema.name() {
             if self.seen.contains_key(&name.full()) {
-                let short = name.namespace.is_none() || name.namespace == self.space;
-                return Value::String(if short {
+                let here = name.namespace.is_some() && name.namespace == self.space;
+                // A name that is also a type's means the type without its namespace.
+                return Value::String(if here && !TYPES.contains(&&*name.name) {
                     name.name.clone()
                 } else {
                     name.full()
@@ -321,17 +328,20 @@ mod tests {
     #[test]
     fn a_name_is_printed_once_and_referred_to_afterwards() {
         let inner = record("a.b.Inner", vec![field("x", Avro::plain(Shape::Int))]);
+        let map = record("a.b.map", vec![]);
         let outer = record(
             "a.b.Outer",
             vec![
                 field("one", Arc::clone(&inner)),
                 field("two", inner),
                 field("none", record("Bare", vec![])),
+                field("map", Arc::clone(&map)),
+                field("again", map),
             ],
         );
         assert_eq!(
             outer.to_json().to_string(),
-            r#"{"type":"record","name":"Outer","namespace":"a.b","fields":[{"name":"one","type":{"type":"record","name":"Inner","fields":[{"name":"x","type":"int"}]}},{"name":"two","type":"Inner"},{"name":"none","type":{"type":"record","name":"Bare","namespace":"","fields":[]}}]}"#
+            r#"{"type":"record","name":"Outer","namespace":"a.b","fields":[{"name":"one","type":{"type":"record","name":"Inner","fields":[{"name":"x","type":"int"}]}},{"name":"two","type":"Inner"},{"name":"none","type":{"type":"record","name":"Bare","namespace":"","fields":[]}},{"name":"map","type":{"type":"record","name":"map","fields":[]}},{"name":"again","type":"a.b.map"}]}"#
         );
     }
 }

@@ -22,7 +22,12 @@ use crate::schema::{Avro, AvroField, AvroRef, Name, Shape};
 pub const ANYTHING: &str = "Anything";
 
 /// A reader of messages of this schema.
-pub(crate) fn reader(avro: &AvroRef, options: &Options, version: Option<i32>) -> Result<Reader> {
+pub(crate) fn reader(
+    avro: &AvroRef,
+    options: &Options,
+    version: Option<i32>,
+    unions: &mut usize,
+) -> Result<Reader> {
     let raw_bytes = avro.shape == Shape::Bytes;
     let mut mapping = Mapping {
         options,
@@ -30,7 +35,7 @@ pub(crate) fn reader(avro: &AvroRef, options: &Options, version: Option<i32>) ->
         records: Vec::new(),
         open: Vec::new(),
         done: HashMap::new(),
-        unions: 0,
+        unions,
     };
     let (schema, plan) = mapping.map(avro, &Context::root())?;
     let records = mapping
@@ -75,7 +80,7 @@ struct Mapping<'a> {
     open: Vec<Open>,
     /// Complete records by full name: their number.
     done: HashMap<String, usize>,
-    unions: usize,
+    unions: &'a mut usize,
 }
 
 struct Open {
@@ -231,8 +236,8 @@ impl Mapping<'_> {
         }
         let mut builder = Schema::structure();
         if self.options.generalized_sum_types {
-            let name = format!("connect_union_{}", self.unions);
-            self.unions += 1;
+            let name = format!("connect_union_{}", *self.unions);
+            *self.unions += 1;
             builder = builder
                 .name(name.as_str())
                 .parameter(GENERIC_UNION, name.as_str());

@@ -7,14 +7,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use avro_data::{Avro, AvroRef, Options as AvroOptions, Shape, from_connect_schema};
+use avro_data::binary::{write_bytes, write_long};
+use avro_data::{Avro, AvroRef, Options as AvroOptions, Shape, anything, from_connect_schema};
 use bzip2::write::BzEncoder;
 use connect_api::data::{Schema, SchemaAndValue, SchemaRef, SchemaType, Value};
 use connect_api::{Error, Result};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use super::{Format, FormatSettings, RecordWriter, anything};
+use super::{Format, FormatSettings, RecordWriter};
 use crate::config::invalid;
 use crate::spill::{Spool, Waiting};
 use crate::storage::object::ObjectWriter;
@@ -99,7 +100,7 @@ impl Format for AvroFormat {
             None => None,
         };
         let text = match &typed {
-            Some((_, avro)) => avro.to_json().to_string(),
+            Some((_, avro)) => avro.to_text(),
             None => anything::SCHEMA.to_owned(),
         };
         let sync = sync_marker(object.key(), &text);
@@ -252,21 +253,6 @@ impl RecordWriter for AvroRecordWriter {
         self.end_block()?;
         Ok(self.object)
     }
-}
-
-/// Zigzag, then seven bits a byte.
-pub(super) fn write_long(value: i64, out: &mut Vec<u8>) {
-    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
-}
-
-pub(super) fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    write_long(bytes.len() as i64, out);
-    out.extend_from_slice(bytes);
 }
 
 fn mismatch(schema: &Schema, value: &Value) -> Error {

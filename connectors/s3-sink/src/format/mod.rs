@@ -3,7 +3,6 @@
 //! A format knows neither offsets nor rotation. Answers for
 //! `io.confluent.connect.storage.format.{Format, RecordWriter}`.
 
-mod anything;
 mod avro;
 mod byte_array;
 mod json;

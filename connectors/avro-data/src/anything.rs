@@ -5,10 +5,10 @@
 use connect_api::data::Value;
 use connect_api::{Error, Result};
 
-use super::avro::{write_bytes, write_long};
+use crate::binary::{write_bytes, write_long};
 
-/// The schema of every such file.
-pub(super) const SCHEMA: &str = concat!(
+/// The text of the schema of data without a schema.
+pub const SCHEMA: &str = concat!(
     r#"{"type":"record","name":"Anything","namespace":"io.confluent.connect.avro","fields":["#,
     r#"{"name":"boolean","type":["null","boolean"],"default":null},"#,
     r#"{"name":"bytes","type":["null","bytes"],"default":null},"#,
@@ -19,22 +19,20 @@ pub(super) const SCHEMA: &str = concat!(
     r#"{"name":"string","type":["null","string"],"default":null},"#,
     r#"{"name":"array","type":["null",{"type":"array","items":"Anything"}],"default":null},"#,
     r#"{"name":"map","type":["null",{"type":"array","items":{"type":"record","name":"MapEntry","#,
-    r#""fields":[{"name":"key","type":"Anything"},{"name":"value","type":"Anything"}]}}],"default":null}]}"#,
+    r#""fields":[{"name":"key","type":"Anything"},{"name":"value","type":"Anything"}]}}],"#,
+    r#""default":null}]}"#
 );
 
 /// How many fields the record has.
 const FIELDS: usize = 9;
 
-/// Appends a value; all fields before and after the one that holds it are null.
+/// Appends a value: a record of optional fields, of which one has it.
 ///
 /// # Errors
-/// Kind Data: a value of a type that only schemas have.
-pub(super) fn encode(value: &Value, out: &mut Vec<u8>) -> Result<()> {
+/// Kind Data: a value of a type that only schemas have. `out` then ends with some of it.
+pub fn encode(value: &Value, out: &mut Vec<u8>) -> Result<()> {
     let field = match value {
-        Value::Null => {
-            out.extend_from_slice(&[0; FIELDS]);
-            return Ok(());
-        }
+        Value::Null => FIELDS,
         Value::Boolean(_) => 0,
         Value::Float64(_) => 2,
         Value::Float32(_) => 3,
@@ -43,44 +41,41 @@ pub(super) fn encode(value: &Value, out: &mut Vec<u8>) -> Result<()> {
         Value::String(_) => 6,
         Value::Array(_) => 7,
         Value::Map(_) => 8,
-        Value::Bytes(_)
-        | Value::Struct(_)
-        | Value::Decimal(_)
-        | Value::Date(_)
-        | Value::Time(_)
-        | Value::Timestamp(_) => {
-            return Err(Error::data("Unknown Java type for schemaless data"));
-        }
+        _ => return Err(Error::data("Unknown Java type for schemaless data")),
     };
-    out.extend(std::iter::repeat_n(0, field));
-    out.push(2);
-    match value {
-        Value::Boolean(flag) => out.push(u8::from(*flag)),
-        Value::Float64(number) => out.extend_from_slice(&number.to_le_bytes()),
-        Value::Float32(number) => out.extend_from_slice(&number.to_le_bytes()),
-        Value::String(text) => write_bytes(text.as_bytes(), out),
-        Value::Array(items) => {
-            if !items.is_empty() {
-                write_long(items.len() as i64, out);
-            }
-            for item in items {
-                encode(item, out)?;
-            }
+    for place in 0..FIELDS {
+        if place != field {
             out.push(0);
+            continue;
         }
-        Value::Map(map) => {
-            if !map.is_empty() {
-                write_long(map.len() as i64, out);
+        write_long(1, out);
+        match value {
+            Value::Boolean(flag) => out.push(u8::from(*flag)),
+            Value::Float64(number) => out.extend_from_slice(&number.to_le_bytes()),
+            Value::Float32(number) => out.extend_from_slice(&number.to_le_bytes()),
+            Value::String(text) => write_bytes(text.as_bytes(), out),
+            Value::Array(items) => {
+                if !items.is_empty() {
+                    write_long(items.len() as i64, out);
+                }
+                for item in items {
+                    encode(item, out)?;
+                }
+                out.push(0);
             }
-            for (key, item) in map.iter() {
-                encode(key, out)?;
-                encode(item, out)?;
+            Value::Map(map) => {
+                if !map.is_empty() {
+                    write_long(map.len() as i64, out);
+                }
+                for (key, item) in map.iter() {
+                    encode(key, out)?;
+                    encode(item, out)?;
+                }
+                out.push(0);
             }
-            out.push(0);
+            number => write_long(number.as_i64().unwrap_or_default(), out),
         }
-        other => write_long(other.as_i64().unwrap_or(0), out),
     }
-    out.extend(std::iter::repeat_n(0, FIELDS - 1 - field));
     Ok(())
 }
 
