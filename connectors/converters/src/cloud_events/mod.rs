@@ -1,4 +1,4 @@
-//! `CloudEventsConverter`: change events as CloudEvents in JSON.
+//! `CloudEventsConverter`: change events as CloudEvents in JSON or Avro.
 //!
 //! What is no change event becomes a null, as there. The attributes of the source come from the
 //! envelope or, for unwrapped rows, from headers, whichever converter those have.
@@ -14,7 +14,7 @@ use connect_api::config::ConfigDef;
 use connect_api::context::PluginContext;
 use connect_api::converter::Converter;
 use connect_api::data::json::{
-    JsonOptions, JsonReader, JsonWriter, parse_schemaless, write_schemaless,
+    JsonOptions, JsonReader, JsonWriter, decode_base64, parse_schemaless, write_schemaless,
 };
 use connect_api::data::text::to_java_string;
 use connect_api::data::{
@@ -25,7 +25,7 @@ use connect_api::java::DateFormat;
 use connect_api::plugin::{Make, Plugin};
 use connect_api::{Bytes, Error, Props, Result};
 
-use self::options::{From, Options};
+use self::options::{AvroOptions, Format, From, Options};
 use crate::DEBEZIUM;
 
 pub(crate) const CONVERTER: Plugin = Plugin {
@@ -37,6 +37,10 @@ pub(crate) const CONVERTER: Plugin = Plugin {
 
 const TRANSACTION: [&str; 3] = ["id", "total_order", "data_collection_order"];
 const REQUIRED: [&str; 4] = ["id", "source", "specversion", "type"];
+/// The end of the name of an event's schema.
+const EVENT_SUFFIX: &str = "CloudEvents.Envelope";
+/// What is added to the topic where event and data both have a schema in the registry.
+const DATA_SUFFIX: &str = "-data";
 /// How many schemas are remembered.
 const SCHEMAS: usize = 1000;
 
@@ -57,7 +61,121 @@ struct CloudEventsConverter {
     data: JsonWriter,
     shapes: SchemaCache<Shapes>,
     times: Option<DateFormat>,
+    avro: Option<Avro>,
     scratch: Vec<u8>,
+}
+
+/// What is written in Avro, through the registry.
+struct Avro {
+    options: AvroOptions,
+    converter: Box<dyn Converter>,
+}
+
+impl Avro {
+    fn new(options: AvroOptions, context: &PluginContext) -> Result<Self> {
+        let plugin = avro_converter::PLUGINS
+            .iter()
+            .find(|plugin| plugin.class == options.class);
+        let Some(Make::Converter(make)) = plugin.map(|plugin| plugin.make) else {
+            return Err(Error::config(format!(
+                "Class {} could not be found.",
+                options.class
+            )));
+        };
+        let mut converter = make();
+        converter.configure(context, &options.props, false)?;
+        Ok(Self { options, converter })
+    }
+
+    /// The name of an event's schema.
+    fn event_name(&self, metadata: &Metadata<'_>) -> String {
+        let name = self.options.event_name.clone().unwrap_or_else(|| {
+            format!(
+                "{}.{}.{EVENT_SUFFIX}",
+                metadata.source_text("name"),
+                metadata.source_text("db")
+            )
+        });
+        self.options.adjusted(&name)
+    }
+
+    /// The data in Avro, and where its schema is.
+    fn data(&mut self, topic: &str, data: &SchemaAndValue) -> Result<(Value, String)> {
+        let mut bytes = Vec::new();
+        // Its headers would be those of the event.
+        self.converter
+            .from_connect_data(topic, &mut Headers::new(), data, &mut bytes)?;
+        let id = bytes
+            .get(1..)
+            .and_then(|rest| rest.first_chunk::<4>())
+            .map(|id| i32::from_be_bytes(*id))
+            .ok_or_else(|| Error::data("the data's schema has no id"))?;
+        let uri = format!("{}/schemas/ids/{id}", self.options.urls);
+        Ok((Value::Bytes(bytes.into()), uri))
+    }
+
+    /// An event with the data inside of it read, too.
+    fn read(&mut self, topic: &str, headers: &Headers, bytes: &Bytes) -> Result<SchemaAndValue> {
+        let event = self
+            .converter
+            .to_connect_data(topic, headers, Some(bytes))?;
+        let name = event.schema.as_ref().and_then(|schema| schema.name());
+        let right_name = match &self.options.event_name {
+            Some(expected) => name == Some(expected.as_str()),
+            None => name.is_some_and(|name| name.ends_with(EVENT_SUFFIX)),
+        };
+        let Some(inside) = event.value.as_struct().filter(|inside| {
+            let all = REQUIRED
+                .iter()
+                .all(|name| inside.schema.field(name).is_some());
+            right_name && all
+        }) else {
+            return Err(not_an_event(&event.value));
+        };
+        let data = match inside.get("data") {
+            Some(Value::Bytes(data)) => Some(data),
+            _ => None,
+        };
+        let data =
+            self.converter
+                .to_connect_data(&format!("{topic}{DATA_SUFFIX}"), headers, data)?;
+        let mut schema = Schema::structure();
+        if let Some(name) = inside.schema.name() {
+            schema = schema.name(name);
+        }
+        if let Some(version) = inside.schema.version() {
+            schema = schema.version(version);
+        }
+        if let Some(doc) = inside.schema.doc() {
+            schema = schema.doc(doc);
+        }
+        for (key, value) in inside.schema.parameters() {
+            schema = schema.parameter(key.clone(), value.clone());
+        }
+        let mut values = inside.values.clone();
+        for (field, value) in inside.schema.fields().iter().zip(&mut values) {
+            let inner = match (&*field.name, &data.schema) {
+                ("data", Some(inner)) => {
+                    *value = data.value.clone();
+                    Arc::clone(inner)
+                }
+                _ => Arc::clone(&field.schema),
+            };
+            schema = schema.field(field.name.clone(), inner);
+        }
+        let schema = schema.build();
+        Ok(SchemaAndValue::new(
+            Arc::clone(&schema),
+            Struct::new(schema, values),
+        ))
+    }
+}
+
+fn not_an_event(value: &Value) -> Error {
+    Error::data(format!(
+        "A deserialized record's value is not a CloudEvent: value={}",
+        to_java_string(value)
+    ))
 }
 
 impl Default for CloudEventsConverter {
@@ -68,19 +186,26 @@ impl Default for CloudEventsConverter {
             data: JsonWriter::new(JsonOptions::default()),
             shapes: SchemaCache::new(SCHEMAS),
             times: None,
+            avro: None,
             scratch: Vec::new(),
         }
     }
 }
 
 impl Converter for CloudEventsConverter {
-    fn configure(&mut self, _context: &PluginContext, props: &Props, _is_key: bool) -> Result<()> {
-        self.set(Options::parse(props)?)
+    fn configure(&mut self, context: &PluginContext, props: &Props, _is_key: bool) -> Result<()> {
+        let options = Options::parse(props)?;
+        self.set(options)?;
+        self.avro = match options.data {
+            Format::Json => None,
+            Format::Avro => Some(Avro::new(AvroOptions::parse(props)?, context)?),
+        };
+        Ok(())
     }
 
     fn from_connect_data(
         &mut self,
-        _topic: &str,
+        topic: &str,
         headers: &mut Headers,
         data: &SchemaAndValue,
         out: &mut Vec<u8>,
@@ -114,9 +239,30 @@ impl Converter for CloudEventsConverter {
         });
         let values = values.collect();
         let content = Struct::new(Arc::clone(&shapes.data), values);
+        if let Some(avro) = &mut self.avro {
+            let content = SchemaAndValue::new(Arc::clone(&shapes.data), content);
+            let data_topic;
+            let of_data = match options.event {
+                Format::Json => topic,
+                Format::Avro => {
+                    data_topic = format!("{topic}{DATA_SUFFIX}");
+                    &data_topic
+                }
+            };
+            let (data, uri) = avro.data(of_data, &content)?;
+            let data = (Some(uri), data);
+            let event = event(&options, times, &shapes, &metadata, data)?;
+            let event = SchemaAndValue::new(Arc::clone(&shapes.event), event);
+            return match options.event {
+                Format::Avro => avro
+                    .converter
+                    .from_connect_data(topic, headers, &event, out),
+                Format::Json => self.events.write(&event, out),
+            };
+        }
         if options.json.schemas_enable {
             // The event has no schema, the data inside has.
-            let event = event(&options, times, &shapes, &metadata, Value::Null)?;
+            let event = event(&options, times, &shapes, &metadata, (None, Value::Null))?;
             let event = SchemaAndValue::new(Arc::clone(&shapes.event), event);
             self.scratch.clear();
             self.events.write(&event, &mut self.scratch)?;
@@ -128,7 +274,8 @@ impl Converter for CloudEventsConverter {
             self.data.write(&content, out)?;
             out.push(b'}');
         } else {
-            let event = event(&options, times, &shapes, &metadata, Value::Struct(content))?;
+            let data = (None, Value::Struct(content));
+            let event = event(&options, times, &shapes, &metadata, data)?;
             let event = SchemaAndValue::new(Arc::clone(&shapes.event), event);
             self.events.write(&event, out)?;
         }
@@ -137,31 +284,44 @@ impl Converter for CloudEventsConverter {
 
     fn to_connect_data(
         &mut self,
-        _topic: &str,
-        _headers: &Headers,
+        topic: &str,
+        headers: &Headers,
         bytes: Option<&Bytes>,
     ) -> Result<SchemaAndValue> {
         let Some(bytes) = bytes else {
             return Ok(SchemaAndValue::NULL);
         };
-        let mut event = parse_schemaless(bytes)?;
-        let json = self
-            .options
-            .map_or_else(JsonOptions::default, |options| options.json);
-        match &mut event {
-            Value::Map(event) if REQUIRED.iter().all(|name| event.get_str(name).is_some()) => {
-                let mut data = Vec::new();
-                write_schemaless(event.get_str("data").unwrap_or(&Value::Null), &mut data)?;
-                let data = JsonReader::new(json).read(Some(&data.into()))?;
-                event.insert(Value::text("data"), data.value);
-            }
-            other => {
-                return Err(Error::data(format!(
-                    "A deserialized record's value is not a CloudEvent: value={}",
-                    to_java_string(other)
-                )));
-            }
+        if let Some(avro) = &mut self.avro
+            && self
+                .options
+                .is_some_and(|options| options.event == Format::Avro)
+        {
+            return avro.read(topic, headers, bytes);
         }
+        let mut event = parse_schemaless(bytes)?;
+        let Value::Map(members) = &mut event else {
+            return Err(not_an_event(&event));
+        };
+        if !REQUIRED.iter().all(|name| members.get_str(name).is_some()) {
+            return Err(not_an_event(&event));
+        }
+        let data = members.get_str("data").unwrap_or(&Value::Null);
+        let data = match &mut self.avro {
+            Some(avro) => {
+                let data = data.as_str().and_then(decode_base64).map(Bytes::from);
+                avro.converter
+                    .to_connect_data(topic, headers, data.as_ref())?
+            }
+            None => {
+                let json = self
+                    .options
+                    .map_or_else(JsonOptions::default, |options| options.json);
+                let mut text = Vec::new();
+                write_schemaless(data, &mut text)?;
+                JsonReader::new(json).read(Some(&text.into()))?
+            }
+        };
+        members.insert(Value::text("data"), data.value);
         Ok(SchemaAndValue {
             schema: None,
             value: event,
@@ -284,9 +444,10 @@ impl CloudEventsConverter {
             }
         }
         let data = data.build();
+        let event_name = self.avro.as_ref().map(|avro| avro.event_name(metadata));
         let shapes = Shapes {
             source: Arc::clone(&metadata.source.schema),
-            event: event_schema(options, &metadata.source.schema, &data)?,
+            event: event_schema(options, event_name, &metadata.source.schema, &data)?,
             data,
         };
         self.shapes
@@ -302,9 +463,17 @@ fn extension(name: &str) -> String {
     "iodebezium".chars().chain(kept).collect()
 }
 
-fn event_schema(options: &Options, source: &Schema, data: &SchemaRef) -> Result<SchemaRef> {
+fn event_schema(
+    options: &Options,
+    name: Option<String>,
+    source: &Schema,
+    data: &SchemaRef,
+) -> Result<SchemaRef> {
     let text = Schema::string().build();
     let mut builder = Schema::structure();
+    if let Some(name) = name {
+        builder = builder.name(name);
+    }
     for name in [
         "id",
         "source",
@@ -315,8 +484,13 @@ fn event_schema(options: &Options, source: &Schema, data: &SchemaRef) -> Result<
     ] {
         builder = builder.field(name, Arc::clone(&text));
     }
+    if options.data == Format::Avro {
+        builder = builder.field("dataschema", Arc::clone(&text));
+    }
     if options.tracing {
-        builder = builder.field("traceparent", Schema::string().optional().build());
+        let optional = options.event == Format::Json;
+        let schema = Schema::string().optional_if(optional).build();
+        builder = builder.field("traceparent", schema);
     }
     if options.extensions {
         builder = builder.field(extension("op"), Arc::clone(&text));
@@ -329,10 +503,11 @@ fn event_schema(options: &Options, source: &Schema, data: &SchemaRef) -> Result<
             builder = builder.field(extension(&format!("tx{name}")), Arc::clone(&optional));
         }
     }
-    let data = match options.json.schemas_enable {
+    let data = match options.data {
+        Format::Avro => Schema::bytes().build(),
         // Written apart, with its schema.
-        true => Schema::structure().optional().build(),
-        false => Arc::clone(data),
+        Format::Json if options.json.schemas_enable => Schema::structure().optional().build(),
+        Format::Json => Arc::clone(data),
     };
     Ok(builder.field("data", data).build())
 }
@@ -364,7 +539,7 @@ fn event(
     times: &DateFormat,
     shapes: &Shapes,
     metadata: &Metadata<'_>,
-    data: Value,
+    (data_schema, data): (Option<String>, Value),
 ) -> Result<Value> {
     let connector = metadata.source_text("connector");
     let name = metadata.source_text("name");
@@ -387,8 +562,9 @@ fn event(
         Value::text("1.0"),
         kind,
         Value::from(time.map(|time| times.format(time))),
-        Value::text("application/json"),
+        Value::text(options.data.content_type()),
     ]);
+    values.extend(data_schema.map(Value::from));
     values.extend(metadata.trace_parent.clone());
     if options.extensions {
         values.push(metadata.operation.clone());

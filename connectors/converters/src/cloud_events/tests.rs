@@ -130,9 +130,105 @@ fn an_event_is_read_back_with_its_data() {
     assert!(error.message().contains("is not a CloudEvent"), "{error}");
 }
 
+/// A configured converter whose registry is in this process.
+fn with_registry(options: &[(&str, &str)]) -> Result<CloudEventsConverter> {
+    let mut props: Props = options
+        .iter()
+        .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+    props.insert("data.serializer.type".to_owned(), "avro".to_owned());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let context = PluginContext {
+        runtime: runtime.handle().clone(),
+    };
+    let mut converter = CloudEventsConverter::default();
+    converter.configure(&context, &props, false)?;
+    Ok(converter)
+}
+
+fn converted(converter: &mut CloudEventsConverter) -> Bytes {
+    let mut out = Vec::new();
+    let written = converter.from_connect_data("t", &mut Headers::new(), &change(), &mut out);
+    assert!(written.expect("written"));
+    out.into()
+}
+
 #[test]
-fn avro_is_refused() {
-    for key in ["serializer.type", "data.serializer.type"] {
-        assert!(write(&[(key, "avro")], Headers::new(), &change()).is_err());
-    }
+fn events_in_avro_have_their_data_in_avro_behind_its_own_schema() {
+    let options = [
+        ("serializer.type", "avro"),
+        ("avro.schema.registry.url", "mock://cloud-events-avro"),
+        ("extension.attributes.enable", "false"),
+    ];
+    let mut converter = with_registry(&options).unwrap();
+    let bytes = converted(&mut converter);
+    // The data is registered first.
+    assert_eq!(bytes[..5], [0, 0, 0, 0, 2]);
+    let event = converter
+        .to_connect_data("t", &Headers::new(), Some(&bytes))
+        .expect("readable");
+    let schema = event.schema.expect("a schema");
+    assert_eq!(schema.name(), Some("p.null.CloudEvents.Envelope"));
+    let event = event.value.as_struct().expect("an event").clone();
+    let text = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
+    assert_eq!(text("datacontenttype").as_deref(), Some("application/avro"));
+    assert_eq!(
+        text("dataschema").as_deref(),
+        Some("mock://cloud-events-avro/schemas/ids/1")
+    );
+    let data = event.get("data").and_then(Value::as_struct).expect("data");
+    assert_eq!(
+        data.schema.name(),
+        Some("io.debezium.connector.postgresql.Data")
+    );
+    let after = data.get("after").and_then(Value::as_struct).expect("a row");
+    assert_eq!(after.values, [Value::Int32(1)]);
+    let other = converter
+        .to_connect_data("t-data", &Headers::new(), Some(&bytes))
+        .expect_err("its schema is registered for another topic");
+    assert_eq!(other.kind(), connect_api::ErrorKind::Data);
+}
+
+#[test]
+fn events_in_json_can_have_their_data_in_avro() {
+    let url = ("avro.schema.registry.url", "mock://cloud-events-json");
+    let mut converter = with_registry(&[url]).unwrap();
+    let bytes = converted(&mut converter);
+    let text = std::str::from_utf8(&bytes).expect("JSON");
+    assert!(
+        text.contains(
+            r#""datacontenttype":"application/avro","dataschema":"mock://cloud-events-json/schemas/ids/1","#
+        ) && text.ends_with(r#""data":"AAAAAAEAAgI="}"#),
+        "{text}"
+    );
+    let event = converter
+        .to_connect_data("t", &Headers::new(), Some(&bytes))
+        .expect("readable");
+    let data = event.value.as_map().and_then(|event| event.get_str("data"));
+    let data = data.and_then(Value::as_struct).expect("data");
+    assert!(data.get("after").is_some_and(|row| !row.is_null()));
+}
+
+#[test]
+fn avro_needs_a_registry_and_holds_no_json() {
+    assert!(with_registry(&[]).is_err());
+    let json_inside: Props = [("serializer.type", "avro")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+    assert!(Options::parse(&json_inside).is_err());
+    let names = |mode: &str| {
+        let props: Props = [
+            ("schema.name.adjustment.mode", mode),
+            ("avro.schema.registry.url", "mock://names"),
+        ]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into();
+        AvroOptions::parse(&props).map(|options| options.adjusted("1a-b_c.d"))
+    };
+    assert_eq!(names("avro").unwrap(), "_a_b_c.d");
+    assert_eq!(names("avro_unicode").unwrap(), "_u0031a_u002db_u005fc.d");
+    assert_eq!(names("none").unwrap(), "1a-b_c.d");
+    assert!(names("other").is_err());
 }
