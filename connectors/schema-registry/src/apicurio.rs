@@ -6,6 +6,8 @@ use connect_api::config::{ConfigDef, ConfigKey, Importance, Type};
 use connect_api::{Error, Props, Result};
 
 const PREFIX: &str = "apicurio.registry.";
+/// Of version 2.
+const AUTH_PREFIX: &str = "apicurio.auth.";
 /// Where Apicurio serves Confluent's API.
 const COMPATIBLE_PATH: &str = "/apis/ccompat/v7";
 const STRATEGIES: &str = "io.confluent.kafka.serializers.subject.";
@@ -26,7 +28,7 @@ pub fn definition(converter: ConfigDef) -> ConfigDef {
 pub fn translated(props: &Props) -> Result<Props> {
     let mut out: Props = props
         .iter()
-        .filter(|(key, _)| !key.starts_with(PREFIX))
+        .filter(|(key, _)| !key.starts_with(PREFIX) && !key.starts_with(AUTH_PREFIX))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let given = |key: &str| {
@@ -80,9 +82,39 @@ pub fn translated(props: &Props) -> Result<Props> {
             format!("{STRATEGIES}{strategy}"),
         );
     }
-    if let (Some(user), Some(password)) = (given("auth.username"), given("auth.password")) {
+    // Version 2 has its credentials beside the other options, version 3 among them.
+    let auth = |key: &str| {
+        let old = || {
+            props
+                .get(&format!("{AUTH_PREFIX}{key}"))
+                .map(|value| value.trim())
+        };
+        given(&format!("auth.{key}")).or_else(old)
+    };
+    let endpoint = auth("service.token.endpoint");
+    if let (Some(endpoint), Some(id), Some(secret)) =
+        (endpoint, auth("client.id"), auth("client.secret"))
+    {
+        set("bearer.auth.credentials.source", "OAUTHBEARER".to_owned());
+        set("bearer.auth.issuer.endpoint.url", endpoint.to_owned());
+        set("bearer.auth.client.id", id.to_owned());
+        set("bearer.auth.client.secret", secret.to_owned());
+        if let Some(scope) = auth("client.scope") {
+            set("bearer.auth.scope", scope.to_owned());
+        }
+    } else if let (Some(user), Some(password)) = (auth("username"), auth("password")) {
         set("basic.auth.credentials.source", "USER_INFO".to_owned());
         set("basic.auth.user.info", format!("{user}:{password}"));
+    }
+    for store in ["keystore", "truststore"] {
+        for part in ["location", "password", "type"] {
+            if let Some(value) = given(&format!("request.ssl.{store}.{part}")) {
+                set(
+                    &format!("schema.registry.ssl.{store}.{part}"),
+                    value.to_owned(),
+                );
+            }
+        }
     }
     Ok(out)
 }
@@ -115,6 +147,39 @@ mod tests {
         assert_eq!(
             props["value.subject.name.strategy"],
             "io.confluent.kafka.serializers.subject.TopicNameStrategy"
+        );
+    }
+
+    #[test]
+    fn credentials_of_both_versions_and_stores_are_taken() {
+        let url = (
+            "apicurio.registry.url".to_owned(),
+            "http://r/apis/registry/v3".to_owned(),
+        );
+        for prefix in ["apicurio.registry.auth.", "apicurio.auth."] {
+            let entries = [
+                ("service.token.endpoint", "http://i/token"),
+                ("client.id", "me"),
+                ("client.secret", "s"),
+            ];
+            let props = entries
+                .iter()
+                .map(|(key, value)| (format!("{prefix}{key}"), (*value).to_owned()))
+                .chain([url.clone()])
+                .collect();
+            let props = translated(&props).expect("compatible");
+            assert_eq!(props["bearer.auth.credentials.source"], "OAUTHBEARER");
+            assert_eq!(props["bearer.auth.client.id"], "me");
+            assert!(props.keys().all(|key| !key.starts_with("apicurio.")));
+        }
+        let props = translated_from(&[
+            ("url", "https://r/apis/registry/v3"),
+            ("request.ssl.truststore.location", "/trust.jks"),
+        ])
+        .expect("compatible");
+        assert_eq!(
+            props["schema.registry.ssl.truststore.location"],
+            "/trust.jks"
         );
     }
 

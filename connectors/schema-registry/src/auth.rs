@@ -1,8 +1,8 @@
 //! What a request says about who asks: `Authorization: Basic` or `Bearer`.
 //!
 //! Answers for `UrlBasicAuthCredentialProvider`, `UserInfoCredentialProvider`,
-//! `SaslBasicAuthCredentialProvider`, `StaticTokenCredentialProvider` and
-//! `OauthCredentialProvider`. Providers that are classes of the JVM are refused.
+//! `SaslBasicAuthCredentialProvider`, `StaticTokenCredentialProvider`, `OauthCredentialProvider` and
+//! `SaslOauthCredentialProvider`. Providers that are classes of the JVM are refused.
 
 use std::time::{Duration, Instant};
 
@@ -125,25 +125,64 @@ impl Auth {
                         ))
                     })
                 };
-                let buffer = settings
-                    .given("bearer.auth.cache.expiry.buffer.seconds")
-                    .and_then(|text| text.parse().ok())
-                    .unwrap_or(300);
-                Ok(Self::Issuer(Box::new(OAuth {
-                    endpoint: required("bearer.auth.issuer.endpoint.url")?,
-                    client_id: required("bearer.auth.client.id")?,
-                    client_secret: required("bearer.auth.client.secret")?,
-                    scope: settings.given("bearer.auth.scope").map(ToOwned::to_owned),
-                    buffer: Duration::from_secs(buffer),
-                    token: None,
-                })))
+                Ok(Self::issuer(
+                    required("bearer.auth.issuer.endpoint.url")?,
+                    required("bearer.auth.client.id")?,
+                    required("bearer.auth.client.secret")?,
+                    settings.given("bearer.auth.scope").map(ToOwned::to_owned),
+                    settings,
+                ))
             }
-            "CUSTOM" | "UAMI" | "SASL_OAUTHBEARER_INHERIT" => Err(Error::config(format!(
+            "SASL_OAUTHBEARER_INHERIT" => {
+                let jaas = settings.given("sasl.jaas.config").unwrap_or_default();
+                let endpoint = settings.given("sasl.oauthbearer.token.endpoint.url");
+                let (Some(endpoint), Some(id), Some(secret)) = (
+                    endpoint,
+                    jaas_option(jaas, "clientId"),
+                    jaas_option(jaas, "clientSecret"),
+                ) else {
+                    return Err(Error::config(
+                        "SASL_OAUTHBEARER_INHERIT needs sasl.oauthbearer.token.endpoint.url, and \
+                         clientId and clientSecret in sasl.jaas.config, among the converter's \
+                         options",
+                    ));
+                };
+                let scope = jaas_option(jaas, "scope");
+                Ok(Self::issuer(
+                    endpoint.to_owned(),
+                    id,
+                    secret,
+                    scope,
+                    settings,
+                ))
+            }
+            "CUSTOM" | "UAMI" => Err(Error::config(format!(
                 "bearer.auth.credentials.source={source} takes a class of the JVM; use \
                  OAUTHBEARER or STATIC_TOKEN"
             ))),
             other => Err(unknown("bearer.auth.credentials.source", other)),
         }
+    }
+
+    fn issuer(
+        endpoint: String,
+        client_id: String,
+        client_secret: String,
+        scope: Option<String>,
+        settings: &Settings,
+    ) -> Self {
+        let buffer = settings
+            .given("bearer.auth.cache.expiry.buffer.seconds")
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(300);
+        Self::Issuer(Box::new(OAuth {
+            endpoint,
+            client_id,
+            client_secret,
+            scope,
+            buffer: Duration::from_secs(buffer),
+            token: None,
+        }))
     }
 
     /// The header of a request to this address.
@@ -391,7 +430,9 @@ mod tests {
             ("basic.auth.credentials.source", "SASL_INHERIT"),
             ("bearer.auth.credentials.source", "STATIC_TOKEN"),
             ("bearer.auth.credentials.source", "OAUTHBEARER"),
+            ("bearer.auth.credentials.source", "SASL_OAUTHBEARER_INHERIT"),
             ("bearer.auth.credentials.source", "CUSTOM"),
+            ("bearer.auth.credentials.source", "UAMI"),
         ] {
             assert!(auth(&[(key, value)]).is_err(), "{key}={value}");
         }

@@ -70,7 +70,7 @@ pub fn definition() -> ConfigDef {
         .define(text("basic.auth.credentials.source", Medium).default("URL").doc("Where user and password come from: URL, USER_INFO or SASL_INHERIT. Used only where it is set."))
         .define(key("basic.auth.user.info", Type::Password, Medium).default("").doc("`user:password` for USER_INFO."))
         .define(key("schema.registry.basic.auth.user.info", Type::Password, Medium).default("").doc("The older name of basic.auth.user.info."))
-        .define(text("bearer.auth.credentials.source", Medium).default("STATIC_TOKEN").doc("Where a token comes from: STATIC_TOKEN or OAUTHBEARER. Used only where it is set."))
+        .define(text("bearer.auth.credentials.source", Medium).default("STATIC_TOKEN").doc("Where a token comes from: STATIC_TOKEN, OAUTHBEARER or SASL_OAUTHBEARER_INHERIT. Used only where it is set."))
         .define(key("bearer.auth.token", Type::Password, Medium).default("").doc("The token for STATIC_TOKEN."))
         .define(text("bearer.auth.issuer.endpoint.url", Medium).default_null().doc("Where OAUTHBEARER gets its tokens."))
         .define(text("bearer.auth.client.id", Medium).default_null().doc("The client that asks for a token."))

@@ -162,7 +162,13 @@ impl Place<'_> {
     /// The converter's error over a registry's. `step` is what the serializer was doing, e.g.
     /// `Error registering Avro schema{…}`.
     pub fn registry(&self, step: &str, error: &RegistryError) -> Error {
-        let step = step.to_owned();
+        let step = match (error, self.direction) {
+            // What the registry did not answer is told apart from what it said.
+            (RegistryError::Io { .. }, Direction::Write) => {
+                format!("Error serializing {} message", self.format())
+            }
+            _ => step.to_owned(),
+        };
         match error {
             RegistryError::Serialization(message) => self.serialization(message.clone()),
             RegistryError::Config(message) => Error::config(message.clone()),

@@ -37,7 +37,7 @@ pub use config::Settings;
 pub use converter::{Language, RegistryConverter};
 pub use error::RegistryError;
 pub use known::Known;
-pub use registry::{Reference, RegisteredSchema, Registry, RegistrySchema, SchemaKind};
+pub use registry::{Reference, RegisteredSchema, Registry, RegistrySchema, Rule, SchemaKind};
 pub use serde::{ReadSchema, Serde, WriteSchema};
 pub use wire::SchemaId;
 

@@ -13,8 +13,10 @@ use crate::registry::{RegisteredSchema, Registry, RegistrySchema, Result};
 
 #[derive(Debug, Default)]
 struct State {
-    /// The schema of id n stands at n - 1.
+    /// The schema of id n stands at n - 1 - forgotten.
     schemas: Vec<RegistrySchema>,
+    /// How many schemas stood before these.
+    forgotten: usize,
     /// Ids by version; version n stands at n - 1.
     subjects: HashMap<String, Vec<i32>>,
     /// How often each kind of request was made.
@@ -49,6 +51,15 @@ impl MockRegistry {
             .insert((topic.to_owned(), is_key), subjects);
     }
 
+    /// Drops all schemas and subjects; their ids are not given again. For tests that are about what
+    /// others keep.
+    pub fn forget(&self) {
+        let mut state = self.state();
+        state.forgotten += state.schemas.len();
+        state.schemas.clear();
+        state.subjects.clear();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,7 +85,8 @@ impl State {
         Some(Self::answer(ids[version], version))
     }
     fn schema(&self, id: i32) -> Option<&RegistrySchema> {
-        self.schemas.get(usize::try_from(id).ok()?.checked_sub(1)?)
+        let position = usize::try_from(id).ok()?.checked_sub(1 + self.forgotten)?;
+        self.schemas.get(position)
     }
     fn answer(id: i32, position: usize) -> RegisteredSchema {
         RegisteredSchema {
@@ -118,7 +130,7 @@ impl Registry for MockRegistry {
                 state.schemas.len() - 1
             }
         };
-        let id = i32::try_from(position + 1)
+        let id = i32::try_from(state.forgotten + position + 1)
             .map_err(|error| RegistryError::Serialization(error.to_string()))?;
         let versions = state.subjects.entry(subject.to_owned()).or_default();
         versions.push(id);
@@ -184,4 +196,61 @@ impl Registry for MockRegistry {
         let key = (topic.to_owned(), is_key);
         Ok(state.associations.get(&key).cloned().unwrap_or_default())
     }
+}
+
+/// Has a converter write and read ever new schemas, and checks that the process stops growing once
+/// the converter's caches are full. `DISTINCT_SCHEMAS` says how many (3,000); with a million it says
+/// most alone in its process.
+///
+/// # Panics
+/// A round fails or loses the 7 that it is to write, or the process grows.
+pub fn check_bounded(
+    registry: &MockRegistry,
+    mut round: impl FnMut(usize) -> connect_api::Result<connect_api::data::SchemaAndValue>,
+) {
+    /// Beyond what the caches hold by then; other tests of the process have a part in it.
+    const GROWTH_MIB: usize = 64;
+    let rounds = std::env::var("DISTINCT_SCHEMAS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(3_000);
+    let mut full = None;
+    for number in 0..rounds {
+        let back = round(number);
+        let seven = connect_api::data::Value::Int64(7);
+        assert!(
+            back.as_ref().is_ok_and(|back| {
+                let inside = back.value.as_struct();
+                inside.is_some_and(|inside| inside.values == [seven])
+            }),
+            "round {number}: {back:?}"
+        );
+        if number % 100 == 99 {
+            registry.forget();
+        }
+        // The default caches hold 1,000.
+        if number == rounds.min(20_000) / 2 {
+            full = resident_mib();
+        }
+    }
+    if let (Some(full), Some(end)) = (full, resident_mib()) {
+        assert!(
+            end < full + GROWTH_MIB,
+            "{full} MiB became {end} MiB in {rounds} schemas"
+        );
+    }
+}
+
+/// What of this process is in memory, where the system tells.
+fn resident_mib() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse()
+        .ok()
+        .map(|kib: usize| kib / 1024)
 }

@@ -59,6 +59,21 @@ pub struct RegistrySchema {
     pub text: Arc<str>,
     /// The schemas it names.
     pub references: Vec<Reference>,
+    /// What has to be done to its data: the rules of a data contract that are in force.
+    pub rules: Vec<Rule>,
+}
+
+/// One rule of a data contract.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Who executes it: `CEL`, `ENCRYPT`, …
+    pub executor: Arc<str>,
+    /// Whether data has to pass it when it is written.
+    pub on_write: bool,
+    /// Whether data has to pass it when it is read.
+    pub on_read: bool,
 }
 
 impl RegistrySchema {
@@ -68,6 +83,7 @@ impl RegistrySchema {
             kind,
             text: text.into(),
             references: Vec::new(),
+            rules: Vec::new(),
         }
     }
 }

@@ -16,7 +16,9 @@ use uuid::Uuid;
 use crate::auth::Auth;
 use crate::config::Settings;
 use crate::error::RegistryError;
-use crate::registry::{Reference, RegisteredSchema, Registry, RegistrySchema, Result, SchemaKind};
+use crate::registry::{
+    Reference, RegisteredSchema, Registry, RegistrySchema, Result, Rule, SchemaKind,
+};
 use crate::tls;
 
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
@@ -74,6 +76,46 @@ struct SchemaAnswer {
     schema: Option<String>,
     #[serde(default)]
     references: Option<Vec<ReferenceAnswer>>,
+    #[serde(default)]
+    rule_set: Option<RuleSetAnswer>,
+}
+
+/// Migrations are left out: they are for readers of another version than the writer's.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleSetAnswer {
+    domain_rules: Option<Vec<RuleAnswer>>,
+    encoding_rules: Option<Vec<RuleAnswer>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuleAnswer {
+    name: Option<String>,
+    mode: Option<String>,
+    #[serde(rename = "type")]
+    executor: Option<String>,
+    on_failure: Option<String>,
+    #[serde(default)]
+    disabled: bool,
+}
+
+impl RuleAnswer {
+    /// The rule, where it is in force.
+    fn rule(self) -> Option<Rule> {
+        let mode = self.mode.unwrap_or_default().to_ascii_uppercase();
+        // What to do when it fails: when writing, then when reading.
+        let actions = self.on_failure.unwrap_or_default();
+        let (write, read) = actions.split_once(',').unwrap_or((&actions, &actions));
+        let counts = |action: &str| action.trim() != "NONE";
+        let rule = Rule {
+            name: self.name.unwrap_or_default().into(),
+            executor: self.executor.unwrap_or_default().into(),
+            on_write: matches!(&*mode, "WRITE" | "WRITEREAD") && counts(write),
+            on_read: matches!(&*mode, "READ" | "WRITEREAD") && counts(read),
+        };
+        (!self.disabled && (rule.on_write || rule.on_read)).then_some(rule)
+    }
 }
 
 #[derive(Deserialize)]
@@ -106,6 +148,10 @@ impl SchemaAnswer {
             })?,
         };
         let references = self.references.take().unwrap_or_default();
+        let rules = self.rule_set.take().into_iter().flat_map(|rules| {
+            let both = [rules.domain_rules, rules.encoding_rules];
+            both.into_iter().flatten().flatten()
+        });
         Ok(Some(RegistrySchema {
             kind,
             text: text.into(),
@@ -117,6 +163,7 @@ impl SchemaAnswer {
                     version: reference.version,
                 })
                 .collect(),
+            rules: rules.filter_map(RuleAnswer::rule).collect(),
         }))
     }
     fn registered(mut self) -> Result<RegisteredSchema> {
@@ -523,9 +570,10 @@ impl Registry for HttpRegistry {
         );
         let request = Request::post(path, schema)?;
         // Answers to a question about this very schema: the registry's own print of it does not
-        // replace it, unless it was normalised.
+        // replace it, unless it was normalised or comes with rules.
         let mut found = self.fetch::<SchemaAnswer>(&request)?.registered()?;
-        if !normalize {
+        let has_rules = |schema: &RegistrySchema| !schema.rules.is_empty();
+        if !normalize && !found.schema.as_ref().is_some_and(has_rules) {
             found.schema = None;
         }
         Ok(found)

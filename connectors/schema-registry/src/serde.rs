@@ -17,7 +17,7 @@ use crate::client::CachedRegistry;
 use crate::config::{IdPlace, Settings};
 use crate::error::{Direction, Place, RegistryError};
 use crate::mock::MockRegistry;
-use crate::registry::{Registry, RegistrySchema, SchemaKind};
+use crate::registry::{Registry, RegistrySchema, Rule, SchemaKind};
 use crate::rest::HttpRegistry;
 use crate::subject::Subjects;
 use crate::wire::{self, Message, SchemaId};
@@ -213,6 +213,8 @@ impl Serde {
         };
         let found =
             outcome.map_err(|error| place.registry(&format!("{step}{}", schema.text), &error))?;
+        let rules = found.schema.iter().flat_map(|schema| &schema.rules);
+        refuse_rules(place, rules.filter(|rule| rule.on_write))?;
         Ok(WriteSchema {
             id: found.id,
             guid: found.guid,
@@ -305,6 +307,7 @@ impl Serde {
                 ),
             );
         }
+        refuse_rules(place, schema.rules.iter().filter(|rule| rule.on_read))?;
         let subject = if early.is_empty() {
             let record = record_of(&schema);
             self.subject(topic, record.as_deref())
@@ -372,6 +375,20 @@ impl Serde {
         }
         Ok(())
     }
+}
+
+/// Data whose contract has rules does not pass without them: the one who executes them is missing
+/// here, and what they encrypt or check would go through in clear and unseen.
+fn refuse_rules<'a>(place: Place<'_>, mut rules: impl Iterator<Item = &'a Rule>) -> Result<()> {
+    let Some(rule) = rules.next() else {
+        return Ok(());
+    };
+    let missing = Error::data(format!(
+        "Could not find rule executor of type {}",
+        rule.executor
+    ));
+    let failed = crate::error::serialization(format!("Rule failed: {}", rule.name));
+    Err(place.data(failed.with_source(missing)))
 }
 
 #[cfg(test)]

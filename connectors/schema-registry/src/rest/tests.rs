@@ -305,6 +305,268 @@ fn credentials_are_sent_as_their_source_says() {
 }
 
 #[test]
+fn a_token_is_kept_until_shortly_before_its_end() {
+    let server = Scripted::new(&[(200, r#"{"id":1}"#)]);
+    let asked_after_two = |answer, buffer| {
+        let issuer = Scripted::new(&[(200, answer)]);
+        let endpoint = format!("{}/token", issuer.url());
+        // As a Kafka client is told, here under the registry's prefix.
+        let options = [
+            (
+                "schema.registry.bearer.auth.credentials.source",
+                "SASL_OAUTHBEARER_INHERIT",
+            ),
+            ("sasl.oauthbearer.token.endpoint.url", endpoint.as_str()),
+            (
+                "sasl.jaas.config",
+                "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+                 clientId=\"me\" clientSecret=\"it's\" scope=\"sr\";",
+            ),
+            ("bearer.auth.cache.expiry.buffer.seconds", buffer),
+        ];
+        let (_runtime, mut serde) = serde(&server.url(), &options);
+        for text in ["\"int\"", "\"long\""] {
+            let schema = RegistrySchema::new(SchemaKind::Avro, text);
+            serde
+                .write_schema("t", &schema, None, &|_| true)
+                .expect("registered");
+        }
+        let asked = issuer.asked();
+        assert!(asked[0].ends_with("grant_type=client_credentials&scope=sr"));
+        assert!(
+            asked[0]
+                .to_lowercase()
+                .contains("authorization: basic bwu6axqncw==\r\n")
+        );
+        asked.len()
+    };
+    let token = r#"{"access_token":"abc","expires_in":600}"#;
+    assert_eq!(asked_after_two(token, "300"), 1);
+    assert_eq!(asked_after_two(token, "601"), 2, "it would soon be over");
+    assert_eq!(asked_after_two(r#"{"access_token":"abc"}"#, "300"), 1);
+}
+
+#[test]
+fn a_token_that_nobody_gives_is_told_with_its_issuer() {
+    let server = Scripted::new(&[(200, r#"{"id":1}"#)]);
+    let issuer = Scripted::new(&[(401, "{}")]);
+    let options = [
+        ("bearer.auth.credentials.source", "OAUTHBEARER"),
+        ("bearer.auth.issuer.endpoint.url", &issuer.url()),
+        ("bearer.auth.client.id", "id"),
+        ("bearer.auth.client.secret", "hidden"),
+    ];
+    let (_runtime, mut serde) = serde(&server.url(), &options);
+    let trace = register(&mut serde).expect_err("no token").trace();
+    assert!(
+        trace.contains(&issuer.url()) && trace.contains("401"),
+        "{trace}"
+    );
+    assert!(!trace.contains("hidden"), "{trace}");
+    assert!(server.asked().is_empty(), "nothing is sent without a token");
+}
+
+#[test]
+fn a_proxy_is_asked_for_the_registrys_address() {
+    let proxy = Scripted::new(&[(200, r#"{"id":7}"#)]);
+    let port = proxy.port.to_string();
+    let options = [("proxy.host", "127.0.0.1"), ("proxy.port", port.as_str())];
+    let (_runtime, mut serde) = serde("http://registry.invalid:8081/base", &options);
+    assert_eq!(register(&mut serde).expect("through the proxy"), 7);
+    let asked = proxy.asked();
+    let line =
+        "POST http://registry.invalid:8081/base/subjects/t%2F1-value/versions?normalize=false";
+    assert!(asked[0].starts_with(line), "{asked:?}");
+}
+
+#[test]
+fn a_limit_of_requests_is_waited_out_as_often_as_any_other_error() {
+    let busy = (429, r#"{"error_code":42901,"message":"slow down"}"#);
+    let server = Scripted::new(&[busy, busy, (200, r#"{"id":8}"#)]);
+    let (_runtime, mut serde_) = serde(&server.url(), &[]);
+    assert_eq!(register(&mut serde_).expect("the third answer"), 8);
+    let server = Scripted::new(&[busy]);
+    let (_runtime, mut serde_) = serde(&server.url(), &[]);
+    let error = register(&mut serde_).expect_err("four times");
+    assert_eq!(error.java_class(), crate::error::class::THROTTLING);
+    assert!(error.trace().contains("slow down; error code: 42901"));
+    assert_eq!(server.asked().len(), 4);
+}
+
+/// Speaks TLS with the client under these options; answers whether the client's own certificate
+/// came along.
+fn over_tls(ssl: &[(&str, &str)]) -> ConnectResult<bool> {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+    let stores = concat!(env!("CARGO_MANIFEST_DIR"), "/../../keystore/src/tests/");
+    let path = |name: &str| format!("{stores}{name}");
+    let store = keystore::read(path("key.p12").as_ref(), Some("changeit"), None)?;
+    let identity = store.identity.expect("a key");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).expect("a key");
+    let chain = CertificateDer::pem_slice_iter(identity.chain_pem.as_bytes())
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .expect("certificates");
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_client_cert_verifier(Arc::new(AnyCertificate))
+        .with_single_cert(chain, key)
+        .expect("a server");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let server = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().ok()?;
+        let mut session = rustls::ServerConnection::new(Arc::new(config)).ok()?;
+        let mut stream = rustls::Stream::new(&mut session, &mut socket);
+        let mut head = [0; 4096];
+        let read = stream.read(&mut head).ok()?;
+        let body = r#"{"id":9}"#;
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(answer.as_bytes()).ok()?;
+        stream.flush().ok()?;
+        let _closed = stream.read(&mut head);
+        (read > 0).then(|| {
+            session
+                .peer_certificates()
+                .is_some_and(|chain| !chain.is_empty())
+        })
+    });
+    let given: Vec<(String, String)> = ssl
+        .iter()
+        .map(|&(key, value)| {
+            let value = match key.ends_with(".location") {
+                true => path(value),
+                false => value.to_owned(),
+            };
+            (format!("schema.registry.ssl.{key}"), value)
+        })
+        .collect();
+    let mut options: Vec<(&str, &str)> = given
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect();
+    options.push(("max.retries", "0"));
+    let (_runtime, mut serde) = serde(&format!("https://127.0.0.1:{port}"), &options);
+    let registered = register(&mut serde);
+    drop(serde);
+    assert_eq!(registered?, 9);
+    Ok(server.join().expect("served").expect("spoken with"))
+}
+
+/// Asks for a client's certificate and takes whichever comes, or none.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl rustls::server::danger::ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+    fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
+        &[]
+    }
+    fn verify_client_cert(
+        &self,
+        _end_entity: &rustls::pki_types::CertificateDer<'_>,
+        _intermediates: &[rustls::pki_types::CertificateDer<'_>],
+        _now: rustls::pki_types::UnixTime,
+    ) -> std::result::Result<rustls::server::danger::ClientCertVerified, rustls::Error> {
+        Ok(rustls::server::danger::ClientCertVerified::assertion())
+    }
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &rustls::pki_types::CertificateDer<'_>,
+        _dss: &rustls::DigitallySignedStruct,
+    ) -> std::result::Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _cert: &rustls::pki_types::CertificateDer<'_>,
+        _dss: &rustls::DigitallySignedStruct,
+    ) -> std::result::Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+#[test]
+fn tls_takes_stores_of_every_kind_and_checks_names_only_where_asked() {
+    let pem = include_str!("../../../../keystore/src/tests/certificate.pem");
+    for kind in ["jks", "p12"] {
+        let (key, trust) = (format!("key.{kind}"), format!("trust.{kind}"));
+        let trusting = [
+            ("truststore.location", trust.as_str()),
+            ("truststore.password", "changeit"),
+        ];
+        assert!(!over_tls(&trusting).expect("trusted"), "{kind}");
+        let both = [
+            trusting[0],
+            trusting[1],
+            ("keystore.location", key.as_str()),
+            ("keystore.password", "changeit"),
+        ];
+        assert!(over_tls(&both).expect("trusted"), "{kind}");
+    }
+    let as_text = [("truststore.certificates", pem), ("truststore.type", "PEM")];
+    assert!(!over_tls(&as_text).expect("trusted"));
+    let named = [as_text[0], ("endpoint.identification.algorithm", "https")];
+    let error = over_tls(&named).expect_err("its name is another");
+    assert_eq!(error.java_class(), crate::error::class::NETWORK);
+    // Nobody vouches for it.
+    over_tls(&[("endpoint.identification.algorithm", "")]).expect_err("not trusted");
+}
+
+#[test]
+fn data_whose_contract_has_rules_does_not_pass_without_them() {
+    let written = |rule: &str| {
+        let body = format!(
+            r#"{{"id":1,"schema":"\"int\"","ruleSet":{{"migrationRules":null,"domainRules":[{rule}]}}}}"#
+        );
+        let server = Scripted::new(&[(200, Box::leak(body.into_boxed_str()))]);
+        let (_runtime, mut serde) = serde(&server.url(), &[]);
+        let wrote = register(&mut serde).map(drop);
+        let read = serde.read_schema("t", crate::wire::SchemaId::Id(1), &|_| None);
+        (wrote, read.map(drop))
+    };
+    let (wrote, read) = written(r#"{"name":"hide","type":"ENCRYPT","mode":"WRITEREAD"}"#);
+    for error in [
+        wrote.expect_err("not encrypted"),
+        read.expect_err("not decrypted"),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::Data);
+        let trace = error.trace();
+        assert!(
+            trace.contains("SerializationException: Rule failed: hide\n")
+                && trace.contains("Could not find rule executor of type ENCRYPT"),
+            "{trace}"
+        );
+    }
+    let (wrote, read) = written(r#"{"name":"check","type":"CEL","mode":"READ"}"#);
+    wrote.expect("no rule when writing");
+    read.expect_err("one when reading");
+    for passed in [
+        r#"{"name":"x","type":"CEL","mode":"WRITEREAD","disabled":true}"#,
+        r#"{"name":"x","type":"CEL","mode":"WRITEREAD","onFailure":"NONE,NONE"}"#,
+        r#"{"name":"x","type":"JSONATA","mode":"UPGRADE"}"#,
+    ] {
+        let (wrote, read) = written(passed);
+        wrote.expect(passed);
+        read.expect(passed);
+    }
+}
+
+#[test]
 fn answers_that_make_no_sense_are_errors() {
     for answer in [
         "",
