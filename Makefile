@@ -19,7 +19,8 @@ help:
 	@echo "make simulate         20,000 random histories of a group (GROUP_HISTORIES)"
 	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
 	@echo "make fuzz-rest        requests made up from docs/openapi.yaml, many (REST_FUZZ_EXAMPLES)"
-	@echo "make fuzz             mutated input through the decoders for an hour (FUZZ_SECONDS)"
+	@echo "make fuzz             mutated input through the decoders for an hour (FUZZ_SECONDS), through the"
+	@echo "                      registry's converters for FUZZ_ROUNDS; a million schemas (DISTINCT_SCHEMAS)"
 	@echo "make bench            the benchmark beside the JVM worker; writes docs/bench"
 
 rust:
@@ -89,6 +90,10 @@ simulate: rust
 fuzz: rust
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
 	  $(CARGO) test -p postgres-source --release --test fuzz -- --nocapture
+	FERROCONNECT_FUZZ_ROUNDS=$${FUZZ_ROUNDS:-100000} \
+	  $(CARGO) test -p avro-converter -p registry-converters --release fuzz
+	DISTINCT_SCHEMAS=$${DISTINCT_SCHEMAS:-1000000} \
+	  $(CARGO) test -p avro-converter -p registry-converters --release a_million_schemas
 
 fuzz-rest: rust
 	@compat-tests/setup.sh test >/dev/null

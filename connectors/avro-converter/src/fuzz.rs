@@ -189,3 +189,24 @@ fn ever_new_schemas_fill_no_memory() {
     }
     assert_eq!(registry.requests("register") as u64, count);
 }
+
+#[test]
+fn a_million_schemas_take_the_memory_of_the_caches() {
+    let registry = MockRegistry::new();
+    let mut writer = converter(&json!({}), false, &registry);
+    let mut reader = converter(&json!({}), false, &registry);
+    schema_registry::mock::check_bounded(&registry, |round| {
+        let schema = Schema::structure()
+            .name("a.R")
+            .field(format!("f{round}"), Schema::int64().build())
+            .build();
+        let value = Struct::new(Arc::clone(&schema), vec![Value::Int64(7)]);
+        let mut out = Vec::new();
+        let data = SchemaAndValue::new(schema, value);
+        writer.from_connect_data("t", &mut Headers::new(), &data, &mut out)?;
+        reader.to_connect_data("t", &Headers::new(), Some(&out.into()))
+    });
+    for converter in [&writer, &reader] {
+        assert!(converter.language().expect("configured").kept() <= 1000);
+    }
+}

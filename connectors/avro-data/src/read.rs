@@ -195,6 +195,7 @@ impl Input<'_> {
     }
 
     /// A byte string that shares the message's buffer.
+    #[inline]
     fn shared(&mut self) -> Result<Bytes> {
         let length = self.length()?;
         let start = self.at;
@@ -202,12 +203,14 @@ impl Input<'_> {
         Ok(self.bytes.slice(start..start + length))
     }
 
+    #[inline]
     fn text(&mut self) -> Result<ByteString> {
-        let bytes = self.shared()?;
-        Ok(ByteString::try_from(bytes.clone()).unwrap_or_else(|_| {
-            // As Java: what is no text becomes replacement characters.
-            ByteString::from(String::from_utf8_lossy(&bytes).into_owned())
-        }))
+        let length = self.length()?;
+        let start = self.at;
+        self.take(length)?;
+        let range = start..start + length;
+        Ok(ByteString::try_from(self.bytes.slice(range.clone()))
+            .unwrap_or_else(|_| lossy(&self.bytes[range])))
     }
 
     /// One level deeper; whoever returns well goes back up.
@@ -425,6 +428,12 @@ impl Input<'_> {
         self.depth -= 1;
         Ok(value)
     }
+}
+
+/// As Java: what is no text becomes replacement characters.
+#[cold]
+fn lossy(bytes: &[u8]) -> ByteString {
+    ByteString::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn no_branch(branch: u64) -> Error {

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use connect_api::data::logical::Logical;
 use connect_api::data::{ByteString, Knot, Schema, SchemaBuilder, SchemaRef, logical};
 use connect_api::{Error, Result};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::defaults;
 use crate::from_connect::{
     CONNECT_RECORD_DOC, DECIMAL_PRECISION, DEFAULT_PRECISION, DEFAULT_RECORD, ENUM, ENUM_DEFAULT,
     ENUM_DOC, FIELD_DEFAULT, FIELD_DOC, FIXED_SIZE, GENERIC_ENUM, GENERIC_UNION, INTERNAL_TYPE,
-    MAP_ENTRY, NAMESPACE, Options, RECORD_DOC, UNION,
+    MAP_ENTRY, NAMESPACE, Options, RECORD_DOC, UNION, decimal_scale,
 };
 use crate::read::{Plan, Reader, RecordPlan};
 use crate::schema::{Avro, AvroField, AvroRef, Name, Shape};
@@ -184,6 +185,7 @@ impl Mapping<'_> {
             }
         };
         let schema = self.finish(builder, avro, context)?;
+        let plan = logical_plan(plan, &schema)?;
         Ok((Some(schema), plan))
     }
 
@@ -546,6 +548,24 @@ impl Mapping<'_> {
     }
 }
 
+/// How values are read whose Connect schema says by its name what they are, though no logical type
+/// does.
+fn logical_plan(plan: Plan, schema: &Schema) -> Result<Plan> {
+    let scale = || {
+        decimal_scale(schema)?
+            .and_then(|scale| i32::try_from(scale).ok())
+            .ok_or_else(|| Error::data("a decimal's scale is out of range"))
+    };
+    Ok(match (plan, schema.logical()) {
+        (Plan::Int32, Some(Logical::Date)) => Plan::Date,
+        (Plan::Int32, Some(Logical::Time)) => Plan::Time,
+        (Plan::Int64, Some(Logical::Timestamp)) => Plan::Timestamp,
+        (Plan::Bytes, Some(Logical::Decimal)) => Plan::Decimal(scale()?),
+        (Plan::Fixed(size), Some(Logical::Decimal)) => Plan::FixedDecimal(size, scale()?),
+        (plan, _) => plan,
+    })
+}
+
 /// Key and value of the pairs that a map's entries are, where a list's items are such.
 fn entry_fields(items: &Avro) -> Result<Option<(&AvroRef, &AvroRef)>> {
     let Shape::Record { name, fields, .. } = &items.shape else {
@@ -585,4 +605,64 @@ fn decimal(avro: &Avro) -> Result<Option<(SchemaBuilder, i32)>> {
         builder = builder.parameter(DECIMAL_PRECISION, precision.to_string());
     }
     Ok(Some((builder, scale)))
+}
+
+#[cfg(test)]
+mod tests {
+    use connect_api::Bytes;
+    use connect_api::data::{Decimal, Value as ConnectValue};
+
+    use super::*;
+    use crate::parse::Parser;
+
+    fn read(text: &str, bytes: &[u8]) -> (SchemaRef, ConnectValue) {
+        let avro = Parser::new().parse(text).expect("a schema");
+        let reader = Reader::new(&avro, &Options::default(), None).expect("a plan");
+        let read = reader
+            .read(&Bytes::copy_from_slice(bytes), true)
+            .expect("readable");
+        (read.schema.expect("a schema"), read.value)
+    }
+
+    #[test]
+    fn a_connect_name_alone_makes_a_logical_type() {
+        let named = |kind: &str, name: &str| {
+            format!(
+                r#"{{"type":{kind},"connect.version":1,"connect.parameters":{{"scale":"2"}},"connect.name":"org.apache.kafka.connect.data.{name}"}}"#
+            )
+        };
+        for (kind, name, bytes, value) in [
+            (r#""int""#, "Date", &[6][..], ConnectValue::Date(3)),
+            (r#""int""#, "Time", &[6], ConnectValue::Time(3)),
+            (r#""long""#, "Timestamp", &[6], ConnectValue::Timestamp(3)),
+            (
+                r#""bytes""#,
+                "Decimal",
+                &[7],
+                ConnectValue::Decimal(Decimal::new(7, 2)),
+            ),
+        ] {
+            let (schema, read) = read(&named(kind, name), bytes);
+            assert!(schema.logical().is_some(), "{name}");
+            assert_eq!(read, value, "{name}");
+        }
+    }
+
+    #[test]
+    fn generalized_unions_are_counted_over_all_that_one_converter_reads() {
+        let avro = Parser::new()
+            .parse(r#"["int","string"]"#)
+            .expect("a schema");
+        let options = Options {
+            generalized_sum_types: true,
+            ..Options::default()
+        };
+        let mut unions = 0;
+        for name in ["connect_union_0", "connect_union_1"] {
+            let reader = Reader::counting(&avro, &options, None, &mut unions).expect("a plan");
+            let schema = reader.schema().expect("a schema");
+            assert_eq!(schema.name(), Some(name));
+            assert_eq!(schema.parameter(GENERIC_UNION), Some(name));
+        }
+    }
 }

@@ -313,10 +313,9 @@ impl Kind {
         match self {
             Self::Scalar(scalar) => write_scalar(*scalar, value, out, name),
             Self::Wrapper(scalar) => {
-                let tag = tag(1, scalar.wire());
                 write_delimited(out, |out| {
                     let start = out.len();
-                    out.extend_from_slice(&tag);
+                    write_varint(u64::from(1 << 3 | scalar.wire()), out);
                     if write_scalar(*scalar, value, out, name)? {
                         out.truncate(start);
                     }

@@ -31,9 +31,20 @@ pub(crate) fn write_delimited<E>(
         }
         return Ok(());
     }
-    let mut prefix = Vec::with_capacity(5);
-    write_varint(length as u64, &mut prefix);
-    out.splice(start..=start, prefix);
+    // Seven bits a byte.
+    let bits = usize::BITS - length.leading_zeros();
+    let extra = (bits as usize).div_ceil(7) - 1;
+    let end = out.len();
+    out.resize(end + extra, 0);
+    out.copy_within(start + 1..end, start + 1 + extra);
+    let mut rest = length;
+    for byte in out.iter_mut().skip(start).take(extra) {
+        *byte = (rest & 0x7f) as u8 | 0x80;
+        rest >>= 7;
+    }
+    if let Some(byte) = out.get_mut(start + extra) {
+        *byte = rest as u8;
+    }
     Ok(())
 }
 
@@ -170,6 +181,18 @@ mod tests {
         .expect("written");
         assert_eq!(out.get(..4), Some(&[9, 0xac, 2, 7][..]));
         assert_eq!(out.len(), 303);
+        for length in [0, 127, 128, 16_383, 16_384, 2_097_152] {
+            let mut out = Vec::new();
+            write_delimited(&mut out, |out| {
+                out.resize(out.len() + length, 7);
+                Ok::<(), ()>(())
+            })
+            .expect("written");
+            let mut reader = Reader::new(&out);
+            let (start, end) = reader.delimited().expect("whole");
+            assert_eq!((end - start, reader.is_empty()), (length, true));
+            assert!(out[start..end].iter().all(|byte| *byte == 7));
+        }
     }
 
     #[test]

@@ -195,6 +195,35 @@ fn what_json_schema_says_of_connect_data_is_all_of_it() {
 }
 
 #[test]
+fn what_avro_says_of_connect_data_is_all_of_it() {
+    let mut written = 0;
+    for seed in 0..rounds() {
+        let mut random = Random::new(seed);
+        let schema = structure(&mut random, 3, &mut 0).version(1).build();
+        let mut props = props(&format!("fuzz-avro-{seed}"), &Json::Null);
+        props.insert("ignore.default.for.nullables".to_owned(), "true".to_owned());
+        let value = value(&mut random, &schema, true);
+        let data = SchemaAndValue::new(schema, value);
+        let mut bytes = Vec::new();
+        let mut writer = configured("AvroConverter", &props, false);
+        match writer.from_connect_data("t", &mut Headers::new(), &data, &mut bytes) {
+            Ok(_) => written += 1,
+            // Entries of unlike maps have one name.
+            Err(error) if error.message().contains("MapEntry") => continue,
+            Err(error) => panic!("seed {seed}: {error:?}: {}", text(&data)),
+        }
+        let back = read("AvroConverter", &props, bytes);
+        assert!(
+            back == data,
+            "seed {seed}\n{}\n{}",
+            text(&back),
+            text(&data)
+        );
+    }
+    assert!(written > rounds() / 2, "{written}");
+}
+
+#[test]
 fn what_protobuf_reads_it_writes_again() {
     for seed in 0..rounds() {
         let mut random = Random::new(seed);
@@ -312,4 +341,25 @@ fn mutated_messages_and_schemas_are_data_or_a_classified_error() {
         }
     }
     assert!(refused > 0, "some of it is no message");
+}
+
+#[test]
+fn a_million_schemas_take_the_memory_of_the_caches() {
+    for class in ["JsonSchemaConverter", "ProtobufConverter"] {
+        let scope = format!("million-{class}");
+        let registry = MockRegistry::of_scope(&scope);
+        let mut writer = configured(class, &props(&scope, &Json::Null), false);
+        let mut reader = configured(class, &props(&scope, &Json::Null), false);
+        schema_registry::mock::check_bounded(&registry, |round| {
+            let schema = Schema::structure()
+                .name("a.R")
+                .field(format!("f{round}"), Schema::int64().build())
+                .build();
+            let value = Struct::new(SchemaRef::clone(&schema), vec![Value::Int64(7)]);
+            let mut out = Vec::new();
+            let data = SchemaAndValue::new(schema, value);
+            writer.from_connect_data("t", &mut Headers::new(), &data, &mut out)?;
+            reader.to_connect_data("t", &Headers::new(), Some(&Bytes::from(out)))
+        });
+    }
 }

@@ -29,7 +29,8 @@ const NULLS: JsonOptions = JsonOptions {
 /// A configured converter of this class.
 fn configured(class: &str, props: &Props, is_key: bool) -> Box<dyn Converter> {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
-    let plugin = PLUGINS.iter().find(|plugin| plugin.simple_name() == class);
+    let mut plugins = PLUGINS.iter().chain(avro_converter::PLUGINS);
+    let plugin = plugins.find(|plugin| plugin.simple_name() == class);
     let Some(Make::Converter(make)) = plugin.map(|plugin| plugin.make) else {
         panic!("{class} is a converter");
     };
