@@ -51,7 +51,7 @@ impl Parser {
     /// Kind Data: the text is no Avro schema.
     pub fn parse(&mut self, text: &str) -> Result<AvroRef> {
         // A registry may hold a bare name of a type, without quotes.
-        let json: Value = match serde_json::from_str(text) {
+        let json = match crate::text::parse(text) {
             Ok(json) => json,
             Err(_) if primitive(text.trim()).is_some() => Value::String(text.trim().to_owned()),
             Err(error) => {
