@@ -3,8 +3,8 @@
 protobuf.py read URL TOPIC     lines of hex in, lines of JSON out
 protobuf.py write URL TOPIC    lines of JSON in, lines of hex out
 
-The message is shop.Item { int64 id; string name; double price; repeated string tags; Inner inner },
-with Inner { int32 q } inside it. Writing registers it as a serialized descriptor, as this client does.
+The message is shop.Item { int64 id; string name; double price; repeated string tags; Inner inner;
+google.protobuf.Timestamp at }, with Inner { int32 q } inside it. Writing registers it as a serialized descriptor, as this client does.
 """
 import json
 import sys
@@ -12,7 +12,7 @@ import sys
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory, timestamp_pb2
 
 Field = descriptor_pb2.FieldDescriptorProto
 
@@ -27,15 +27,18 @@ def message_class():
             ("price", Field.TYPE_DOUBLE, Field.LABEL_OPTIONAL),
             ("tags", Field.TYPE_STRING, Field.LABEL_REPEATED),
             ("inner", Field.TYPE_MESSAGE, Field.LABEL_OPTIONAL),
+            ("at", Field.TYPE_MESSAGE, Field.LABEL_OPTIONAL),
         ],
         start=1,
     ):
         field = item.field.add(name=name, number=number, type=kind, label=label)
         if kind == Field.TYPE_MESSAGE:
-            field.type_name = ".shop.Item.Inner"
+            field.type_name = {"inner": ".shop.Item.Inner", "at": ".google.protobuf.Timestamp"}[name]
+    file.dependency.append("google/protobuf/timestamp.proto")
     inner = item.nested_type.add(name="Inner")
     inner.field.add(name="q", number=1, type=Field.TYPE_INT32, label=Field.LABEL_OPTIONAL)
     pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Item"))
 

@@ -19,6 +19,7 @@ mod plan;
 mod recorded;
 mod registry;
 mod registry_formats;
+mod registry_outages;
 mod rest_clients;
 mod rest_listeners;
 mod rest_steps;

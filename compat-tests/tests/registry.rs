@@ -127,11 +127,21 @@ fn a_client_that_is_not_ours_reads_what_we_write_and_the_other_way_round() -> Ou
         {"field": "tags", "type": "array", "items": {"type": "string", "optional": false}, "optional": false},
         {"field": "total", "type": "bytes", "optional": true, "name": "org.apache.kafka.connect.data.Decimal",
          "version": 1, "parameters": {"scale": "2", "connect.decimal.precision": "10"}},
+        {"field": "day", "type": "int32", "optional": false, "name": "org.apache.kafka.connect.data.Date", "version": 1},
+        {"field": "at", "type": "int64", "optional": true, "name": "org.apache.kafka.connect.data.Timestamp", "version": 1},
+        {"field": "counts", "type": "map", "optional": false, "keys": {"type": "string", "optional": false},
+         "values": {"type": "int32", "optional": true}},
+        {"field": "buyer", "type": "struct", "name": "shop.Buyer", "optional": true, "fields": [
+            {"field": "age", "type": "int16", "optional": true}]},
         {"field": "price", "type": "double", "optional": false}]});
     let line = |payload: Value| format!("{}\n", json!({"schema": schema, "payload": payload}));
     let lines = line(
-        json!({"id": 7, "note": "grün 😀", "tags": ["a", "b"], "total": "MDk=", "price": 1.5}),
-    ) + &line(json!({"id": -1, "note": null, "tags": [], "total": null, "price": 0.0}));
+        json!({"id": 7, "note": "grün 😀", "tags": ["a", "b"], "total": "MDk=", "day": 19782,
+               "at": 1_700_000_000_123_i64, "counts": {"x": 1, "y": null}, "buyer": {"age": 40}, "price": 1.5}),
+    ) + &line(
+        json!({"id": -1, "note": null, "tags": [], "total": null, "day": -1, "at": null,
+                     "counts": {}, "buyer": null, "price": 0.0}),
+    );
     let ours = avro("");
     let (hex, well) = convert(
         &["--from", JSON, "--to", &ours, "--topic", &topic, "--to-hex"],
@@ -147,14 +157,17 @@ fn a_client_that_is_not_ours_reads_what_we_write_and_the_other_way_round() -> Ou
     assert_eq!(
         read,
         [
-            json!({"id": 7, "note": "grün 😀", "tags": ["a", "b"], "total": "123.45", "price": 1.5}),
-            json!({"id": -1, "note": null, "tags": [], "total": null, "price": 0.0}),
+            json!({"id": 7, "note": "grün 😀", "tags": ["a", "b"], "total": "123.45", "day": "2024-02-29",
+                   "at": "2023-11-14 22:13:20.123000+00:00", "counts": {"x": 1, "y": null},
+                   "buyer": {"age": 40}, "price": 1.5}),
+            json!({"id": -1, "note": null, "tags": [], "total": null, "day": "1969-12-31", "at": null,
+                   "counts": {}, "buyer": null, "price": 0.0}),
         ]
     );
 
     let theirs = unique("theirs");
-    let schema = r#"{"type":"record","name":"User","namespace":"n","fields":[{"name":"name","type":"string"},{"name":"age","type":["null","int"],"default":null},{"name":"kind","type":{"type":"enum","name":"Kind","symbols":["A","B"]}},{"name":"m","type":{"type":"map","values":"long"}}]}"#;
-    let records = "{\"name\":\"Ann\",\"age\":40,\"kind\":\"B\",\"m\":{\"x\":5}}\n{\"name\":\"Bob\",\"age\":null,\"kind\":\"A\",\"m\":{}}\n";
+    let schema = r#"{"type":"record","name":"User","namespace":"n","fields":[{"name":"name","type":"string"},{"name":"age","type":["null","int"],"default":null},{"name":"kind","type":{"type":"enum","name":"Kind","symbols":["A","B"]}},{"name":"m","type":{"type":"map","values":"long"}},{"name":"day","type":{"type":"int","logicalType":"date"}},{"name":"at","type":["null",{"type":"long","logicalType":"timestamp-millis"}],"default":null},{"name":"inner","type":["null",{"type":"record","name":"Inner","fields":[{"name":"f","type":"float"}]}],"default":null}]}"#;
+    let records = "{\"name\":\"Ann\",\"age\":40,\"kind\":\"B\",\"m\":{\"x\":5},\"day\":19782,\"at\":1700000000123,\"inner\":{\"f\":0.5}}\n{\"name\":\"Bob\",\"age\":null,\"kind\":\"A\",\"m\":{},\"day\":0,\"at\":null,\"inner\":null}\n";
     let (hex, well) = piped(&python, &[&script, "write", url, &theirs, schema], records)?;
     assert!(well, "{hex}");
     let plain = format!("{JSON},schemas.enable=false");
