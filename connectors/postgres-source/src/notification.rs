@@ -85,10 +85,15 @@ impl Notifications {
             return;
         }
         let id = id.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
-        let mut map: ConnectMap = data
+        let given: ConnectMap = data
             .iter()
             .map(|(name, text)| (Value::text(name), Value::from(text.as_str())))
             .collect();
+        // The order of a Java map that was copied from another depends on both.
+        let mut map = ConnectMap::with_capacity(given.len() * 4 / 3 + 1);
+        for (name, text) in given.iter() {
+            map.insert(name.clone(), text.clone());
+        }
         map.insert(
             Value::text("connector_name"),
             Value::from(self.connector.as_str()),

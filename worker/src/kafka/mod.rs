@@ -11,6 +11,7 @@ pub mod jaas;
 pub mod producer;
 mod record_size;
 mod security;
+pub mod topic;
 pub mod transaction;
 pub mod translate;
 

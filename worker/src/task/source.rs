@@ -27,6 +27,7 @@ use crate::herder::fencing;
 use crate::kafka::API_TIMEOUT;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::{Outgoing, RecordProducer, Refused};
+use crate::kafka::topic::KafkaTopics;
 use crate::store::offset;
 use crate::store::status::State;
 
@@ -73,7 +74,7 @@ fn start(
             plugin: context.plugin(),
             stop: context.control.stop.clone(),
             offsets,
-            topics: None,
+            topics: Some(Arc::new(KafkaTopics)),
         },
         &context.config.props,
     )?;

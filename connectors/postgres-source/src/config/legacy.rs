@@ -79,6 +79,10 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "openlineage.integration.enabled",
         "OpenLineage is not supported",
     ),
+    (
+        "signal.kafka.poll.timeout.ms",
+        "signals are fetched in the background",
+    ),
     ("custom.sanitize.pattern", "configurations are not logged"),
     (
         "internal.advanced.metrics.enable",
