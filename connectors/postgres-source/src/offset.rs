@@ -13,6 +13,7 @@ use connect_api::record::{OffsetMap, SourceOffset, SourcePartition};
 use crate::error::PgError;
 use crate::lineage::Lineage;
 use crate::signal::incremental::{self, Progress};
+use crate::snapshot::progress::{self, Progress as SnapshotProgress};
 
 /// What kind of message an offset was taken after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,6 +124,8 @@ pub struct Offset {
     pub server: Option<Lineage>,
     /// How far an incremental snapshot has come.
     pub incremental: Option<Arc<Progress>>,
+    /// How far a snapshot has come that may go on after an interruption.
+    pub snapshot_progress: Option<Arc<SnapshotProgress>>,
     /// What transaction metadata has stored; kept as it is.
     pub extra: Option<Arc<OffsetMap>>,
 }
@@ -199,9 +202,14 @@ impl Offset {
             _ => None,
         };
         let incremental = Progress::load(map).map(Arc::new);
+        let kind = kind.filter(|_| !completed);
+        let snapshot_progress = SnapshotProgress::load(map)
+            .filter(|_| kind == Some(SnapshotKind::Initial))
+            .map(Arc::new);
         let mut extra = OffsetMap::new();
         for (name, value) in map.iter() {
-            let is_progress = incremental.is_some() && name.starts_with(incremental::PREFIX);
+            let is_progress = &**name == progress::KEY
+                || incremental.is_some() && name.starts_with(incremental::PREFIX);
             if !key::ALL.contains(&&**name) && !is_progress {
                 extra.insert(name.clone(), value.clone());
             }
@@ -215,11 +223,12 @@ impl Offset {
             tx_id: number(map, key::TX_ID)?,
             xmin: number(map, key::XMIN)?,
             ts_us: number(map, key::TS)?,
-            snapshot: kind.filter(|_| !completed),
+            snapshot: kind,
             last_snapshot_record: false,
             snapshot_completed: false,
             server: lineage(map),
             incremental,
+            snapshot_progress,
             extra: (!extra.is_empty()).then(|| Arc::new(extra)),
         })
     }
@@ -237,11 +246,13 @@ impl Offset {
     pub fn mark_last(&mut self) {
         self.last_snapshot_record = true;
         self.snapshot_completed = true;
+        self.snapshot_progress = None;
     }
 
     /// From here on it is the stream's.
     pub fn leave_snapshot(&mut self) {
         self.snapshot = None;
+        self.snapshot_progress = None;
         self.last_snapshot_record = false;
         self.snapshot_completed = false;
     }
@@ -306,6 +317,9 @@ impl SourceOffset for Offset {
             put(key::TIMELINE, timeline.map(Value::Int64));
         }
         if let Some(progress) = &self.incremental {
+            progress.store(&mut map);
+        }
+        if let Some(progress) = &self.snapshot_progress {
             progress.store(&mut map);
         }
         for (name, value) in self.extra.iter().flat_map(|extra| extra.iter()) {

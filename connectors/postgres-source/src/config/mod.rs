@@ -123,6 +123,8 @@ pub struct PostgresConfig {
     pub snapshot_max_threads: usize,
     pub snapshot_max_threads_multiplier: usize,
     pub legacy_snapshot_max_threads: bool,
+    /// Ours: an interrupted initial snapshot goes on.
+    pub snapshot_resume: bool,
     pub snapshot_tables_order_by_row_count: RowCountOrder,
     pub incremental_snapshot_chunk_size: usize,
 
@@ -373,6 +375,7 @@ impl PostgresConfig {
                 .map(PatternList::parse)
                 .transpose()?,
             snapshot_select_statement_overrides: overrides(&read),
+            snapshot_resume: read.flag("snapshot.resume"),
             snapshot_max_threads: read.count("snapshot.max.threads"),
             snapshot_max_threads_multiplier: read.count("snapshot.max.threads.multiplier"),
             legacy_snapshot_max_threads: read.flag("legacy.snapshot.max.threads")

@@ -163,6 +163,26 @@ pub fn decide(
     )))
 }
 
+/// Whether an interrupted snapshot goes on where it stood (`snapshot.resume`): the slot must still
+/// hold all that was committed since it began.
+#[must_use]
+pub fn resumes(config: &PostgresConfig, offset: &Offset, slot: Option<&SlotState>) -> bool {
+    if !config.snapshot_resume || offset.snapshot_progress.is_none() {
+        return false;
+    }
+    let confirmed = slot.and_then(|slot| slot.confirmed_flush_lsn);
+    let holds = confirmed.is_some_and(|confirmed| offset.lsn.is_some_and(|lsn| confirmed.0 <= lsn));
+    let resumes = holds || !streams(config);
+    if !resumes {
+        tracing::warn!(
+            "The interrupted snapshot begins anew: the replication slot '{}' does not reach back \
+             to where it began",
+            config.slot_name
+        );
+    }
+    resumes
+}
+
 /// Where to start the stream, and whether the slot has to be moved there first.
 #[must_use]
 pub fn start_position(

@@ -17,7 +17,7 @@ use connect_api::java::Regex;
 use connect_api::source::TopicAccess;
 use tokio::runtime::Handle;
 
-use self::decision::{decide, lost_log};
+use self::decision::{decide, lost_log, resumes};
 use self::streaming::{departed, make_slot};
 use self::tables::{captured_tables, check_guardrail, snapshot_tables};
 use crate::change::TableId;
@@ -164,7 +164,9 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
     }
     let producing = async {
         if decision.snapshot {
-            return take_snapshot(context, session, created).await;
+            let resumed =
+                offset.filter(|offset| created.is_none() && resumes(config, offset, slot.as_ref()));
+            return take_snapshot(context, session, created, resumed).await;
         }
         let offset = offset.unwrap_or_default();
         let position = created.map(|(slot, _)| slot.consistent_point);
@@ -190,16 +192,18 @@ async fn take_snapshot(
     context: &TaskContext,
     mut session: Session,
     created: Option<(CreatedSlot, Connection)>,
+    resumed: Option<Offset>,
 ) -> Result<Opened, PgError> {
     let config = &context.config;
     if !config.snapshot_delay.is_zero() {
         context.pause(config.snapshot_delay).await?;
     }
     let tables = snapshot_tables(context, session.get().await?).await?;
-    let basis = match &created {
-        Some((slot, _exporter)) => Basis::Exported(slot.clone()),
-        None if streams(config) => Basis::Now,
-        None => Basis::Isolation(config.snapshot_isolation_mode),
+    let basis = match (&created, resumed) {
+        (Some((slot, _exporter)), _) => Basis::Exported(slot.clone()),
+        (None, Some(offset)) => Basis::Resumed(Box::new(offset)),
+        (None, None) if streams(config) => Basis::Now,
+        (None, None) => Basis::Isolation(config.snapshot_isolation_mode),
     };
     let snapshot = Snapshot::begin(
         Arc::clone(config),
@@ -238,7 +242,7 @@ pub async fn begin_blocking(
             |name: &String| *name == id || Regex::new(name).is_ok_and(|regex| regex.matches(&id));
         request.collections.iter().any(matches)
     };
-    tables.retain(|id| asked(id) && !config.tables.is_signal_table(id));
+    tables.retain(asked);
     for id in &tables {
         let id = id.to_string();
         if let Some(statement) = request.condition(&id) {

@@ -21,19 +21,17 @@ pub(super) async fn captured_tables(
 }
 
 /// The tables of the snapshot, in its order: by entry of `table.include.list`, then by name; or by
-/// row count where that is asked for.
+/// row count where that is asked for. The signal table is named among them and not read.
 pub(super) async fn snapshot_tables(
     context: &TaskContext,
     connection: &mut Connection,
 ) -> Result<Vec<TableId>, PgError> {
     let mut tables = captured_tables(context, connection).await?;
-    tables.retain(|id| {
-        is_snapshotted(&context.config, id) && !context.config.tables.is_signal_table(id)
-    });
+    tables.retain(|id| is_snapshotted(&context.config, id));
     let filter = &context.config.tables;
     tables.sort_by_cached_key(|id| {
         let entry = filter.include_position(id).unwrap_or(usize::MAX);
-        (filter.is_signal_table(id), entry, id.to_string())
+        (entry, id.to_string())
     });
     let order = context.config.snapshot_tables_order_by_row_count;
     if order != RowCountOrder::Disabled {

@@ -4,4 +4,5 @@ mod login;
 mod replication;
 mod server;
 mod signals;
+mod snapshot;
 mod task;
