@@ -243,7 +243,7 @@ impl Snapshot {
         if config.legacy_snapshot_max_threads {
             sessions = sessions.min(u64::try_from(tables.len()).unwrap_or(u64::MAX));
         }
-        let marks_first = !resumed && !(config.legacy_snapshot_max_threads && sessions > 1);
+        let marks_first = !(resumed || config.legacy_snapshot_max_threads && sessions > 1);
         let sessions = usize::try_from(sessions).unwrap_or(1).min(jobs.len());
         let connections = pinned(connection, &config, sessions).await?;
         let buffer_bytes = match usize::try_from(config.max_queue_size_in_bytes) {
@@ -538,11 +538,11 @@ impl Snapshot {
         self.notifications
             .initial("TABLE_SCAN_COMPLETED", &data, &self.shared, out);
         // The last table's last row is the snapshot's.
-        if !last_table && let Some(tail) = self.tables.get_mut(at.table).and_then(|r| r.tail.take())
+        if !last_table
+            && let Some(tail) = self.tables.get_mut(at.table).and_then(|r| r.tail.take())
+            && let Some(before) = self.finished.replace(tail)
         {
-            if let Some(before) = self.finished.replace(tail) {
-                self.send_held(before, None, out)?;
-            }
+            self.send_held(before, None, out)?;
         }
         Ok(())
     }

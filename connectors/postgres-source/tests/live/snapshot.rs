@@ -68,17 +68,18 @@ fn poll(
 }
 
 fn text(record: &SourceRecord, path: &[&str]) -> String {
-    let mut value = record.record.value.value.clone();
-    for name in path {
-        value = value
-            .as_struct()
+    let start = Some(&record.record.value.value);
+    let found = path.iter().fold(start, |value, name| {
+        value
+            .and_then(Value::as_struct)
             .and_then(|row| row.get(name))
-            .cloned()
-            .unwrap_or_default();
-    }
-    match value {
-        Value::String(text) => text.to_string(),
-        other => other.as_i64().unwrap_or_default().to_string(),
+    });
+    match found {
+        Some(Value::String(text)) => text.to_string(),
+        other => other
+            .and_then(Value::as_i64)
+            .unwrap_or_default()
+            .to_string(),
     }
 }
 
