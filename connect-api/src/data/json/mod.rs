@@ -19,7 +19,7 @@ mod payload;
 mod plain;
 mod read;
 mod schema;
-mod text;
+pub(crate) mod text;
 mod write;
 
 pub use error::{Failure, JsonError};

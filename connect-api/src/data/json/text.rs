@@ -88,20 +88,28 @@ pub(super) fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// So many characters hold no more digits than every double or float tells apart.
+const DOUBLE_DIGITS: usize = 16;
+const FLOAT_DIGITS: usize = 7;
+
 /// Appends a double; what is not finite goes in quotes.
-pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
-    // In this range Java's text is Ryu's.
-    if (1e-3..1e7).contains(&value.abs()) {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+pub(crate) fn write_double(value: f64, out: &mut Vec<u8>) {
+    // Java's text is Ryu's for what has no exponent and few digits.
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format(value);
+    if (1e-3..1e7).contains(&value.abs()) && shortest.len() <= DOUBLE_DIGITS {
+        out.extend_from_slice(shortest.as_bytes());
     } else {
         write_floating(&java::double_to_string(value), value.is_finite(), out);
     }
 }
 
 /// Appends a float; what is not finite goes in quotes.
-pub(super) fn write_float(value: f32, out: &mut Vec<u8>) {
-    if (1e-3..1e7).contains(&value.abs()) {
-        out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
+pub(crate) fn write_float(value: f32, out: &mut Vec<u8>) {
+    let mut buffer = ryu::Buffer::new();
+    let shortest = buffer.format(value);
+    if (1e-3..1e7).contains(&value.abs()) && shortest.len() <= FLOAT_DIGITS {
+        out.extend_from_slice(shortest.as_bytes());
     } else {
         write_floating(&java::float_to_string(value), value.is_finite(), out);
     }
