@@ -18,6 +18,13 @@ pub struct Plugins {
     aliases: HashMap<String, Alias>,
 }
 
+/// Classes of archives that most workers do not have (debezium-scripting): what they are called must
+/// not take an alias away from what every worker has.
+const OPTIONAL: [&str; 2] = [
+    "io.debezium.transforms.ContentBasedRouter",
+    "io.debezium.transforms.Filter",
+];
+
 #[derive(Clone, Debug)]
 enum Alias {
     One(&'static str),
@@ -30,7 +37,10 @@ impl Plugins {
         let mut all: Vec<&'static Plugin> = lists.iter().flat_map(|list| list.iter()).collect();
         all.sort_by_key(|plugin| (plugin.kind(), plugin.class));
         let mut aliases: HashMap<String, Alias> = HashMap::new();
-        for plugin in &all {
+        let (optional, usual): (Vec<&Plugin>, Vec<&Plugin>) = all
+            .iter()
+            .partition(|plugin| OPTIONAL.contains(&plugin.class));
+        for plugin in usual.into_iter().chain(optional) {
             // An inner class goes by the name behind the dollar: `Key`, `Value`, hence by none.
             let simple = plugin.simple_name();
             let simple = simple.rsplit_once('$').map_or(simple, |(_, inner)| inner);
@@ -38,6 +48,9 @@ impl Plugins {
                 .rsplit_once(plugin.kind().suffix())
                 .map_or(simple, |(head, _)| head);
             for alias in [simple, cut] {
+                if OPTIONAL.contains(&plugin.class) && aliases.contains_key(alias) {
+                    continue;
+                }
                 aliases
                     .entry(alias.to_owned())
                     .and_modify(|known| known.add(plugin.class))
@@ -115,7 +128,7 @@ impl Plugins {
     }
 
     /// What is said of a class that is none of the plugins, though the JVM would know it: one whose
-    /// inner classes are the plugins, or the interface itself.
+    /// inner classes are the plugins, the interface itself, or the class above some.
     pub fn abstract_class(&self, class: &str) -> Option<String> {
         const ABSTRACT: &str = "This class is abstract and cannot be created.";
         let prefix = format!("{class}$");
@@ -126,7 +139,8 @@ impl Plugins {
             .filter(|known| known.starts_with(&prefix))
             .collect();
         inner.dedup();
-        let interfaces = [
+        let classes = [
+            "org.apache.kafka.connect.converters.NumberConverter",
             "org.apache.kafka.connect.storage.Converter",
             "org.apache.kafka.connect.storage.HeaderConverter",
             "org.apache.kafka.connect.transforms.Transformation",
@@ -134,7 +148,7 @@ impl Plugins {
         ];
         match inner.is_empty() {
             false => Some(format!("{ABSTRACT} Did you mean {}?", inner.join(", "))),
-            true => interfaces.contains(&class).then(|| ABSTRACT.to_owned()),
+            true => classes.contains(&class).then(|| ABSTRACT.to_owned()),
         }
     }
 
@@ -203,6 +217,19 @@ mod tests {
     use super::*;
     use connect_api::config::ConfigDef;
     use connect_api::plugin::Make;
+
+    #[test]
+    fn an_optional_class_takes_no_alias_away() {
+        static WITH_OPTIONAL: [Plugin; 2] = [
+            plugin("io.debezium.transforms.Filter"),
+            plugin("org.apache.kafka.connect.transforms.Filter"),
+        ];
+        let plugins = Plugins::new(&[&WITH_OPTIONAL]);
+        assert_eq!(
+            plugins.class("Filter"),
+            "org.apache.kafka.connect.transforms.Filter"
+        );
+    }
 
     fn none() -> Box<dyn connect_api::transform::Predicate> {
         unreachable!("look-ups make no instances")

@@ -125,6 +125,7 @@ pub async fn run(
         context: PluginContext {
             runtime: plugins_runtime,
         },
+        refused: Arc::default(),
     };
     let api = Api {
         herder: Arc::clone(&herder),

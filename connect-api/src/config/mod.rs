@@ -259,14 +259,20 @@ pub struct ConfigValue {
 #[derive(Clone, Debug, Default)]
 pub struct ConfigDef {
     keys: indexmap::IndexMap<String, ConfigKey>,
+    /// Keys that are given as null.
+    nulls: Vec<String>,
 }
 
 impl ConfigDef {
     /// No options.
     pub fn new() -> Self {
-        Self {
-            keys: indexmap::IndexMap::new(),
-        }
+        Self::default()
+    }
+    /// The same where some keys are given as null, which stands for no default and is not missing.
+    #[must_use]
+    pub fn with_nulls(mut self, names: &[&str]) -> Self {
+        self.nulls = names.iter().map(|&name| name.to_owned()).collect();
+        self
     }
     /// Adds an option; one of the same name is replaced in its place.
     #[must_use]
@@ -303,7 +309,7 @@ impl ConfigDef {
     /// Kind Config with the first problem's text as `ConfigException` gives it; the others follow
     /// as causes.
     pub fn parse(&self, props: &Props) -> Result<Config> {
-        let (values, mut problems) = self.check(props, &[], true);
+        let (values, mut problems) = self.check(props, true);
         let mut found: Vec<String> = self
             .keys
             .keys()
@@ -325,12 +331,7 @@ impl ConfigDef {
 
     /// What the validate endpoint shows for each option, in the order of declaration.
     pub fn validate(&self, props: &Props) -> Vec<ConfigValue> {
-        self.validate_with_nulls(props, &[])
-    }
-
-    /// The same where some keys were given as null, which stands for no default.
-    pub fn validate_with_nulls(&self, props: &Props, nulls: &[&str]) -> Vec<ConfigValue> {
-        let (values, mut problems) = self.check(props, nulls, false);
+        let (values, mut problems) = self.check(props, false);
         self.keys()
             .map(|key| {
                 let advice = key
@@ -353,19 +354,14 @@ impl ConfigDef {
             .collect()
     }
 
-    fn check(
-        &self,
-        props: &Props,
-        nulls: &[&str],
-        distinct: bool,
-    ) -> (Values, HashMap<String, Vec<String>>) {
+    fn check(&self, props: &Props, distinct: bool) -> (Values, HashMap<String, Vec<String>>) {
         let mut values = Values::with_capacity(self.keys.len());
         let mut problems: HashMap<String, Vec<String>> = HashMap::new();
         for key in self.keys() {
             let mut found = Vec::new();
             let given = match (props.get(&key.name), &key.default) {
                 (Some(text), _) => Some(text),
-                (None, _) if nulls.contains(&key.name.as_str()) => None,
+                (None, _) if self.nulls.contains(&key.name) => None,
                 (None, Default::Text(text)) => Some(text),
                 (None, Default::Null) => None,
                 (None, Default::Required) => {

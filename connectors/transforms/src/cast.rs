@@ -60,7 +60,9 @@ impl Spec {
         let mut fields: Vec<(String, SchemaType)> = Vec::new();
         let mut whole = None;
         for item in items {
-            match item.split(':').collect::<Vec<_>>().as_slice() {
+            // As in Java, empty parts at the end do not count.
+            let parts = item.trim_end_matches(':').split(':');
+            match parts.collect::<Vec<_>>().as_slice() {
                 [name] => whole = Some(output_type(name.trim())?),
                 [field, name] => {
                     let (field, kind) = (field.trim().to_owned(), output_type(name.trim())?);

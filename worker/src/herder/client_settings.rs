@@ -4,8 +4,10 @@
 //! Facts of `ProducerConfig`, `ConsumerConfig` and `AdminClientConfig` of Kafka 4.3.1.
 
 use connect_api::config::Importance::{High, Low, Medium};
+use connect_api::config::Parsed;
 use connect_api::config::Type::{Boolean, Class, Int, List, Long, String};
 
+use super::connector_config::not_found;
 pub(super) use crate::config::security_keys::{Fallback, Setting};
 use crate::config::security_keys::{SASL, SSL};
 use Fallback::{Is, Null, Required};
@@ -17,6 +19,25 @@ pub(super) fn find(own: &'static [Setting], name: &str) -> Option<&'static Setti
         .chain(SSL)
         .chain(SASL)
         .find(|setting| setting.0 == name)
+}
+
+/// The value of a setting.
+///
+/// # Errors
+/// The text is none of the type, or a class that Kafka's clients do not have: no other can be
+/// loaded here.
+pub(super) fn parse(
+    name: &str,
+    kind: connect_api::config::Type,
+    text: &str,
+) -> Result<Parsed, std::string::String> {
+    let parsed = Parsed::parse(name, kind, text)?;
+    match &parsed {
+        Parsed::Class(class) if !class.starts_with("org.apache.kafka.") => {
+            Err(not_found(name, class))
+        }
+        _ => Ok(parsed),
+    }
 }
 
 /// Settings that all three have.
@@ -166,3 +187,25 @@ pub(super) const ADMIN: &[Setting] = &[
     ("receive.buffer.bytes", Int, Is("65536"), Medium),
     ("retries", Int, Is("2147483647"), Low),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use connect_api::config::Type;
+
+    #[test]
+    fn a_class_that_cannot_be_loaded_is_none() {
+        let of = |text: &str| parse("partitioner.class", Type::Class, text).err();
+        assert_eq!(
+            of("org.apache.kafka.clients.producer.RoundRobinPartitioner"),
+            None
+        );
+        assert_eq!(
+            of("my.Own").as_deref(),
+            Some(
+                "Invalid value my.Own for configuration partitioner.class: Class my.Own could not be found."
+            )
+        );
+        assert!(parse("linger.ms", Type::Long, "x").is_err());
+    }
+}

@@ -15,6 +15,7 @@ use connect_api::config::{
 use connect_api::java::Regex;
 use connect_api::plugin::{Plugin, PluginKind};
 
+use super::version_range::VersionRange;
 use crate::plugins::Plugins;
 
 use Importance::{High, Low, Medium};
@@ -54,9 +55,10 @@ pub(super) fn framework(
     plugin: &'static Plugin,
     plugins: &Plugins,
     props: &Props,
+    nulls: &[&str],
     worker_class: impl Fn(&str) -> String,
 ) -> ConfigDef {
-    let options = common(Some(plugin), plugins, props, |option| {
+    let options = common(Some(plugin), plugins, props, nulls, |option| {
         Some(worker_class(option))
     });
     match plugin.kind() {
@@ -68,13 +70,13 @@ pub(super) fn framework(
 /// The options of every connector, where the connector itself is not there in the version that is
 /// asked for.
 pub(super) fn without_connector(plugin: &'static Plugin, plugins: &Plugins) -> ConfigDef {
-    common(Some(plugin), plugins, &Props::new(), |_| None)
+    common(Some(plugin), plugins, &Props::new(), &[], |_| None)
 }
 
 /// The options of every connector of `plugin`'s kind, as they are without a worker: converters have
 /// no default.
 pub(super) fn of_kind(plugin: &'static Plugin, plugins: &Plugins) -> ConfigDef {
-    let options = common(Some(plugin), plugins, &Props::new(), |_| None);
+    let options = common(Some(plugin), plugins, &Props::new(), &[], |_| None);
     match plugin.kind() {
         PluginKind::Sink => sink(options),
         _ => source(options),
@@ -85,6 +87,7 @@ fn common(
     plugin: Option<&'static Plugin>,
     plugins: &Plugins,
     props: &Props,
+    nulls: &[&str],
     worker_class: impl Fn(&str) -> Option<String>,
 ) -> ConfigDef {
     const COMMON: &str = "Common";
@@ -102,13 +105,13 @@ fn common(
         let class = props.get(role.option).or(default.as_ref());
         let used = class.and_then(|class| plugins.find(role.kind, class.trim()));
         let version_name = format!("{}.plugin.version", role.option);
-        // Counts only beside a class of the connector's own.
-        let wanted = props
-            .get(&version_name)
-            .filter(|_| props.contains_key(role.option));
+        let wanted = props.get(&version_name);
+        // Without a class of the connector's own only the text is looked at.
         let checked = used
+            .filter(|_| props.contains_key(role.option))
             .zip(wanted)
-            .map(|(plugin, wanted)| plugins.check_version(plugin, wanted));
+            .map(|(plugin, wanted)| plugins.check_version(plugin, wanted))
+            .or_else(|| wanted.map(|wanted| VersionRange::parse(wanted.trim()).map(|_| None)));
         let mismatch = checked.clone().and_then(|checked| checked.ok().flatten());
         let problem = checked.and_then(|checked| checked.unwrap_or_else(Some));
         let names: Vec<String> = match default {
@@ -136,9 +139,10 @@ fn common(
             converter_version_key(
                 &version_name,
                 used,
-                class.map(|class| class.trim()).is_some_and(|class| {
-                    plugins.any(class).is_some() || plugins.abstract_class(class).is_some()
-                }),
+                !nulls.contains(&role.option)
+                    && class.map(|class| class.trim()).is_some_and(|class| {
+                        plugins.any(class).is_some() || plugins.abstract_class(class).is_some()
+                    }),
             )
             .validator(refusing(problem))
             .group(COMMON, order + 1, Width::Short, format!("{label} version"))
@@ -547,10 +551,17 @@ fn unique_aliases() -> Validator {
 }
 
 fn regex() -> Validator {
-    check_text(|text| {
+    let check = check_text(|text| {
         Regex::new(text)
             .map(|_| ())
             .map_err(|error| format!("Invalid regex: {error}"))
+    });
+    Arc::new(move |name, value| match value {
+        None => Err(format!(
+            "Invalid value null for configuration {name}: Invalid regex: Cannot invoke \
+             \"String.isEmpty()\" because \"this.pattern\" is null"
+        )),
+        some => check(name, some),
     })
 }
 

@@ -5,12 +5,10 @@
 //! placeholder. Answers for `AbstractHerder.validateConnectorConfig` and for what
 //! `DistributedHerder` adds to it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use connect_api::config::{
-    ConfigDef, ConfigKey, ConfigValue, Default, Parsed, Type, props_with_prefix,
-};
+use connect_api::config::{ConfigDef, ConfigKey, ConfigValue, Default, Type, props_with_prefix};
 use connect_api::connector::ExactlyOnceSupport;
 use connect_api::context::PluginContext;
 use connect_api::java::{self, Regex};
@@ -19,7 +17,7 @@ use connect_api::{Error, Props};
 
 use super::client_settings::{self, Fallback, Setting};
 use super::connector_config::{self, CONVERTER_ROLES};
-use super::request::{Answer, RawConfig, RequestError};
+use super::request::{Answer, RawConfig, Refusal, RequestError};
 use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::plugins::Plugins;
 use crate::providers::{Resolved, Resolver};
@@ -115,6 +113,50 @@ pub struct Validator {
     pub resolver: Arc<Resolver>,
     /// What plugins get.
     pub context: PluginContext,
+    /// What was refused before.
+    pub refused: Arc<Mutex<Refused>>,
+}
+
+/// Connectors that could not be had. The JVM's worker remembers each, and asked for it a second time
+/// answers otherwise than the first. Answers for `CachedConnectors`.
+#[derive(Debug, Default)]
+pub struct Refused {
+    classes: HashSet<String>,
+    /// Class as it was sent, and what was said of the version.
+    versions: HashSet<(String, String)>,
+}
+
+impl Refused {
+    /// How many are remembered; beyond it they are forgotten.
+    const MOST: usize = 1_000;
+
+    fn class(&mut self, class: &str, mut error: RequestError) -> RequestError {
+        if self.classes.len() >= Self::MOST {
+            self.classes.clear();
+        }
+        if !self.classes.insert(class.to_owned()) {
+            error.message = format!(
+                "org.apache.kafka.connect.errors.ConnectException: {}",
+                error.message
+            );
+        }
+        error
+    }
+
+    fn version(&mut self, class: &str, why: &str) -> Answer<()> {
+        if self.versions.len() >= Self::MOST {
+            self.versions.clear();
+        }
+        match self.versions.insert((class.to_owned(), why.to_owned())) {
+            true => Ok(()),
+            false => Err(RequestError::new(
+                Refusal::Failure("java.lang.NullPointerException"),
+                "Cannot invoke \"java.util.List.stream()\" because the return value of \
+                 \"org.apache.kafka.connect.runtime.isolation.VersionedPluginLoadingException\
+                 .availableVersions()\" is null",
+            )),
+        }
+    }
 }
 
 impl Validator {
@@ -161,18 +203,23 @@ impl Validator {
                 java_text(raw)
             )));
         };
-        let plugin = self.plugins.connector(class)?;
+        let refused = || self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let plugin = self
+            .plugins
+            .connector(class)
+            .map_err(|error| refused().class(class, error))?;
         if let Some(wanted) = props.get("connector.plugin.version")
             && let Some(why) = self
                 .plugins
                 .check_version(plugin, wanted)
                 .map_err(RequestError::bad_request)?
         {
+            refused().version(class, &why)?;
             return Ok(self.without_connector(class, plugin, props, &why));
         }
         let mut infos = self.main_part(class, plugin, raw, &resolved, looks)?;
         self.client_overrides(plugin, raw, &resolved, &mut infos)?;
-        self.converters(&resolved, &mut infos);
+        self.converters(raw, &resolved, &mut infos);
         hide(&mut infos, &resolved);
         Ok(infos)
     }
@@ -210,13 +257,9 @@ impl Validator {
         looks: bool,
     ) -> Answer<ConfigInfos> {
         let props = &resolved.props;
-        let options = self.definition(plugin, props);
-        let nulls: Vec<&str> = raw
-            .iter()
-            .filter(|(_, value)| value.is_none())
-            .map(|(key, _)| key.as_str())
-            .collect();
-        let mut values = options.validate_with_nulls(&self.with_full_class_names(props), &nulls);
+        let nulls = nulls(raw);
+        let options = self.definition(plugin, props, &nulls).with_nulls(&nulls);
+        let mut values = options.validate(&self.with_full_class_names(props));
         for value in &mut values {
             if value
                 .errors
@@ -231,7 +274,7 @@ impl Validator {
             PluginKind::Sink => self.check_sink(props, &mut found),
             _ => self.check_source(plugin, props, &mut found),
         }
-        for key in nulls {
+        for key in &nulls {
             found.add(
                 key,
                 "Null value can not be supplied as the configuration value.",
@@ -242,7 +285,7 @@ impl Validator {
             Make::Source { connector, .. } | Make::Sink { connector, .. } => connector(),
             _ => return Err(RequestError::failure(format!("{class} is no connector"))),
         };
-        let own = (plugin.config)();
+        let own = (plugin.config)().with_nulls(&nulls);
         values.extend(match looks {
             true => connector.validate(&self.context, &own, props)?,
             false => connector.check(&own, props)?,
@@ -282,9 +325,10 @@ impl Validator {
 
     /// The options of every connector of the plugin's kind, with those of the transformations and
     /// predicates that the configuration names.
-    fn definition(&self, plugin: &'static Plugin, props: &Props) -> ConfigDef {
+    fn definition(&self, plugin: &'static Plugin, props: &Props, nulls: &[&str]) -> ConfigDef {
         let worker_class = |option: &str| self.config.options.string(option).to_owned();
-        let mut options = connector_config::framework(plugin, &self.plugins, props, worker_class);
+        let mut options =
+            connector_config::framework(plugin, &self.plugins, props, nulls, worker_class);
         for kind in [PluginKind::Transformation, PluginKind::Predicate] {
             connector_config::add_aliases(&mut options, kind, &self.plugins, props);
         }
@@ -446,15 +490,25 @@ impl Validator {
         infos: &mut ConfigInfos,
     ) -> Answer<()> {
         let props = &resolved.props;
-        let has = |key: &str| props.get(key).is_some_and(|text| !text.trim().is_empty());
+        let (topic_key, is_sink) = match plugin.kind() {
+            PluginKind::Sink => ("errors.deadletterqueue.topic.name", true),
+            _ => ("offsets.storage.topic", false),
+        };
+        if raw.get(topic_key).is_some_and(Option::is_none) {
+            return Err(RequestError::new(
+                Refusal::Failure("java.lang.NullPointerException"),
+                "Cannot invoke \"String.trim()\" because the return value of \
+                 \"java.util.Map.getOrDefault(Object, Object)\" is null",
+            ));
+        }
+        let names_topic = props
+            .get(topic_key)
+            .is_some_and(|text| !text.trim().is_empty());
         let exactly_once = self.config.exactly_once() == ExactlyOnce::Enabled;
-        let own_offsets = has("offsets.storage.topic") || exactly_once;
-        let (producer, consumer, admin) = match plugin.kind() {
-            PluginKind::Sink => {
-                let dead_letters = has("errors.deadletterqueue.topic.name");
-                (dead_letters, true, dead_letters)
-            }
-            _ => {
+        let (producer, consumer, admin) = match is_sink {
+            true => (names_topic, true, names_topic),
+            false => {
+                let own_offsets = names_topic || exactly_once;
                 let creates = raw.keys().any(|key| key.starts_with("topic.creation."));
                 (true, own_offsets, creates || own_offsets)
             }
@@ -465,7 +519,11 @@ impl Validator {
             (admin, "admin.override.", client_settings::ADMIN),
         ];
         for (_, prefix, known) in clients.into_iter().filter(|(used, ..)| *used) {
-            self.overrides_of(prefix, known, props, infos)?;
+            let given = raw
+                .keys()
+                .filter_map(|key| Some((key.strip_prefix(prefix)?.to_owned(), props.get(key))))
+                .collect();
+            self.overrides_of(prefix, known, &given, infos)?;
         }
         Ok(())
     }
@@ -474,19 +532,19 @@ impl Validator {
         &self,
         prefix: &str,
         known: &'static [Setting],
-        props: &Props,
+        given: &java::HashMap<String, Option<&String>>,
         infos: &mut ConfigInfos,
     ) -> Answer<()> {
-        let given: java::HashMap<String, String> =
-            props_with_prefix(props, prefix).into_iter().collect();
         for (name, text) in given.iter() {
             let setting = client_settings::find(known, name);
-            let shown = match setting {
+            let shown = match (setting, text) {
                 // A text of the wrong type fails the request rather than the key.
-                Some((_, kind, ..)) => Parsed::parse(name, *kind, text)
-                    .map_err(|why| RequestError::from(Error::config(why)))?
-                    .shown(),
-                None => text.clone(),
+                (Some((_, kind, ..)), Some(text)) => Some(
+                    client_settings::parse(name, *kind, text)
+                        .map_err(|why| RequestError::from(Error::config(why)))?
+                        .shown(),
+                ),
+                (_, text) => text.cloned(),
             };
             let errors: Vec<String> = self
                 .config
@@ -497,7 +555,7 @@ impl Validator {
             infos.error_count += usize::from(!errors.is_empty());
             let value = ConfigValue {
                 name: format!("{prefix}{name}"),
-                value: Some(shown),
+                value: shown,
                 recommended_values: Vec::new(),
                 errors,
                 visible: true,
@@ -521,7 +579,7 @@ impl Validator {
     }
 
     /// The options of converters that the connector itself names.
-    fn converters(&self, resolved: &Resolved, infos: &mut ConfigInfos) {
+    fn converters(&self, raw: &RawConfig, resolved: &Resolved, infos: &mut ConfigInfos) {
         let [key, value, header] = &CONVERTER_ROLES;
         for role in [header, key, value] {
             let Some(class) = resolved.props.get(role.option) else {
@@ -538,8 +596,14 @@ impl Validator {
             }
             let prefix = format!("{}.", role.option);
             let mut props = props_with_prefix(&resolved.props, &prefix);
-            props.insert("converter.type".to_owned(), role.name.to_owned());
-            let options = (plugin.config)();
+            props
+                .entry("converter.type".to_owned())
+                .or_insert_with(|| role.name.to_owned());
+            let nulls: Vec<&str> = nulls(raw)
+                .into_iter()
+                .filter_map(|key| key.strip_prefix(&prefix))
+                .collect();
+            let options = (plugin.config)().with_nulls(&nulls);
             let values: java::HashMap<String, ConfigValue> = options
                 .validate(&props)
                 .into_iter()
@@ -561,6 +625,14 @@ impl Validator {
             }
         }
     }
+}
+
+/// Keys that are given as null.
+fn nulls(raw: &RawConfig) -> Vec<&str> {
+    raw.iter()
+        .filter(|(_, value)| value.is_none())
+        .map(|(key, _)| key.as_str())
+        .collect()
 }
 
 /// Values on the way to the answer.
@@ -627,4 +699,28 @@ fn java_text(config: &RawConfig) -> String {
         .map(|(key, value)| format!("{key}={value}"))
         .collect();
     format!("{{{}}}", entries.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_before_is_refused_in_other_words() {
+        let mut refused = Refused::default();
+        let mut class = || {
+            refused
+                .class("X", RequestError::bad_request("no X"))
+                .message
+        };
+        assert_eq!(class(), "no X");
+        assert_eq!(
+            class(),
+            "org.apache.kafka.connect.errors.ConnectException: no X"
+        );
+        assert_eq!(refused.version("X", "not 9"), Ok(()));
+        assert_eq!(refused.version("X", "not 8"), Ok(()));
+        let again = refused.version("X", "not 9").expect_err("asked before");
+        assert!(again.message.ends_with("availableVersions()\" is null"));
+    }
 }

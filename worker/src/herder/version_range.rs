@@ -34,6 +34,9 @@ impl VersionRange {
         }
         let opening = text.chars().next().filter(|first| "[(".contains(*first));
         let Some(opening) = opening else {
+            if text.contains(',') {
+                return Self::parse(&format!("[{text}]"));
+            }
             let bound = || Bound {
                 version: text.to_owned(),
                 included: true,

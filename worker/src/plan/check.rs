@@ -104,6 +104,7 @@ impl Checker {
                 plugins: Arc::clone(plugins),
                 resolver,
                 context: context.clone(),
+                refused: Arc::default(),
             },
             without_providers,
             reference: Regex::new(REFERENCE)

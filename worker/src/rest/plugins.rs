@@ -142,7 +142,10 @@ async fn validate(
 
 /// A class without the suffix that an alias may leave out.
 fn short(class: &str) -> &str {
-    class.strip_suffix("Connector").unwrap_or(class)
+    match class.strip_suffix("Connector") {
+        Some("") | None => class,
+        Some(short) => short,
+    }
 }
 
 /// Whatever fails in validation is a 500 that names the exception's class, as in Java.

@@ -261,6 +261,7 @@ fn api() -> Api {
             plugins,
             resolver,
             context,
+            refused: Arc::default(),
         },
         config,
         loggers: Arc::new(Loggers::new("info", |_| ())),

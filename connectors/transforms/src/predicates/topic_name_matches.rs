@@ -2,7 +2,9 @@
 //!
 //! Answers for `org.apache.kafka.connect.transforms.predicates.TopicNameMatches`.
 
-use connect_api::config::{ConfigDef, ConfigKey, Importance, Type};
+use std::sync::Arc;
+
+use connect_api::config::{ConfigDef, ConfigKey, Importance, Type, Validator, non_empty};
 use connect_api::context::PluginContext;
 use connect_api::java::Regex;
 use connect_api::record::{Record, Topic};
@@ -24,9 +26,15 @@ const PATTERN: &str = "pattern";
 fn definition() -> ConfigDef {
     ConfigDef::new().define(
         ConfigKey::new(PATTERN, Type::String, Importance::Medium)
-            .validator(valid_regex())
+            .validator(pattern())
             .doc("The regular expression that the whole topic has to match."),
     )
+}
+
+/// A regular expression that is not empty.
+fn pattern() -> Validator {
+    let (non_empty, regex) = (non_empty(), valid_regex());
+    Arc::new(move |name, value| non_empty(name, value).and_then(|()| regex(name, value)))
 }
 
 #[derive(Debug, Default)]
