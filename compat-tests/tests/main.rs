@@ -24,6 +24,7 @@ mod rest_clients;
 mod rest_listeners;
 mod rest_steps;
 mod restart;
+mod restart_policy;
 mod secured;
 mod shared;
 mod sink;

@@ -128,8 +128,8 @@ impl Error {
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             text.push_str("\nCaused by: ");
-            if let Some(class) = error.downcast_ref::<Self>().and_then(|error| error.class) {
-                text.push_str(class);
+            if let Some(error) = error.downcast_ref::<Self>() {
+                text.push_str(error.java_class());
                 text.push_str(": ");
             }
             text.push_str(&error.to_string());
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(
             error.trace(),
             "org.apache.kafka.connect.errors.RetriableException: connecting to db:5432\n\
-             Caused by: connection refused\n"
+             Caused by: org.apache.kafka.connect.errors.ConnectException: connection refused\n"
         );
         assert_eq!(
             Chain(&error).to_string(),

@@ -133,8 +133,10 @@ impl StringConverter {
     fn configure_as(&mut self, props: &Props, converter_type: &str) -> Result<()> {
         let config = definition().parse(&with_type(props, converter_type))?;
         let name = config.string(ENCODING);
-        self.charset = Charset::of(name)
-            .ok_or_else(|| Error::fatal(format!("Unsupported encoding {name}")))?;
+        self.charset = Charset::of(name).ok_or_else(|| {
+            Error::fatal(format!("Unsupported encoding {name}"))
+                .with_class("org.apache.kafka.common.errors.SerializationException")
+        })?;
         Ok(())
     }
 }

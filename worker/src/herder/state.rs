@@ -7,6 +7,7 @@
 //! the group says, [`requests`] decides what is asked. No I/O, no threads, no clock. Answers for
 //! the deciding half of `DistributedHerder`.
 
+mod awaited;
 pub(super) mod group;
 mod requests;
 
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use connect_api::Result;
 
+use self::awaited::Awaited;
 use self::group::Group;
 use super::request::{
     Answer, ConnectorInfo, ConnectorStatus, RawConfig, Request, RequestError, Sender, TargetState,
@@ -51,6 +53,8 @@ pub enum ConnectorEvent {
 pub enum TaskEvent {
     /// It is in this state now; FAILED comes with a trace and ends the thread.
     State(State, Option<String>),
+    /// Its plugins and clients are there.
+    Made,
     /// It has stopped and its thread is gone.
     Gone,
 }
@@ -206,6 +210,7 @@ pub struct HerderState {
     stopping: bool,
     /// `None` for a worker that works alone.
     group: Option<Group>,
+    awaited: Awaited,
 }
 
 impl HerderState {
@@ -213,6 +218,7 @@ impl HerderState {
     pub fn alone(task_stop_limit: Duration) -> Self {
         Self {
             group: None,
+            awaited: Awaited::default(),
             config: Arc::default(),
             connectors: BTreeMap::new(),
             tasks: BTreeMap::new(),
@@ -253,6 +259,14 @@ impl HerderState {
         self.group.as_ref().is_none_or(|group| group.has_task(id))
             && self.config.tasks(&id.connector).contains(id)
             && self.config.target(&id.connector) != Some(TargetState::Stopped)
+    }
+
+    /// Whether what is being restarted will come back here.
+    fn may_start_again(&self, of: &StatusOf) -> bool {
+        match of {
+            StatusOf::Connector(name) => self.is_assigned(name),
+            StatusOf::Task(id) => self.is_wanted(id),
+        }
     }
 
     /// What follows from an event.
@@ -305,6 +319,9 @@ impl HerderState {
             }
         } else if self.loaded {
             self.reconcile(now, &mut actions);
+            let mut awaited = std::mem::take(&mut self.awaited);
+            awaited.forget(|of| self.may_start_again(of), &mut actions);
+            self.awaited = awaited;
             self.release_when_done(&mut actions);
         }
         actions
@@ -543,16 +560,15 @@ impl HerderState {
             ConnectorEvent::State(..) | ConnectorEvent::NeedsTasks | ConnectorEvent::Tasks(_)
                 if stopping => {}
             ConnectorEvent::State(state, trace) => {
+                let of = StatusOf::Connector(Arc::clone(name));
+                let made = state != State::Failed;
+                self.awaited.settle(&of, epoch, made, actions);
                 local.phase = if state == State::Failed {
                     Phase::Failed
                 } else {
                     Phase::Alive
                 };
-                actions.push(Action::PutStatus(
-                    StatusOf::Connector(Arc::clone(name)),
-                    state,
-                    trace,
-                ));
+                actions.push(Action::PutStatus(of, state, trace));
                 if state == State::Running {
                     actions.push(Action::MakeTasks(Arc::clone(name), epoch));
                 }
@@ -626,7 +642,11 @@ impl HerderState {
         let Some(local) = self.tasks.get_mut(id).filter(|local| local.epoch == epoch) else {
             return;
         };
+        let made = !matches!(event, TaskEvent::State(State::Failed, _));
+        let of = StatusOf::Task(id.clone());
+        self.awaited.settle(&of, epoch, made, actions);
         match event {
+            TaskEvent::Made => {}
             TaskEvent::State(state, trace) => match local.phase {
                 // A failure while it stops is one still; the JVM shows it until the next start.
                 Phase::Stopping(_) if state != State::Failed => {}
@@ -635,7 +655,7 @@ impl HerderState {
                     if state == State::Failed {
                         local.phase = Phase::Failed;
                     }
-                    actions.push(Action::PutStatus(StatusOf::Task(id.clone()), state, trace));
+                    actions.push(Action::PutStatus(of, state, trace));
                 }
             },
             TaskEvent::Gone => self.task_gone(id, actions),

@@ -387,7 +387,7 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
                     None if value.is_empty() => {}
                     None => {
                         return Err(Error::config(format!(
-                            "Invalid value {value} for configuration {key}: supported are {}",
+                            "Invalid value {value} for configuration {key}: String must be one of: {}",
                             texts
                                 .iter()
                                 .map(|(java, _)| *java)

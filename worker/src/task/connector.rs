@@ -97,6 +97,7 @@ pub fn start(
                 reporter,
                 stop,
                 made,
+                unmade: false,
                 running: None,
             };
             for command in orders {
@@ -145,36 +146,25 @@ struct Shell {
     reporter: Reporter,
     stop: StopSignal,
     made: Arc<AtomicBool>,
-    running: Option<(Box<dyn Connector>, &'static Plugin, Resolved)>,
+    /// It could not be made: only a restart helps.
+    unmade: bool,
+    running: Option<Made>,
 }
+
+type Made = (Box<dyn Connector>, &'static Plugin, Resolved);
 
 impl Shell {
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Target(TargetState::Started) => {
-                if self.running.is_some() {
-                    return;
+            Command::Target(_) if self.unmade => {}
+            Command::Target(TargetState::Started) if self.running.is_some() => {}
+            Command::Target(target) => match self.make() {
+                Ok(made) => self.enter(target, made),
+                Err(error) => {
+                    self.unmade = !self.made.load(Ordering::Acquire);
+                    self.fail(&error);
                 }
-                match self.start() {
-                    Ok(()) => self
-                        .reporter
-                        .send(ConnectorEvent::State(State::Running, None)),
-                    Err(error) => {
-                        tracing::error!(error = %Chain(&error), "starting the connector");
-                        self.reporter
-                            .send(ConnectorEvent::State(State::Failed, Some(error.trace())));
-                    }
-                }
-            }
-            Command::Target(target) => {
-                self.made.store(true, Ordering::Release);
-                self.end();
-                let state = match target {
-                    TargetState::Paused => State::Paused,
-                    TargetState::Started | TargetState::Stopped => State::Stopped,
-                };
-                self.reporter.send(ConnectorEvent::State(state, None));
-            }
+            },
             Command::MakeTasks => {
                 if let Some((connector, plugin, resolved)) = &mut self.running {
                     let tasks = task_configs(
@@ -197,7 +187,34 @@ impl Shell {
         }
     }
 
-    fn start(&mut self) -> Result<()> {
+    fn fail(&self, error: &Error) {
+        tracing::error!(error = %Chain(error), "starting the connector");
+        self.reporter
+            .send(ConnectorEvent::State(State::Failed, Some(error.trace())));
+    }
+
+    /// Goes over into a state with a connector that could be made.
+    fn enter(&mut self, target: TargetState, made: Made) {
+        match target {
+            TargetState::Started => match self.start(made) {
+                Ok(()) => self
+                    .reporter
+                    .send(ConnectorEvent::State(State::Running, None)),
+                Err(error) => self.fail(&error),
+            },
+            _ => {
+                self.end();
+                let state = match target {
+                    TargetState::Paused => State::Paused,
+                    TargetState::Started | TargetState::Stopped => State::Stopped,
+                };
+                self.reporter.send(ConnectorEvent::State(state, None));
+            }
+        }
+    }
+
+    /// Makes the connector; nothing of it runs yet.
+    fn make(&self) -> Result<Made> {
         let resolved = self.parts.resolver.resolve(&self.raw)?;
         let class = resolved
             .props
@@ -208,7 +225,7 @@ impl Shell {
             .plugins
             .connector(class)
             .map_err(|error| Error::fatal(error.message))?;
-        let mut connector = match plugin.make {
+        let connector = match plugin.make {
             Make::Source { connector, .. } | Make::Sink { connector, .. } => connector(),
             _ => return Err(Error::config(format!("{class} is no connector"))),
         };
@@ -217,6 +234,10 @@ impl Shell {
             TopicCreation::new(&resolved.props)?;
         }
         self.made.store(true, Ordering::Release);
+        Ok((connector, plugin, resolved))
+    }
+
+    fn start(&mut self, (mut connector, plugin, resolved): Made) -> Result<()> {
         let (tasks, errors) = (self.reporter.clone(), self.reporter.clone());
         let shown = resolved.clone();
         let context = ConnectorContext {

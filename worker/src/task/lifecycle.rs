@@ -103,6 +103,7 @@ impl TaskContext {
     /// Its plugins and clients are there. What fails before has no version in its status.
     pub fn made(&self) {
         self.made.store(true, Ordering::Release);
+        self.reporter.send(TaskEvent::Made);
     }
     /// Notes that the connector uses a topic.
     pub fn uses_topic(&self, topic: &str) {

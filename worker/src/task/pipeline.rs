@@ -124,6 +124,16 @@ impl Pipeline {
             let predicate = match predicate {
                 None => None,
                 Some(name) => {
+                    if !list(props, "predicates").any(|known| *known == *name) {
+                        return Err(Error::fatal(format!(
+                            "org.apache.kafka.connect.errors.ConnectException: \
+                             org.apache.kafka.common.config.ConfigException: Unknown configuration \
+                             'predicates.{name}.plugin.version'"
+                        ))
+                        .with_source(format!(
+                            "transforms.{alias}.predicate names {name}, which predicates does not"
+                        )));
+                    }
                     let own = props_with_prefix(props, &format!("predicates.{name}."));
                     let plugin =
                         self::plugin(context, PluginKind::Predicate, &own, &name, "predicates")?;

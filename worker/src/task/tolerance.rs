@@ -206,7 +206,7 @@ mod tests {
                 .expect_err("not tolerated")
                 .trace(),
             "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\
-             Caused by: later\n"
+             Caused by: org.apache.kafka.connect.errors.RetriableException: later\n"
         );
     }
 

@@ -48,8 +48,10 @@ impl TopicCreation {
                 .ok()
                 .filter(|number| *number >= 1 || *number == -1)
                 .ok_or_else(|| {
+                    // Validators are told the name within the group.
+                    let name = key.splitn(4, '.').last().unwrap_or(key);
                     Error::config(format!(
-                        "Invalid value {text} for configuration {key}: {what}"
+                        "Invalid value {text} for configuration {name}: {what}"
                     ))
                 })
         };

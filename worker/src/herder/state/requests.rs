@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::{Action, HerderState, Reply};
 use crate::herder::request::{Request, RequestError, TargetState};
 use crate::store::config::ConfigWrite;
-use crate::store::status::State;
+use crate::store::status::{State, StatusOf};
 
 impl HerderState {
     pub(super) fn request(&mut self, now: Instant, request: Request, actions: &mut Vec<Action>) {
@@ -89,17 +89,18 @@ impl HerderState {
                 actions.push(Action::Write(writes, Reply::Done(answer)));
             }
             Request::RestartConnector(name, answer) => {
-                let result = if !self.config.contains(&name) {
-                    Err(RequestError::not_found(format!(
-                        "Unknown connector: {name}"
-                    )))
+                let refusal = if !self.config.contains(&name) {
+                    RequestError::not_found(format!("Unknown connector: {name}"))
                 } else if self.is_assigned(&name) {
-                    self.stop_connector(now, &name.as_str().into(), actions);
-                    Ok(())
+                    let name: Arc<str> = name.as_str().into();
+                    self.stop_connector(now, &name, actions);
+                    self.awaited
+                        .add(StatusOf::Connector(name), self.epoch, answer);
+                    return;
                 } else {
-                    Err(self.not_owner(|work| work.connectors.iter().any(|known| **known == *name)))
+                    self.not_owner(|work| work.connectors.iter().any(|known| **known == *name))
                 };
-                actions.push(Action::Answer(answer, result));
+                actions.push(Action::Answer(answer, Err(refusal)));
             }
             Request::RestartPlan {
                 name,
@@ -126,24 +127,27 @@ impl HerderState {
                 actions.push(Action::AnswerRestart(answer, Ok(status)));
             }
             Request::RestartTask(id, answer) => {
-                let result = if !self.config.contains(&id.connector) {
-                    Err(RequestError::not_found(format!(
-                        "Unknown connector: {}",
-                        id.connector
-                    )))
-                } else if !self.config.tasks(&id.connector).contains(&id) {
-                    Err(RequestError::not_found(format!("Unknown task: {id}")))
+                let is_known = match &self.group {
+                    // Configurations of tasks that are no more stay known in a group.
+                    Some(_) => self.config.task_config(&id).is_some(),
+                    None => self.config.tasks(&id.connector).contains(&id),
+                };
+                let refusal = if !self.config.contains(&id.connector) {
+                    RequestError::not_found(format!("Unknown connector: {}", id.connector))
+                } else if !is_known {
+                    RequestError::not_found(format!("Unknown task: {id}"))
                 } else if self
                     .group
                     .as_ref()
                     .is_some_and(|group| !group.has_task(&id))
                 {
-                    Err(self.not_owner(|work| work.tasks.contains(&id)))
+                    self.not_owner(|work| work.tasks.contains(&id))
                 } else {
                     self.stop_task(now, &id, actions);
-                    Ok(())
+                    self.awaited.add(StatusOf::Task(id), self.epoch, answer);
+                    return;
                 };
-                actions.push(Action::Answer(answer, result));
+                actions.push(Action::Answer(answer, Err(refusal)));
             }
             Request::PutTasks {
                 name,

@@ -472,3 +472,55 @@ fn a_followers_connector_has_the_leader_write_its_tasks() {
         "it is tried again"
     );
 }
+
+#[test]
+fn a_restart_is_answered_once_it_is_known_whether_it_could_be_made() {
+    let mut world = World::running();
+    let id = || TaskId {
+        connector: "a".into(),
+        task: 0,
+    };
+    let restart = |world: &mut World| {
+        let (answer, kept) = tokio::sync::oneshot::channel();
+        let actions = world.step(Event::Request(Request::RestartTask(id(), answer)));
+        (actions, kept)
+    };
+    let (actions, _kept) = restart(&mut world);
+    assert_eq!(actions, ["stop a-0@2"]);
+    assert_eq!(
+        world.task(2, TaskEvent::Gone),
+        ["status a-0 UNASSIGNED", "start a-0@3"],
+        "the old incarnation answers nothing"
+    );
+    assert_eq!(world.task(3, TaskEvent::Made), ["answer None"]);
+    let failed = || TaskEvent::State(State::Failed, Some("why".to_owned()));
+    assert_eq!(world.task(3, failed()), ["status a-0 FAILED"]);
+    let (actions, _kept) = restart(&mut world);
+    assert_eq!(actions, ["start a-0@4"]);
+    let answered = world.task(4, failed());
+    assert!(
+        answered[0].contains("Failed to start task: a-0"),
+        "{answered:?}"
+    );
+    assert_eq!(answered[1], "status a-0 FAILED");
+    // A connector, and one that is stopped meanwhile.
+    let (answer, _kept) = tokio::sync::oneshot::channel();
+    let request = Request::RestartConnector("a".to_owned(), answer);
+    assert_eq!(world.step(Event::Request(request)), ["stop a@1"]);
+    assert_eq!(
+        world.connector(1, ConnectorEvent::Gone),
+        ["status a UNASSIGNED", "start a@5 STARTED"]
+    );
+    let failed = ConnectorEvent::State(State::Failed, Some("why".to_owned()));
+    let answered = world.connector(5, failed);
+    assert!(
+        answered[0].contains("Failed to start connector: a"),
+        "{answered:?}"
+    );
+    let (_, _kept) = restart(&mut world);
+    let stopped = world.record(
+        "target-state-a",
+        r#"{"state":"PAUSED","state.v2":"STOPPED"}"#,
+    );
+    assert!(stopped.contains(&"answer None".to_owned()), "{stopped:?}");
+}
