@@ -41,8 +41,9 @@ pub enum ExactlyOnceSupport {
     Unsupported,
 }
 
-/// A position that a user wants to set, or to forget (`None`).
-pub type OffsetChange = (OffsetMap, Option<OffsetMap>);
+/// A source partition, which may have been sent as null, and the position that a user wants to set
+/// for it, or to forget (`None`).
+pub type OffsetChange = (Option<OffsetMap>, Option<OffsetMap>);
 
 /// What a connector takes otherwise than the Java class that it stands in for, beyond what its
 /// validation refuses: for whoever is about to take a running one over.

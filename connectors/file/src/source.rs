@@ -115,6 +115,9 @@ impl Connector for FileStreamSourceConnector {
                     ));
                 }
             }
+            let Some(partition) = partition else {
+                return Err(Error::fatal("Partition objects cannot be null"));
+            };
             if !partition.contains_key(FILENAME) {
                 return Err(Error::fatal(
                     "Partition objects should contain the key 'filename'",

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connect_api::connector::{Connector, OffsetChange};
+use connect_api::data::Value;
 use connect_api::error::Chain;
-use connect_api::java::Regex;
+use connect_api::java::{HashMap as JavaHashMap, Regex};
 use connect_api::plugin::Make;
 use connect_api::record::{OffsetMap, Topic, TopicPartition};
 use connect_api::sink::Offsets;
@@ -20,7 +21,7 @@ use super::{Stores, fencing};
 use crate::config::ExactlyOnce;
 use crate::kafka::admin::Admin;
 use crate::kafka::consumer::GroupConsumer;
-use crate::store::offset::from_json;
+use crate::store::offset::{Stored, from_json};
 use crate::task::clients;
 use crate::task::offsets::ConnectorOffsets;
 
@@ -41,16 +42,32 @@ pub(super) async fn read(
         ConnectorKind::Source | ConnectorKind::Unknown => {
             let props = parts.resolver.resolve(&config)?.props;
             let offsets = ConnectorOffsets::open(&parts, &stores, &name, &props, false)?.all()?;
-            Ok(offsets
-                .into_iter()
-                .map(|(partition, offset)| OffsetEntry {
-                    partition: Json::Object(partition),
-                    offset: Json::Object(offset),
-                })
-                .collect())
+            Ok(in_javas_order(&name, offsets))
         }
     };
     finished(runtime.spawn_blocking(work).await)
+}
+
+/// The order in which Java's maps give them: from key bytes to offset first, then from partition.
+fn in_javas_order(name: &str, offsets: Vec<Stored>) -> Vec<OffsetEntry> {
+    let mut by_bytes = JavaHashMap::new();
+    let mut by_partition = JavaHashMap::with_capacity(offsets.len());
+    for (partition, offset) in offsets {
+        let key = serde_json::to_vec(&(name, &partition)).unwrap_or_default();
+        by_bytes.insert(Value::Bytes(key.into()), (partition, offset));
+    }
+    for (partition, offset) in by_bytes.values() {
+        let key = from_json(partition)
+            .iter()
+            .map(|(name, value)| (Value::String(name.clone()), value.clone()))
+            .collect();
+        let entry = OffsetEntry {
+            partition: Json::Object(partition.clone()),
+            offset: Json::Object(offset.clone()),
+        };
+        by_partition.insert(Value::Map(Box::new(key)), entry);
+    }
+    by_partition.values().cloned().collect()
 }
 
 /// Changes or forgets the offsets of a stopped connector; answers the message for the user.
@@ -140,28 +157,51 @@ fn change_source(
             )
         })?;
     }
+    for entry in changes.iter().flatten() {
+        check_primitive(&entry.partition)?;
+        check_primitive(&entry.offset)?;
+    }
     let offsets = ConnectorOffsets::open(parts, stores, name, &props, true)?;
     let changes: Vec<OffsetChange> = match changes {
         Some(changes) => changes
             .iter()
             .map(|entry| {
-                let partition = object(&entry.partition).map(from_json).unwrap_or_default();
-                (partition, object(&entry.offset).map(from_json))
+                let map = |map: &Json| object(map).map(from_json);
+                (map(&entry.partition), map(&entry.offset))
             })
             .collect(),
         None => offsets
             .all()?
             .iter()
-            .map(|(partition, _)| (from_json(partition), None))
+            .map(|(partition, _)| (Some(from_json(partition)), None))
             .collect(),
     };
     let handled = ask_connector(parts, name, &props, &changes)?;
     let entries: Vec<(&OffsetMap, Option<OffsetMap>)> = changes
         .iter()
-        .map(|(partition, offset)| (partition, offset.clone()))
+        // Of a null partition nobody can read anything.
+        .filter_map(|(partition, offset)| Some((partition.as_ref()?, offset.clone())))
         .collect();
     offsets.write(&entries, LIMIT)?;
     Ok(handled)
+}
+
+/// Offsets and partitions hold numbers, texts, booleans and nulls (`OffsetUtils.validateFormat`).
+fn check_primitive(map: &Json) -> Answer<()> {
+    for (field, value) in object(map).into_iter().flatten() {
+        let contains = match value {
+            Json::Object(_) => "MAP",
+            Json::Array(_) => "ARRAY",
+            Json::Number(number) if number.is_u64() && !number.is_i64() => {
+                "class java.math.BigInteger"
+            }
+            _ => continue,
+        };
+        return Err(RequestError::failure(format!(
+            "Offsets may only contain primitive types as values, but field {field} contains {contains}"
+        )));
+    }
+    Ok(())
 }
 
 fn group_consumer(parts: &Parts, name: &str, props: &Props) -> Answer<(GroupConsumer, String)> {
@@ -246,7 +286,7 @@ fn change_group(
         let (consumer, group) = group_consumer(parts, name, &props)?;
         let all: Vec<OffsetChange> = committed(&consumer, &props)?
             .keys()
-            .map(|partition| (as_map(partition), None))
+            .map(|partition| (Some(as_map(partition)), None))
             .collect();
         drop(consumer);
         let handled = ask_connector(parts, name, &props, &all)?;
@@ -261,7 +301,10 @@ fn change_group(
     for entry in &changes {
         let partition = partition(&entry.partition)?;
         let offset = offset(&entry.offset)?;
-        asked.push((as_map(&partition), object(&entry.offset).map(from_json)));
+        asked.push((
+            Some(as_map(&partition)),
+            object(&entry.offset).map(from_json),
+        ));
         match offset {
             Some(offset) if offset >= 0 => drop(offsets.insert(partition, offset)),
             Some(_) => {
@@ -370,6 +413,30 @@ fn text(value: &Json) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // As a JVM worker lists them; the two that meet in one bucket come by their bytes.
+    #[test]
+    fn source_offsets_are_listed_as_javas_maps_give_them() {
+        let listed = |partitions: &[Json]| -> Vec<Json> {
+            let stored = |partition: &Json| {
+                let members = partition.as_object().cloned().unwrap_or_default();
+                (members, Map::new())
+            };
+            let offsets = partitions.iter().map(stored).collect();
+            let listed = in_javas_order("dbz-xxref", offsets).into_iter();
+            listed.map(|entry| entry.partition).collect()
+        };
+        let (x, five) = (json!({"x": 1}), json!({"server": 5}));
+        let both = json!({"server": "p-xxref", "database": "x"});
+        assert_eq!(
+            listed(&[x.clone(), five.clone(), json!({}), both.clone()]),
+            [json!({}), x.clone(), five.clone(), both.clone()]
+        );
+        assert_eq!(
+            listed(&[x.clone(), five.clone(), both.clone()]),
+            [five, x, both]
+        );
+    }
 
     #[test]
     fn partitions_and_offsets_of_sinks_are_checked_with_javas_texts() {

@@ -116,7 +116,7 @@ fn only_positions_in_files_can_be_set() {
             .into_iter()
             .collect()
     };
-    let name = || map("filename", "f".into());
+    let name = || Some(map("filename", "f".into()));
     let alter = |file, change: OffsetChange| {
         connector
             .alter_offsets(&props(file), &[change])
@@ -128,6 +128,11 @@ fn only_positions_in_files_can_be_set() {
     );
     assert_eq!(alter(Some("f"), (name(), None)), Ok(true));
     for (file, change, text) in [
+        (
+            Some("f"),
+            (None, Some(map("position", Value::Int64(5)))),
+            "Partition objects cannot be null",
+        ),
         (
             None,
             (name(), None),
@@ -151,7 +156,7 @@ fn only_positions_in_files_can_be_set() {
         (
             Some("f"),
             (
-                map("x", Value::Null),
+                Some(map("x", Value::Null)),
                 Some(map("position", Value::Int64(1))),
             ),
             "Partition objects should contain the key 'filename'",
