@@ -23,6 +23,8 @@ pub struct Record {
     pub timestamp: Option<i64>,
     /// The headers.
     pub headers: Headers,
+    /// Its offset in the partition, where a sink reads it.
+    pub offset: Option<i64>,
 }
 
 /// The name of a topic, shared by all records that go there.

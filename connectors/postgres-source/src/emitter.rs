@@ -447,6 +447,7 @@ impl Emitter {
                 value,
                 timestamp: None,
                 headers,
+                offset: None,
             },
             source_partition: Arc::clone(&self.partition),
             source_offset: Arc::clone(offset),

@@ -110,6 +110,7 @@ impl Heartbeat {
                 value: SchemaAndValue::new(Arc::clone(&self.value_schema), value),
                 timestamp: None,
                 headers: Headers::new(),
+                offset: None,
             },
             source_partition: Arc::clone(partition),
             source_offset: offset,

@@ -75,6 +75,7 @@ fn record(schema: &SchemaRef, topic: &ByteString, partition: i32, offset: i64) -
             },
             timestamp: Some(1_705_314_600_000 + id / 1000),
             headers: connect_api::data::Headers::new(),
+            offset: None,
         },
         offset,
         timestamp_type: TimestampType::CreateTime,

@@ -35,6 +35,7 @@ pub(crate) fn record(offset: i64, value: Value, schema: Option<SchemaRef>) -> Si
             value: SchemaAndValue { schema, value },
             timestamp: None,
             headers: connect_api::data::Headers::new(),
+            offset: None,
         },
         offset,
         timestamp_type: TimestampType::CreateTime,

@@ -172,6 +172,7 @@ fn thousands_of_open_files_take_little_memory() {
                 value: SchemaAndValue::new(Arc::clone(&schema), row),
                 timestamp: Some((offset % files) * HOUR_MS),
                 headers: connect_api::data::Headers::default(),
+                offset: None,
             },
             offset,
             timestamp_type: TimestampType::CreateTime,

@@ -103,13 +103,12 @@ impl Insertion {
                 Some(ms) => Value::Int64(ms),
             },
             Source::Static(text) => Value::String(text.clone()),
-            // Differs from Kafka: a record does not carry its offset through transformations.
-            Source::Offset => {
-                return Err(Error::data(format!(
+            Source::Offset => record.offset.map(Value::Int64).ok_or_else(|| {
+                Error::data(format!(
                     "Only SinkRecord supported for [{PURPOSE}], found: \
                      org.apache.kafka.connect.source.SourceRecord"
-                )));
-            }
+                ))
+            })?,
         })
     }
 }

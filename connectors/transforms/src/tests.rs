@@ -530,6 +530,7 @@ fn run(case: &Recorded) -> Result<Option<RecordedResult>> {
         value: from_json(&case.value),
         timestamp: Some(1_700_000_000_123),
         headers: headers.collect(),
+        offset: None,
     };
     let Some(record) = made.apply(record)? else {
         return Ok(None);
@@ -626,4 +627,31 @@ fn definitions_are_those_of_the_jvm() {
                 .all(|key| !key.documentation.is_empty())
         );
     }
+}
+
+#[test]
+fn the_offset_is_inserted_where_there_is_one() {
+    let insert = |offset| {
+        let record = Record {
+            value: SchemaAndValue {
+                schema: None,
+                value: Value::Map(Box::default()),
+            },
+            offset,
+            ..Record::default()
+        };
+        let mut step = transformation(
+            "org.apache.kafka.connect.transforms.InsertField$Value",
+            &[("offset.field", "o")],
+        )
+        .expect("valid");
+        step.apply(record).map(|record| {
+            let record = record.expect("kept");
+            let map = record.value.value.as_map().expect("a map").clone();
+            map.get_str("o").cloned()
+        })
+    };
+    assert_eq!(insert(Some(7)).expect("a sink's"), Some(Value::Int64(7)));
+    let error = insert(None).expect_err("a source's");
+    assert!(error.message().starts_with("Only SinkRecord supported"));
 }

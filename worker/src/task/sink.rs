@@ -617,6 +617,7 @@ fn convert(
         value,
         timestamp: message.timestamp,
         headers,
+        offset: Some(message.offset),
     };
     Ok(pipeline.transform(record)?.map(|record| SinkRecord {
         record,
