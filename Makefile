@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Dependencies and the workspace are built once; tests find the worker here.
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 
-.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 memory soak-memory fuzz fuzz-rest bench setup simulate chaos-group
+.PHONY: help quickstart quickstart-stop build test lint record chaos chaos-s3 memory soak-memory fuzz fuzz-rest rest-figures bench setup simulate chaos-group
 
 help:
 	@echo "make quickstart       rows changed in Postgres, read back out of Parquet, in one minute after the build"
@@ -19,6 +19,7 @@ help:
 	@echo "make simulate         20,000 random histories of a group (GROUP_HISTORIES)"
 	@echo "make chaos-s3         ten minutes of a store that fails, with kills; every offset is then stored once"
 	@echo "make fuzz-rest        requests made up from docs/openapi.yaml, many (REST_FUZZ_EXAMPLES)"
+	@echo "make rest-figures     GETs and a restart with 200 connectors, against what is promised"
 	@echo "make fuzz             mutated input through the decoders for an hour (FUZZ_SECONDS), through the"
 	@echo "                      registry's converters for FUZZ_ROUNDS; a million schemas (DISTINCT_SCHEMAS)"
 	@echo "make bench            the benchmark beside the JVM worker; writes docs/bench"
@@ -100,6 +101,12 @@ fuzz-rest: rust
 	$(CARGO) build --workspace --bins
 	REST_FUZZ_EXAMPLES=$(or $(REST_FUZZ_EXAMPLES),200) FERROCONNECT_BIN=$(TARGET_DIR)/debug/ferroconnect \
 	  $(CARGO) test -p compat-tests --test main made_up_requests -- --nocapture
+
+rest-figures: rust
+	@compat-tests/setup.sh test >/dev/null
+	$(CARGO) build --release --workspace --bins
+	REST_FIGURES=exact FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
+	  $(CARGO) test -p compat-tests --test main with_200_connectors -- --nocapture
 
 bench: rust
 	@compat-tests/setup.sh test >/dev/null

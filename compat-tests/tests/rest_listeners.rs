@@ -201,8 +201,7 @@ fn https_asks_clients_who_they_are_where_it_is_told_to() -> Outcome<()> {
         })
     };
     let path = |name: &str| folder.join(name).display().to_string();
-    let start = |name: &str, auth: &str| -> Outcome<(Worker, String)> {
-        let options = options(name);
+    let start_with = |name: &str, auth: &str, options: WorkerOptions| {
         let tls = free_port();
         let listeners = format!("http://127.0.0.1:{},https://127.0.0.1:{tls}", options.port);
         let options = options
@@ -216,8 +215,9 @@ fn https_asks_clients_who_they_are_where_it_is_told_to() -> Outcome<()> {
             .property("listeners.https.ssl.truststore.type", "PEM")
             .property("listeners.https.ssl.client.auth", auth);
         let worker = Worker::start(&run_folder(name)?, options)?;
-        Ok((worker, format!("https://127.0.0.1:{tls}")))
+        Outcome::Ok((worker, format!("https://127.0.0.1:{tls}")))
     };
+    let start = |name: &str, auth: &str| start_with(name, auth, options(name));
     let (_first, url) = start("httpsnone", "requested")?;
     assert_eq!(
         client(false)?
@@ -251,6 +251,22 @@ fn https_asks_clients_who_they_are_where_it_is_told_to() -> Outcome<()> {
             .status(),
         200
     );
+    // Workers know each other by the same stores: one of the two sends on what it is asked.
+    let of_group = |group: &str| {
+        let mut options = options("httpspair").property("rest.advertised.listener", "https");
+        options.group = group.to_owned();
+        options
+    };
+    let group = unique("httpspair");
+    let (leader, _) = start_with("httpspair1", "required", of_group(&group))?;
+    let (follower, _) = start_with("httpspair2", "required", of_group(&group))?;
+    for (name, worker) in [("one", &leader), ("two", &follower)] {
+        let body = format!(
+            r#"{{"name":"{name}","config":{{"connector.class":"FileStreamSource","topic":"t"}},"initial_state":"STOPPED"}}"#
+        );
+        let created = worker.rest.request("POST", "/connectors", Some(&body))?;
+        assert_eq!(created.status, 201, "{}", created.body);
+    }
     let log = refusal(
         "httpsbad",
         options("httpsbad").property("listeners", &format!("https://127.0.0.1:{}", free_port())),
@@ -341,11 +357,30 @@ fn with_200_connectors_gets_are_quick_and_soon_back_after_a_restart() -> Outcome
     worker.terminate()?;
     let start = std::time::Instant::now();
     worker.restart()?;
+    wait::until("all to run again", Duration::from_secs(60), || {
+        let all = worker.rest.get("/connectors?expand=status")?.json()?;
+        let runs = |part: &serde_json::Value| part["state"] == "RUNNING";
+        let up = all.as_object().is_some_and(|all| {
+            all.len() == 200
+                && all.values().all(|one| {
+                    let status = &one["status"];
+                    runs(&status["connector"])
+                        && status["tasks"]
+                            .as_array()
+                            .is_some_and(|tasks| tasks.len() == 1 && tasks.iter().all(runs))
+                })
+        });
+        Ok(up.then_some(()))
+    })?;
     let up = start.elapsed();
-    println!("GET p99 {p99:?}, up after {up:?}");
-    // A quiet machine takes under 2 ms and under 5 s; a test machine may be slow and busy.
-    assert!(p99 < Duration::from_millis(200), "p99 of GET: {p99:?}");
-    assert!(up < Duration::from_secs(30), "up after {up:?}");
+    println!("GET p99 {p99:?}, all 200 run {up:?} after the start");
+    // What is asked for holds on a quiet machine (`make rest-figures`); a test machine may be busy.
+    let (slowest, latest) = match std::env::var_os("REST_FIGURES") {
+        Some(_) => (Duration::from_millis(2), Duration::from_secs(5)),
+        None => (Duration::from_millis(100), Duration::from_secs(30)),
+    };
+    assert!(p99 < slowest, "p99 of GET: {p99:?}");
+    assert!(up < latest, "all run after {up:?}");
     assert_eq!(
         worker
             .rest

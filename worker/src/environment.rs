@@ -6,6 +6,8 @@
 
 use connect_api::Props;
 
+use crate::logging::log4j::{self, Levels};
+
 const PREFIX: &str = "CONNECT_";
 
 /// Debezium's names and the properties they stand for.
@@ -90,10 +92,20 @@ fn property(name: &str) -> Option<String> {
     Some(key.replace('\u{1}', "-").replace('\u{2}', "_"))
 }
 
+/// The file with log4j's configuration, where the JVM's options name one.
+pub fn log4j_file(environment: &[(String, String)]) -> Option<&str> {
+    ["KAFKA_LOG4J_OPTS", "KAFKA_OPTS"]
+        .iter()
+        .find_map(|wanted| {
+            let options = environment.iter().find(|(name, _)| name == wanted);
+            log4j::file_of(&options?.1)
+        })
+}
+
 /// The filter of log lines: `CONNECT_LOG4J_ROOT_LOGLEVEL` or `LOG_LEVEL`, and
-/// `CONNECT_LOG4J_LOGGERS` (`org.apache.kafka.connect=DEBUG,...`), Java's loggers as the modules
-/// that answer for them.
-pub fn log_filter(environment: &[(String, String)]) -> String {
+/// `CONNECT_LOG4J_LOGGERS` (`org.apache.kafka.connect=DEBUG,...`), on top of what `file` says; Java's
+/// loggers as the modules that answer for them.
+pub fn log_filter(environment: &[(String, String)], file: &Levels) -> String {
     let value_of = |name: &str| {
         environment
             .iter()
@@ -105,16 +117,20 @@ pub fn log_filter(environment: &[(String, String)]) -> String {
     }
     let root = value_of("CONNECT_LOG4J_ROOT_LOGLEVEL")
         .or_else(|| value_of("LOG_LEVEL"))
+        .or(file.root.as_deref())
         .unwrap_or("INFO");
     let mut filter = level(root).to_owned();
-    for pair in value_of("CONNECT_LOG4J_LOGGERS")
+    let of_file = file
+        .loggers
+        .iter()
+        .map(|(logger, wanted)| (logger.as_str(), wanted.as_str()));
+    let named = value_of("CONNECT_LOG4J_LOGGERS")
         .unwrap_or_default()
         .split(',')
-    {
-        if let Some((logger, wanted)) = pair.split_once('=') {
-            for module in modules(logger.trim()) {
-                filter.push_str(&format!(",{module}={}", level(wanted)));
-            }
+        .filter_map(|pair| pair.split_once('='));
+    for (logger, wanted) in of_file.chain(named) {
+        for module in modules(logger.trim()) {
+            filter.push_str(&format!(",{module}={}", level(wanted)));
         }
     }
     filter
@@ -227,17 +243,28 @@ mod tests {
 
     #[test]
     fn java_loggers_set_the_levels_of_our_modules() {
-        let filter = log_filter(&environment(&[
+        let variables = environment(&[
             ("CONNECT_LOG4J_ROOT_LOGLEVEL", "WARN"),
             (
                 "CONNECT_LOG4J_LOGGERS",
                 "io.debezium=DEBUG,org.apache.kafka.connect.runtime.rest=ERROR,x=INFO",
             ),
-        ]));
+        ]);
+        let none = Levels::default();
         assert_eq!(
-            filter,
+            log_filter(&variables, &none),
             "warn,postgres_source=debug,worker::rest=error,rest=error"
         );
-        assert_eq!(log_filter(&[]), "info");
+        assert_eq!(log_filter(&[], &none), "info");
+        let file = Levels {
+            root: Some("ERROR".to_owned()),
+            loggers: vec![("io.debezium".to_owned(), "TRACE".to_owned())],
+        };
+        assert_eq!(log_filter(&[], &file), "error,postgres_source=trace");
+        // The variables come last, and the last one counts.
+        assert!(
+            log_filter(&variables, &file)
+                .starts_with("warn,postgres_source=trace,postgres_source=debug")
+        );
     }
 }

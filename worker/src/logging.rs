@@ -4,6 +4,7 @@
 //! Answers for `Loggers` (KIP-495).
 
 mod lines;
+pub mod log4j;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -14,6 +14,7 @@ use connect_api::error::Chain;
 use connect_api::java::parse_properties;
 use tokio::signal::unix::{SignalKind, signal};
 use worker::logging::Loggers;
+use worker::logging::log4j::Levels;
 use worker::run::{Command, Failure};
 
 #[global_allocator]
@@ -81,11 +82,20 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let filter = worker::environment::log_filter(&environment);
+    let log4j = worker::environment::log4j_file(&environment);
+    let levels = log4j.map(std::fs::read_to_string).transpose();
+    let (levels, unread) = match levels {
+        Ok(text) => (Levels::read(&text.unwrap_or_default()), None),
+        Err(error) => (Levels::default(), Some(error)),
+    };
+    let filter = worker::environment::log_filter(&environment, &levels);
     let loggers = Arc::new(Loggers::install(
         &filter,
         worker::environment::log_lines(&environment),
     ));
+    if let Some(error) = unread {
+        tracing::warn!(file = log4j, %error, "log4j's configuration cannot be read");
+    }
     let props = match file.map_or_else(|| Ok(Props::new()), |file| read_properties(Path::new(file)))
     {
         Ok(props) => worker::environment::complete(props, file.is_some(), &environment),

@@ -980,7 +980,7 @@ impl Herder for Shared {
             return Vec::new();
         };
         let mut names = JavaHashMap::new();
-        for name in stores.config.state().connectors() {
+        for name in stores.config.state().connectors_as_they_came() {
             names.insert(name.to_string(), ());
         }
         // Java answers from a copy, which has no more buckets than it needs.

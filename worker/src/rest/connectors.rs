@@ -191,11 +191,13 @@ pub(super) fn location(scheme: &str, host: Option<&str>, name: &str) -> String {
     format!("{scheme}://{host}/connectors/{}", encode_path(name))
 }
 
-/// A name in a path as `UriBuilder.path` writes it: slashes stay.
+/// A name in a path as `UriBuilder.path` writes it: slashes stay, and so does what looks encoded.
 fn encode_path(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) {
+    let is_hex = |at: usize| name.as_bytes().get(at).is_some_and(u8::is_ascii_hexdigit);
+    for (at, byte) in name.bytes().enumerate() {
+        let is_encoded = byte == b'%' && is_hex(at + 1) && is_hex(at + 2);
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte) || is_encoded {
             out.push(char::from(byte));
         } else {
             out.push_str(&format!("%{byte:02X}"));
@@ -411,6 +413,7 @@ mod tests {
     #[test]
     fn a_location_keeps_slashes_and_encodes_the_rest() {
         assert_eq!(encode_path("a b/c%é"), "a%20b/c%25%C3%A9");
+        assert_eq!(encode_path("a%2Fb%2"), "a%2Fb%252");
     }
 
     #[test]

@@ -7,8 +7,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::put;
 
-use super::{Api, Body, resource};
-use crate::herder::request::{RawConfig, RequestError, SignedRequest};
+use super::{Api, Body, json_body, resource};
+use crate::herder::request::{RequestError, SignedRequest};
 use crate::herder::session::{ALGORITHM_HEADER, SIGNATURE_HEADER};
 
 pub(super) fn routes() -> Router<Api> {
@@ -32,8 +32,7 @@ pub(super) async fn put_tasks(
     Body(body): Body,
 ) -> Result<Response, RequestError> {
     // Read before it is verified, as by the JVM.
-    let tasks: Vec<RawConfig> =
-        serde_json::from_slice(&body).map_err(|error| RequestError::failure(error.to_string()))?;
+    let tasks = json_body::string_maps(&body)?.unwrap_or_default();
     api.herder
         .put_task_configs(&name, tasks, signed(&headers, &body))
         .await?;

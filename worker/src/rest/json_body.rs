@@ -17,6 +17,7 @@ const OFFSETS: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorO
 const OFFSET: &str = "org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset";
 const OFFSET_LIST: &str =
     "java.util.ArrayList<org.apache.kafka.connect.runtime.rest.entities.ConnectorOffset>";
+const MAP_LIST: &str = "java.util.ArrayList<java.util.Map<java.lang.String,java.lang.String>>";
 const OBJECT_MAP: &str = "java.util.LinkedHashMap<java.lang.String,java.lang.Object>";
 
 /// A Java record: its class, its members, and how Jackson lists them.
@@ -60,6 +61,17 @@ pub(super) fn string_map(body: &[u8]) -> Result<Option<RawConfig>, RequestError>
     )
 }
 
+/// A list of maps of strings; `None` for null.
+pub(super) fn string_maps(body: &[u8]) -> Result<Option<Vec<RawConfig>>, RequestError> {
+    if body.trim_ascii().is_empty() {
+        return Err(RequestError::failure(
+            "No content to map due to end-of-input\n at [Source: REDACTED \
+             (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1]",
+        ));
+    }
+    read(&mut Reader::new(body), MAP_LIST, Reader::maps)
+}
+
 /// A request to make a connector; `None` for an empty body or null.
 pub(super) fn create_request(body: &[u8]) -> Result<Option<CreateRequest>, RequestError> {
     read(&mut Reader::new(body), CREATE, Reader::create_request)
@@ -101,6 +113,25 @@ impl Reader<'_> {
             Ok(())
         })?;
         Ok(Some(map))
+    }
+
+    fn maps(&mut self, token: Token, start: Place) -> Result<Option<Vec<RawConfig>>, Failure> {
+        match token {
+            Token::Null => return Ok(None),
+            Token::Array => {}
+            other => return Err(other.cannot_be(MAP_LIST, start)),
+        }
+        let mut maps = Vec::new();
+        self.items(start, |reader, token, at| {
+            let map = reader.map(token, at).map_err(|mut failure| {
+                let place = format!("java.util.ArrayList[{}]", maps.len());
+                failure.chain.insert(0, place);
+                failure
+            })?;
+            maps.push(map.unwrap_or_default());
+            Ok(())
+        })?;
+        Ok(Some(maps))
     }
 
     /// What is said of a text where a map is wanted.

@@ -68,6 +68,8 @@ impl std::fmt::Debug for SessionKey {
 #[derive(Clone, Debug, Default)]
 struct ConnectorEntry {
     config: Option<Arc<RawConfig>>,
+    /// Its place among all connectors by when they came.
+    place: u64,
     target: Option<TargetState>,
     tasks: BTreeMap<u32, Arc<RawConfig>>,
     task_count: Option<u32>,
@@ -85,6 +87,8 @@ struct ConnectorEntry {
 #[derive(Clone, Debug)]
 pub struct ClusterConfigState {
     offset: i64,
+    /// How many connectors have come.
+    came: u64,
     session_key: Option<SessionKey>,
     connectors: BTreeMap<Arc<str>, ConnectorEntry>,
 }
@@ -93,6 +97,7 @@ impl Default for ClusterConfigState {
     fn default() -> Self {
         Self {
             offset: -1,
+            came: 0,
             session_key: None,
             connectors: BTreeMap::new(),
         }
@@ -114,6 +119,16 @@ impl ClusterConfigState {
             .iter()
             .filter(|(_, entry)| entry.config.is_some())
             .map(|(name, _)| name)
+    }
+    /// The same in the order in which they came, which shows where names meet in a hash table.
+    pub fn connectors_as_they_came(&self) -> Vec<&Arc<str>> {
+        let mut found: Vec<_> = self
+            .connectors
+            .iter()
+            .filter(|(_, entry)| entry.config.is_some())
+            .collect();
+        found.sort_by_key(|(_, entry)| entry.place);
+        found.into_iter().map(|(name, _)| name).collect()
     }
     fn entry(&self, name: &str) -> Option<&ConnectorEntry> {
         self.connectors
@@ -273,7 +288,12 @@ impl ClusterConfigState {
                 existed.then(|| ConfigChange::ConnectorRemoved(name.into()))
             }
             Some(value) => {
-                entry.config = Some(Arc::new(properties(name, value)?));
+                let config = properties(name, value)?;
+                if entry.config.is_none() {
+                    self.came += 1;
+                    entry.place = self.came;
+                }
+                entry.config = Some(Arc::new(config));
                 entry.target.get_or_insert_default();
                 Some(ConfigChange::Connector(name.into()))
             }
