@@ -82,6 +82,9 @@ pub struct SourceBatch {
     pub records: Vec<SourceRecord>,
     /// Where the source stands after the records, if it got further than the last of them.
     pub progress: Option<SourceProgress>,
+    /// The next batch belongs to this one: they were divided only to be handled sooner. A
+    /// transaction of each poll (`transaction.boundary=poll`) goes on, and no pause is made.
+    pub more: bool,
     /// Ends of the source's own transactions: counts of records after which one is complete,
     /// ascending (`transaction.boundary=connector`).
     pub boundaries: Vec<usize>,

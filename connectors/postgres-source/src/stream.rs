@@ -39,6 +39,10 @@ use crate::transaction::TransactionMonitor;
 /// worker is memory until it is delivered.
 const BATCH_BYTES: usize = 8 * 1024 * 1024;
 
+/// A batch is given in parts of so many records, which the processor's cache still holds when the
+/// worker converts them.
+const PART_RECORDS: usize = 128;
+
 /// How long no record was given out before the position alone is. Long enough that offsets of a
 /// database in use are those of its rows, short enough that an idle slot holds little log.
 const IDLE_PROGRESS: Duration = Duration::from_secs(60);
@@ -85,6 +89,10 @@ pub struct Streaming {
     transactions: Option<TransactionMonitor>,
     /// When a record or a progress was given out last.
     last_given: Instant,
+    /// How many records of the current batch were given out.
+    given: usize,
+    /// Whether the batch goes on.
+    more: bool,
     channels: Channels,
     incremental: Incremental,
     /// The stored incremental snapshot has not been gone on with yet.
@@ -138,6 +146,8 @@ impl Streaming {
             sent_up_to: None,
             transactions,
             last_given: Instant::now(),
+            given: 0,
+            more: false,
             channels,
             incremental_waits: incremental.is_running(),
             incremental,
@@ -194,6 +204,7 @@ impl Streaming {
             return Err(error);
         }
         let mut out = std::mem::take(&mut self.told);
+        out.reserve(PART_RECORDS);
         match self.fill(&mut out) {
             // The position is past these records, so they have to be delivered before it is told.
             Err(error) if !out.is_empty() => self.failure = Some(error),
@@ -203,7 +214,20 @@ impl Streaming {
         if !out.is_empty() {
             self.last_given = Instant::now();
         }
+        self.given += out.len();
+        self.more = self.chunk.is_some()
+            && self.failure.is_none()
+            && self.given < self.context.config.max_batch_size;
+        if !self.more {
+            self.given = 0;
+        }
         Ok(out)
+    }
+
+    /// Whether the next [`Self::poll`] goes on with the batch of the last one.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.more
     }
 
     /// A position that no record carries: the log moved on, but nothing in it was captured. Stored,
@@ -237,7 +261,13 @@ impl Streaming {
         let mut bytes = 0;
         let interval = self.context.config.poll_interval;
         let deadline = Instant::now() + interval;
-        while out.len() < self.context.config.max_batch_size && bytes < BATCH_BYTES {
+        let left = self
+            .context
+            .config
+            .max_batch_size
+            .saturating_sub(self.given);
+        let limit = left.min(PART_RECORDS);
+        while out.len() < limit && bytes < BATCH_BYTES {
             let mut chunk = match self.chunk.take() {
                 Some(chunk) => chunk,
                 None => match self.stream.ready_chunk()? {
@@ -249,7 +279,7 @@ impl Streaming {
                     },
                 },
             };
-            while out.len() < self.context.config.max_batch_size && bytes < BATCH_BYTES {
+            while out.len() < limit && bytes < BATCH_BYTES {
                 match chunk.next_message()? {
                     Some(LogMessage::Data { lsn, range }) => {
                         bytes += range.len();

@@ -139,6 +139,7 @@ impl SourceTask for PostgresTask {
                 Ok(SourceBatch {
                     records,
                     progress,
+                    more: running.has_more(),
                     ..SourceBatch::default()
                 })
             }
@@ -288,6 +289,11 @@ impl Running {
         let offset: Arc<dyn SourceOffset> = Arc::new(self.offset.clone().unwrap_or_default());
         let now_ms = crate::emitter::now_ns() / 1_000_000;
         Some(heartbeat.record(self.context.emitter.partition(), offset, now_ms))
+    }
+
+    /// Whether the batch that was given last goes on.
+    fn has_more(&self) -> bool {
+        matches!(&self.work, Work::Stream(streaming) if streaming.has_more())
     }
 
     /// How far an idle stream has come.

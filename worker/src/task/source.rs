@@ -33,6 +33,9 @@ use crate::store::status::State;
 
 /// The pause after a poll that failed for now.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// How long deliveries are waited for where the producer's queue is full: little beside the time
+/// that the queue lasts.
+const ROOM_PAUSE: Duration = Duration::from_millis(4);
 /// How often a paused task looks up.
 const PAUSED_TICK: Duration = Duration::from_millis(500);
 /// The token of a record whose delivery its transaction tells of.
@@ -183,9 +186,9 @@ impl<'a> Worker<'a> {
             }
             match task.poll() {
                 Ok(batch) => {
-                    let count = batch.records.len();
+                    let (count, more) = (batch.records.len(), batch.more);
                     self.send_batch(task, batch)?;
-                    if (1..SMALL_BATCH_RECORDS).contains(&count) {
+                    if !more && (1..SMALL_BATCH_RECORDS).contains(&count) {
                         control.stop.wait(GATHER_PAUSE);
                     }
                 }
@@ -201,10 +204,11 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
-    fn hear_of_deliveries(&self) -> Result<()> {
+    fn hear_of_deliveries(&mut self) -> Result<()> {
         for _ in 0..DELIVERIES_PER_POLL {
             self.producer.poll(Duration::ZERO);
         }
+        self.submitted.settle(self.producer.deliveries());
         match self.producer.deliveries().failure() {
             None => Ok(()),
             Some(error) => {
@@ -220,6 +224,7 @@ impl<'a> Worker<'a> {
     fn send_batch(&mut self, task: &mut dyn SourceTask, batch: SourceBatch) -> Result<()> {
         // One look at the clock for all records that bring no timestamp.
         self.now_ms = now_ms();
+        let more = batch.more;
         let mut boundaries = batch.boundaries.iter().copied().peekable();
         for (count, record) in (1..).zip(batch.records) {
             self.send(record)?;
@@ -244,7 +249,9 @@ impl<'a> Worker<'a> {
             }
         }
         match &self.transaction {
-            Some(transaction) if transaction.ends_after_batch(Instant::now()) => self.commit(task),
+            Some(transaction) if transaction.ends_after_batch(more, Instant::now()) => {
+                self.commit(task)
+            }
             _ => Ok(()),
         }
     }
@@ -268,9 +275,10 @@ impl<'a> Worker<'a> {
         );
         let offsets = transaction.offsets().clone();
         let entries = entries(&offsets);
+        let store = Arc::clone(&self.offsets);
         for (key, value) in offset::records(&id.connector, &entries)? {
             let outgoing = || Outgoing {
-                topic: self.offsets.topic(),
+                topic: store.topic(),
                 partition: None,
                 key: Some(&key),
                 value: value.as_deref(),
@@ -282,7 +290,7 @@ impl<'a> Worker<'a> {
                     Refused::Full(_) => self.wait_for_room()?,
                     Refused::TooLarge(error) => return Err(error),
                     Refused::Failed(error) => {
-                        let doing = format!("writing offsets to topic {}", self.offsets.topic());
+                        let doing = format!("writing offsets to topic {}", store.topic());
                         return Err(self.producer.failed(doing, &error));
                     }
                 }
@@ -423,13 +431,14 @@ impl<'a> Worker<'a> {
     }
 
     /// The queue is full: waits for deliveries.
-    fn wait_for_room(&self) -> Result<()> {
+    fn wait_for_room(&mut self) -> Result<()> {
         if self.context.control.is_abandoned() {
             return Err(Error::fatal(
                 "the task was given up while Kafka took no records",
             ));
         }
-        self.producer.poll(Duration::from_millis(10));
+        // Waiting in the client's poll would burn the last millisecond of each wait.
+        std::thread::sleep(ROOM_PAUSE);
         self.hear_of_deliveries()
     }
 

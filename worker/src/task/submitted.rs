@@ -118,6 +118,8 @@ struct Partition {
     queue: VecDeque<(u64, Arc<dyn SourceOffset>)>,
     /// The newest committable offset that is not stored yet.
     committable: Option<Arc<dyn SourceOffset>>,
+    /// How many offsets became committable since they were asked for.
+    settled: usize,
 }
 
 /// Offsets by source partition.
@@ -145,6 +147,7 @@ impl Submitted {
                         next: 0,
                         queue: VecDeque::new(),
                         committable: None,
+                        settled: 0,
                     });
                     acks.lock().watermarks.push(Watermark::default());
                     self.partitions.len() - 1
@@ -192,11 +195,10 @@ impl Submitted {
             .any(|(partition, watermark)| watermark.value() < partition.next)
     }
 
-    /// The newest committable offset of each source partition that has one which is not stored yet,
-    /// and the number of records that they cover.
-    pub fn committable(&mut self, acks: &Acknowledgements) -> (PartitionOffsets, usize) {
+    /// Lets go of what was acknowledged, but for the newest offset of each source partition. Called
+    /// often, it keeps no more than what is on its way.
+    pub fn settle(&mut self, acks: &Acknowledgements) {
         let state = acks.lock();
-        let mut count = 0;
         for (partition, watermark) in self.partitions.iter_mut().zip(&state.watermarks) {
             let value = watermark.value();
             while partition
@@ -205,17 +207,23 @@ impl Submitted {
                 .is_some_and(|(needed, _)| *needed <= value)
             {
                 partition.committable = partition.queue.pop_front().map(|(_, offset)| offset);
-                count += 1;
+                partition.settled += 1;
             }
         }
-        let offsets = self
-            .partitions
-            .iter()
-            .filter_map(|partition| {
-                let offset = partition.committable.as_ref()?;
-                Some((Arc::clone(&partition.name), Arc::clone(offset)))
-            })
-            .collect();
+    }
+
+    /// The newest committable offset of each source partition that has one which is not stored yet,
+    /// and the number of records that they cover.
+    pub fn committable(&mut self, acks: &Acknowledgements) -> (PartitionOffsets, usize) {
+        self.settle(acks);
+        let mut count = 0;
+        let mut offsets = Vec::new();
+        for partition in &mut self.partitions {
+            count += std::mem::take(&mut partition.settled);
+            if let Some(offset) = &partition.committable {
+                offsets.push((Arc::clone(&partition.name), Arc::clone(offset)));
+            }
+        }
         (offsets, count)
     }
 
@@ -283,6 +291,22 @@ mod tests {
         }
         assert_eq!(numbers(submitted.committable(&acks)), [(0, 200)]);
         assert!(!submitted.has_pending(&acks));
+    }
+
+    #[test]
+    fn what_was_acknowledged_is_not_kept() {
+        let (mut submitted, acks) = (Submitted::default(), Acknowledgements::default());
+        let partition = Arc::new(map(0));
+        for offset in 1..=100 {
+            let token = send(&mut submitted, &acks, &partition, offset);
+            acks.delivered(token, None);
+            submitted.settle(&acks);
+            assert_eq!(submitted.partitions[0].queue.len(), 0);
+        }
+        let (offsets, count) = submitted.committable(&acks);
+        assert_eq!(count, 100, "all that were sent since the last time");
+        assert_eq!(numbers((offsets, count)), [(0, 100)]);
+        assert_eq!(submitted.committable(&acks).1, 0);
     }
 
     #[test]

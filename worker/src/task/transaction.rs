@@ -91,13 +91,14 @@ impl Transaction {
         said && self.boundary == Boundary::Connector
     }
 
-    /// Whether it ends after a batch, or when there was none for a while.
-    pub fn ends_after_batch(&self, now: Instant) -> bool {
+    /// Whether it ends after a batch, or when there was none for a while; `more` of the batch may
+    /// follow.
+    pub fn ends_after_batch(&self, more: bool, now: Instant) -> bool {
         let waited = now.saturating_duration_since(self.last_end);
         match self.boundary {
             _ if self.offsets.is_empty() => false,
             _ if self.records == 0 => waited >= self.progress_interval,
-            Boundary::Poll => true,
+            Boundary::Poll => !more,
             Boundary::Interval(interval) => waited >= interval,
             Boundary::Connector => false,
         }
@@ -175,13 +176,16 @@ mod tests {
     fn each_boundary_ends_a_transaction_at_its_own_time() {
         let now = Instant::now();
         let poll = with_one_record(Boundary::Poll, now);
-        assert!(poll.ends_after_batch(now) && !poll.ends_after_record(true));
+        assert!(poll.ends_after_batch(false, now) && !poll.ends_after_record(true));
+        assert!(!poll.ends_after_batch(true, now), "a part of a batch");
         let interval = with_one_record(Boundary::Interval(Duration::from_secs(5)), now);
-        assert!(!interval.ends_after_batch(now + Duration::from_secs(4)));
-        assert!(interval.ends_after_batch(now + Duration::from_secs(5)));
+        assert!(!interval.ends_after_batch(false, now + Duration::from_secs(4)));
+        assert!(interval.ends_after_batch(false, now + Duration::from_secs(5)));
         assert!(interval.ends_at_rest());
         let own = with_one_record(Boundary::Connector, now);
-        assert!(!own.ends_after_batch(now + Duration::from_secs(600)) && !own.ends_at_rest());
+        assert!(
+            !own.ends_after_batch(false, now + Duration::from_secs(600)) && !own.ends_at_rest()
+        );
         assert!(own.ends_after_record(true) && !own.ends_after_record(false));
     }
 
@@ -189,10 +193,10 @@ mod tests {
     fn without_records_progress_waits_for_the_flush_interval() {
         let now = Instant::now();
         let mut transaction = Transaction::new(Boundary::Poll, Duration::from_secs(60), now);
-        assert!(!transaction.ends_after_batch(now + Duration::from_secs(600)));
+        assert!(!transaction.ends_after_batch(false, now + Duration::from_secs(600)));
         transaction.reached(&Arc::new(map(0)), Arc::new(map(1)));
-        assert!(!transaction.ends_after_batch(now + Duration::from_secs(59)));
-        assert!(transaction.ends_after_batch(now + Duration::from_secs(60)));
+        assert!(!transaction.ends_after_batch(false, now + Duration::from_secs(59)));
+        assert!(transaction.ends_after_batch(false, now + Duration::from_secs(60)));
     }
 
     #[test]
