@@ -17,6 +17,8 @@ use super::{LogContext, failed};
 const STEP: Duration = Duration::from_secs(10);
 /// The pause before a step is asked for again.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long deliveries are waited for before the next look whether they were the last.
+const LOOK: Duration = Duration::from_millis(1);
 /// How many producers are fenced side by side.
 const AT_ONCE: usize = 8;
 
@@ -45,6 +47,13 @@ impl<D: Deliveries> RecordProducer<D> {
     /// # Errors
     /// The transaction has to be aborted, or the producer was shut out.
     pub fn commit_transaction(&self, limit: Duration) -> Result<()> {
+        // The client waits likewise, but looks for the end only ten times a second.
+        let deadline = Instant::now() + limit;
+        while self.in_flight() > 0 && Instant::now() < deadline {
+            self.flush(Duration::ZERO);
+            self.poll(Duration::ZERO);
+            std::thread::sleep(LOOK);
+        }
         patiently(limit, |step| self.client().commit_transaction(step))
             .map_err(|error| self.failed("committing a transaction", &error))
     }

@@ -71,6 +71,10 @@ pub fn transactional_producer(
         "transactional.id",
         &transactional_id(worker, id),
     );
+    // A transaction waits for all of its records: what lingers only delays it.
+    props
+        .entry("linger.ms".to_owned())
+        .or_insert_with(|| "1".to_owned());
     // librdkafka wants a record to be given up no later than its transaction.
     let timeout = props
         .get("transaction.timeout.ms")
