@@ -168,7 +168,7 @@ enum Entries {
 
 #[derive(Debug)]
 struct FieldPlan {
-    /// `"id":`.
+    /// `,"id":`.
     name: Vec<u8>,
     plan: ValuePlan,
 }
@@ -211,7 +211,7 @@ impl ValuePlan {
             }
             (None, SchemaType::Struct) => {
                 let field = |field: &crate::data::Field| {
-                    let mut name = Vec::new();
+                    let mut name = vec![b','];
                     write_string(&field.name, &mut name);
                     name.push(b':');
                     FieldPlan {
@@ -279,18 +279,18 @@ impl ValuePlan {
                 Value::Struct(value),
             ) => {
                 self.check_struct(value)?;
-                let mut separator = b'{';
+                let start = out.len();
                 for (field, value) in fields.iter().zip(&value.values) {
                     if *omit_required_nulls && value.is_null() && field.plan.null.is_err() {
                         continue;
                     }
-                    out.push(separator);
-                    separator = b',';
                     out.extend_from_slice(&field.name);
                     field.plan.write(value, out)?;
                 }
-                if separator == b'{' {
-                    out.push(b'{');
+                match out.get_mut(start) {
+                    // In the place of the first member's comma.
+                    Some(first) => *first = b'{',
+                    None => out.push(b'{'),
                 }
                 out.push(b'}');
             }
