@@ -99,7 +99,42 @@ fn footprint(kafka: &Kafka, target: Target) -> Outcome<Footprint> {
     })
 }
 
-/// N changes wait in a slot; each worker's connector is resumed and timed until all are in Kafka.
+/// A load that the source is measured with.
+struct SourceLoad {
+    /// Short, for databases, slots and topics.
+    name: &'static str,
+    /// For the table.
+    title: &'static str,
+    /// Rows that a snapshot reads, or else changes that wait in a slot.
+    is_snapshot: bool,
+    schemas: bool,
+}
+
+const SOURCE_TARGETS: [Target; 2] = [Target::Java, Target::Ferroconnect];
+
+const SOURCE_LOADS: [SourceLoad; 3] = [
+    SourceLoad {
+        name: "stream",
+        title: "catch-up of waiting changes into Kafka, JSON",
+        is_snapshot: false,
+        schemas: false,
+    },
+    SourceLoad {
+        name: "schemas",
+        title: "catch-up of waiting changes into Kafka, JSON with schemas",
+        is_snapshot: false,
+        schemas: true,
+    },
+    SourceLoad {
+        name: "snapshot",
+        title: "snapshot of a table into Kafka, JSON",
+        is_snapshot: true,
+        schemas: false,
+    },
+];
+
+/// Each load through both workers, timed until all of it is in Kafka, and the same bytes through a
+/// bare producer.
 fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
     let settings = "fsync=off\nmax_wal_size=8GB\nshared_buffers=256MB\n";
     let options = PostgresOptions {
@@ -107,45 +142,75 @@ fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
         ..PostgresOptions::default()
     };
     let postgres = Postgres::start(&run_folder("postgres")?, options)?;
-    let targets = [Target::Java, Target::Ferroconnect];
-    let workers = [
-        worker(kafka, Target::Java, "source")?,
-        worker(kafka, Target::Ferroconnect, "source")?,
+    let [java, ferroconnect] = SOURCE_TARGETS;
+    let mut workers = [
+        worker(kafka, java, "source")?,
+        worker(kafka, ferroconnect, "source")?,
     ];
-    // A first round warms the JVM's compiler; the second counts.
-    for (round, count) in [("warm", records / 5), ("load", records)] {
-        postgres.sql("postgres", &format!("create database {round}"))?;
-        postgres.sql(round, ORDERS_TABLE)?;
-        let slots: Vec<String> = targets
-            .iter()
-            .map(|t| format!("{round}_{t:?}").to_lowercase())
-            .collect();
-        for (worker, slot) in workers.iter().zip(&slots) {
-            start_and_stop(worker, &postgres, round, slot)?;
-        }
-        println!("source: {count} changes into the log ({round})");
-        insert_orders(&postgres, round, count, 10)?;
-        postgres.sql(round, "checkpoint")?;
-        for ((worker, slot), target) in workers.iter().zip(&slots).zip(targets) {
-            let topic = format!("{slot}.public.orders");
-            let measured = measure(worker.id(), name(target), count, || {
-                worker.rest.put(&format!("/connectors/{slot}/resume"))?;
-                arrived(kafka, &topic, count, worker, slot)
-            })?;
-            println!("source ({round}): {measured}");
-            worker.rest.delete(&format!("/connectors/{slot}"))?;
-            if round == "load" {
-                report.source.push(measured);
+    for load in &SOURCE_LOADS {
+        let mut measured = Vec::new();
+        // A first round warms the JVM's compiler; the second counts.
+        for (round, count) in [("warm", records / 5), ("load", records)] {
+            // What it holds from one load is not the memory of the next.
+            workers[1].terminate()?;
+            workers[1].restart()?;
+            let database = format!("{}_{round}", load.name);
+            postgres.sql("postgres", &format!("create database {database}"))?;
+            postgres.sql(&database, ORDERS_TABLE)?;
+            let slots =
+                SOURCE_TARGETS.map(|target| format!("{database}_{target:?}").to_lowercase());
+            if !load.is_snapshot {
+                for (worker, slot) in workers.iter().zip(&slots) {
+                    start_and_stop(worker, &postgres, &database, slot, load)?;
+                }
             }
-            postgres.wait_slot(slot, false)?;
+            println!("source: {count} rows into the database ({database})");
+            insert_orders(&postgres, &database, count, 10)?;
+            postgres.sql(&database, "checkpoint")?;
+            measured.clear();
+            for ((worker, slot), target) in workers.iter().zip(&slots).zip(SOURCE_TARGETS) {
+                let topic = format!("{slot}.public.orders");
+                let begin = || match load.is_snapshot {
+                    true => create(worker, &postgres, &database, slot, load),
+                    false => worker
+                        .rest
+                        .put(&format!("/connectors/{slot}/resume"))
+                        .map(drop),
+                };
+                let one = measure(worker.id(), name(target), count, || {
+                    begin()?;
+                    arrived(kafka, &topic, count, worker, slot)
+                })?;
+                println!("source ({database}): {one}");
+                measured.push(one);
+                worker.rest.delete(&format!("/connectors/{slot}"))?;
+                postgres.wait_slot(slot, false)?;
+                postgres.sql(
+                    "postgres",
+                    &format!("select pg_drop_replication_slot('{slot}')"),
+                )?;
+            }
+        }
+        let topic = format!("{}_load_ferroconnect.public.orders", load.name);
+        measured.push(bare_producer(kafka, &topic, records)?);
+        report.sources.push((load.title, measured));
+        for round in ["warm", "load"] {
+            for target in ["java", "ferroconnect"] {
+                kafka.delete_topic(&format!("{}_{round}_{target}.public.orders", load.name))?;
+            }
             postgres.sql(
                 "postgres",
-                &format!("select pg_drop_replication_slot('{slot}')"),
+                &format!("drop database {}_{round} with (force)", load.name),
             )?;
         }
     }
+    Ok(())
+}
+
+/// The values of a topic's first records over and over through a bare producer, with headers.
+fn bare_producer(kafka: &Kafka, topic: &str, records: usize) -> Outcome<Measurement> {
     let sample: String = kafka
-        .some_records("load_ferroconnect.public.orders", 1000)?
+        .some_records(topic, 1000)?
         .iter()
         .map(|record| record.value_text() + "\n")
         .collect();
@@ -153,25 +218,44 @@ fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
     std::fs::write(&sample_file, sample)?;
     let count = records.to_string();
     let file = sample_file.display().to_string();
-    report.source.push(bare::child(
+    let measured = bare::child(
         "bare librdkafka producer, same bytes",
         records,
         &["produce", kafka.bootstrap(), "bare", &file, &count],
-    )?);
-    for slot in [
-        "load_java",
-        "load_ferroconnect",
-        "warm_java",
-        "warm_ferroconnect",
-    ] {
-        kafka.delete_topic(&format!("{slot}.public.orders"))?;
-    }
-    kafka.delete_topic("bare")
+    )?;
+    kafka.delete_topic("bare")?;
+    Ok(measured)
 }
 
 /// Creates a source that begins with what comes next, and stops it again.
-fn start_and_stop(worker: &Worker, postgres: &Postgres, database: &str, slot: &str) -> Outcome<()> {
+fn start_and_stop(
+    worker: &Worker,
+    postgres: &Postgres,
+    database: &str,
+    slot: &str,
+    load: &SourceLoad,
+) -> Outcome<()> {
+    create(worker, postgres, database, slot, load)?;
+    worker.rest.wait_running(slot)?;
+    postgres.wait_slot(slot, true)?;
+    std::thread::sleep(Duration::from_secs(2));
+    worker.rest.put(&format!("/connectors/{slot}/stop"))?;
+    postgres.wait_slot(slot, false)
+}
+
+fn create(
+    worker: &Worker,
+    postgres: &Postgres,
+    database: &str,
+    slot: &str,
+    load: &SourceLoad,
+) -> Outcome<()> {
     let port = postgres.port().to_string();
+    let schemas = load.schemas.to_string();
+    let snapshot = match load.is_snapshot {
+        true => "initial",
+        false => "no_data",
+    };
     worker.rest.create_config(
         slot,
         &[
@@ -189,18 +273,14 @@ fn start_and_stop(worker: &Worker, postgres: &Postgres, database: &str, slot: &s
             ("slot.name", slot),
             ("publication.name", slot),
             ("plugin.name", "pgoutput"),
-            ("snapshot.mode", "no_data"),
+            ("snapshot.mode", snapshot),
             ("key.converter", JSON),
             ("value.converter", JSON),
-            ("key.converter.schemas.enable", "false"),
-            ("value.converter.schemas.enable", "false"),
+            ("key.converter.schemas.enable", &schemas),
+            ("value.converter.schemas.enable", &schemas),
         ],
     )?;
-    worker.rest.wait_running(slot)?;
-    postgres.wait_slot(slot, true)?;
-    std::thread::sleep(Duration::from_secs(2));
-    worker.rest.put(&format!("/connectors/{slot}/stop"))?;
-    postgres.wait_slot(slot, false)
+    Ok(())
 }
 
 fn arrived(

@@ -13,6 +13,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::process::Command;
@@ -84,11 +85,26 @@ fn produce(bootstrap: &str, topic: &str, file: &str, count: usize) -> Outcome<()
         .set("linger.ms", "5")
         .set("batch.size", "1000000")
         .create()?;
+    // Those that the connector gives each record.
+    let mut headers = OwnedHeaders::new();
+    for (key, value) in [
+        ("connectorLogicalName", "\"load_ferroconnect\""),
+        ("taskId", "\"0\""),
+        ("connectorName", "\"postgresql\""),
+        ("runId", "\"01890a5d-ac96-774b-bcce-b302099a8057\""),
+    ] {
+        let key = &format!("__debezium.context.{key}");
+        headers = headers.insert(Header {
+            key,
+            value: Some(value),
+        });
+    }
     for (i, value) in values.iter().cycle().take(count).enumerate() {
         let key = format!("{{\"id\":{i}}}");
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic)
             .key(key.as_bytes())
-            .payload(value.as_bytes());
+            .payload(value.as_bytes())
+            .headers(headers.clone());
         send(&producer, record)?;
         if i % 1000 == 0 {
             producer.poll(Duration::ZERO);

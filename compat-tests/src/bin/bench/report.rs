@@ -69,7 +69,8 @@ pub(crate) struct Footprint {
 pub(crate) struct Report {
     records: usize,
     pub(crate) footprints: Vec<Footprint>,
-    pub(crate) source: Vec<Measurement>,
+    /// Each load of the source with its title.
+    pub(crate) sources: Vec<(&'static str, Vec<Measurement>)>,
     pub(crate) parquet: Vec<Measurement>,
     pub(crate) json: Vec<Measurement>,
 }
@@ -79,7 +80,7 @@ impl Report {
         Self {
             records,
             footprints: Vec::new(),
-            source: Vec::new(),
+            sources: Vec::new(),
             parquet: Vec::new(),
             json: Vec::new(),
         }
@@ -99,21 +100,22 @@ impl Report {
 
     fn parts(&self) -> Vec<(String, &[Measurement])> {
         let n = thousands(self.records as f64);
-        [
-            (
-                format!("Postgres source: catch-up of {n} changes into Kafka (JSON)"),
-                &self.source,
-            ),
+        let sources = self
+            .sources
+            .iter()
+            .map(|(title, rows)| (format!("Postgres source: {title} ({n} records)"), rows));
+        let sinks = [
             (
                 format!("S3 sink: {n} records, JSON with schemas to Parquet"),
                 &self.parquet,
             ),
             (format!("S3 sink: {n} records, JSON to JSON"), &self.json),
-        ]
-        .into_iter()
-        .filter(|(_, rows)| !rows.is_empty())
-        .map(|(title, rows)| (title, rows.as_slice()))
-        .collect()
+        ];
+        sources
+            .chain(sinks)
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(title, rows)| (title, rows.as_slice()))
+            .collect()
     }
 
     fn table(&self) -> Outcome<String> {
