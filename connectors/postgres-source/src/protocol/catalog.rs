@@ -164,8 +164,8 @@ impl Catalog {
         Ok(())
     }
 
-    /// Reads one type again. Types that refer to it keep what they know, as in the JVM: an array
-    /// the labels that its elements had when it was first seen, a domain until it is read again.
+    /// Reads one type again. As in the JVM a domain follows its type, while an array keeps the
+    /// labels that its elements had when it was first seen.
     ///
     /// # Errors
     /// A query's.
@@ -174,7 +174,9 @@ impl Catalog {
         connection: &mut Connection,
         data_type: &TypeInfo,
     ) -> Result<(), PgError> {
-        self.types.remove(&data_type.oid);
+        let is_domain = |info: &TypeInfo| matches!(info.kind, TypeKind::Domain(..));
+        self.types
+            .retain(|oid, info| *oid != data_type.oid && !is_domain(info));
         self.data_type(connection, data_type.oid).await.map(drop)
     }
 
