@@ -12,7 +12,8 @@ help:
 	@echo "make test             formatting, lints, unit tests, and the tests against the real parts"
 	@echo "make memory           5,000 open files of the S3 sink in one process of less than 256 MB"
 	@echo "make record           makes the recorded answers anew from the JVM worker"
-	@echo "make chaos            kill -9 twenty times during a load of 100,000 changes"
+	@echo "make chaos            kill -9 two hundred times over every kind of change, half of them exactly once,"
+	@echo "                      and twenty times during a load of 100,000 changes on their way into Parquet"
 	@echo "make soak-memory      a transaction of 1 GB and rows of 50 MB in bounded memory"
 
 	@echo "make chaos-group      ten minutes of kills in a group of ours, ten in a mixed one, ten of swaps under load"
@@ -60,8 +61,10 @@ record: rust
 chaos: rust
 	@compat-tests/setup.sh test >/dev/null
 	$(CARGO) build --release --workspace --bins
-	CHAOS_KILLS=20 CHAOS_CHANGES=100000 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
-	  $(CARGO) test -p compat-tests --test main nothing_is_lost_or_doubled_by_kills -- --nocapture
+	CHAOS_KILLS=20 CHAOS_CHANGES=100000 CHAOS_SOURCE_KILLS=100 CHAOS_SOURCE_BURST=20000 \
+	  FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
+	  $(CARGO) test -p compat-tests --test main -- \
+	  nothing_is_lost_or_doubled_by_kills chaos_source --nocapture --test-threads=1
 
 soak-memory: rust
 	@compat-tests/setup.sh test >/dev/null

@@ -424,6 +424,41 @@ impl Kafka {
     }
 }
 
+/// Counts a topic's records again and again without connecting anew. What is not committed and the
+/// marks of transactions count as well.
+#[expect(missing_debug_implementations, reason = "a consumer has none")]
+pub struct Tail {
+    client: BaseConsumer,
+    topic: String,
+    partitions: i32,
+}
+
+impl Tail {
+    /// A look at a topic that exists.
+    pub fn new(kafka: &Kafka, topic: &str) -> Outcome<Self> {
+        let partitions = kafka.topics()?.get(topic).copied();
+        let partitions = partitions.ok_or_else(|| format!("there is no topic {topic}"))?;
+        Ok(Self {
+            client: kafka.client().create()?,
+            topic: topic.to_owned(),
+            partitions: i32::try_from(partitions)?,
+        })
+    }
+
+    /// How many records the topic has taken.
+    pub fn count(&self) -> Outcome<i64> {
+        let mut count = 0;
+        for partition in 0..self.partitions {
+            let timeout = Duration::from_secs(10);
+            let (first, next) = self
+                .client
+                .fetch_watermarks(&self.topic, partition, timeout)?;
+            count += next - first;
+        }
+        Ok(count)
+    }
+}
+
 /// Sends one record and waits for room in the queue if need be.
 pub fn send(producer: &BaseProducer, mut record: BaseRecord<'_, [u8], [u8]>) -> Outcome<()> {
     loop {

@@ -6,6 +6,7 @@
 mod assignor;
 mod bad_input;
 mod chaos;
+mod chaos_source;
 mod config_topic;
 mod exactly_once;
 mod examples;
@@ -31,4 +32,5 @@ mod sink;
 mod sink_faults;
 mod source_faults;
 mod standby;
+mod swap;
 mod tidy;

@@ -2,9 +2,10 @@
 //! a transaction of 1 GB and rows of 50 MB.
 
 use crate::shared::{database, kafka, options, postgres, source_config, unique};
+use compat_tests::kafka::{Kafka, KafkaOptions};
 use compat_tests::parts::run_folder;
 use compat_tests::process::memory_mib;
-use compat_tests::worker::Worker;
+use compat_tests::worker::{Worker, WorkerOptions};
 use compat_tests::{Outcome, fail, wait};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,26 @@ fn pass(label: &str, rows: usize, size: usize) -> Outcome<String> {
     let port = postgres().port().to_string();
     // Java's producer refuses larger records than this by default, and so does ours.
     let request = (2 * size).max(1_048_576).to_string();
-    let buffer = (2 * size).max(33_554_432).to_string();
+    let buffer = (size + size / 4).max(33_554_432).to_string();
+    // Messages of this size are too much for a broker's small heap.
+    let large = match size > 16 * 1024 * 1024 {
+        true => Some(Kafka::start(
+            &run_folder("memory-kafka")?,
+            &KafkaOptions {
+                jvm: KafkaOptions::FAST,
+                ..KafkaOptions::default()
+            },
+        )?),
+        false => None,
+    };
+    let broker = large.as_ref().unwrap_or_else(|| kafka());
+    let start = |group: &str| {
+        let options = WorkerOptions {
+            bootstrap: broker.bootstrap().to_owned(),
+            ..options(group)
+        };
+        Worker::start(&run_folder(label)?, options)
+    };
     let more = [
         ("value.converter.schemas.enable", "false"),
         ("producer.override.max.request.size", request.as_str()),
@@ -44,7 +64,7 @@ fn pass(label: &str, rows: usize, size: usize) -> Outcome<String> {
     let first = unique(label);
     let mut streaming = source_config(&name, &port, &more);
     streaming.push(("snapshot.mode", "no_data"));
-    let worker = Worker::start(&run_folder(label)?, options(&first))?;
+    let worker = start(&first)?;
     worker.rest.create_config(&name, &streaming)?;
     postgres().wait_slot(&name, true)?;
     let text = "repeat(md5(i::text), ";
@@ -54,8 +74,8 @@ fn pass(label: &str, rows: usize, size: usize) -> Outcome<String> {
     );
     postgres().sql(&name, &sql)?;
     let topic = format!("{name}.public.t");
-    let streamed =
-        written(&topic, count).map_err(|error| format!("{error}; {:?}", worker.rest.status(&name)));
+    let streamed = written(broker, &topic, count)
+        .map_err(|error| format!("{error}; {:?}", worker.rest.status(&name)));
     streamed?;
     let peak = memory_mib(worker.id(), "VmHWM")?;
     assert!(peak < LIMIT_MIB, "{peak} MiB while streaming");
@@ -66,9 +86,9 @@ fn pass(label: &str, rows: usize, size: usize) -> Outcome<String> {
     let mut snapshot = source_config(&name, &port, &more);
     snapshot.retain(|(key, _)| !["topic.prefix", "slot.name"].contains(key));
     snapshot.extend([("topic.prefix", second.as_str()), ("slot.name", &second)]);
-    let worker = Worker::start(&run_folder(label)?, options(&second))?;
+    let worker = start(&second)?;
     worker.rest.create_config(&second, &snapshot)?;
-    written(&format!("{second}.public.t"), count)
+    written(broker, &format!("{second}.public.t"), count)
         .map_err(|error| format!("{error}; {:?}", worker.rest.status(&second)))?;
     let peak = memory_mib(worker.id(), "VmHWM")?;
     assert!(peak < LIMIT_MIB, "{peak} MiB in the snapshot");
@@ -76,10 +96,10 @@ fn pass(label: &str, rows: usize, size: usize) -> Outcome<String> {
 }
 
 /// Waits until a topic has taken so many records, as long as they are on their way.
-fn written(topic: &str, count: i64) -> Outcome<()> {
+fn written(kafka: &Kafka, topic: &str, count: i64) -> Outcome<()> {
     let mut last = (-1, Instant::now());
     wait::until(topic, Duration::from_secs(1200), || {
-        let found = kafka().count(topic)?;
+        let found = kafka.count(topic)?;
         if found != last.0 {
             last = (found, Instant::now());
         }
