@@ -28,6 +28,7 @@ mod restart;
 mod restart_policy;
 mod secured;
 mod shared;
+mod signals;
 mod sink;
 mod sink_faults;
 mod source_faults;
