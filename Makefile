@@ -69,7 +69,7 @@ chaos: rust
 soak-memory: rust
 	@compat-tests/setup.sh test >/dev/null
 	$(CARGO) build --release --workspace --bins
-	MEMORY_TRANSACTION_MB=1024 MEMORY_ROW_MB=50 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
+	MEMORY_TRANSACTION_MB=1024 MEMORY_ROW_MB=50 MEMORY_ROWS=6 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
 	  $(CARGO) test -p compat-tests --test main memory -- --nocapture --test-threads=1
 
 chaos-s3: rust
@@ -85,7 +85,7 @@ chaos-group: rust
 	@compat-tests/setup.sh test >/dev/null
 	$(CARGO) build --release --workspace --bins
 	CHAOS_GROUP_SECONDS=$${CHAOS_GROUP_SECONDS:-600} FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
-	  $(CARGO) test -p compat-tests --test main group_chaos -- --nocapture --test-threads 1
+	  $(CARGO) test -p compat-tests --test main group_chaos -- --include-ignored --nocapture --test-threads 1
 
 simulate: rust
 	GROUP_HISTORIES=$${GROUP_HISTORIES:-20000} \

@@ -319,11 +319,8 @@ fn three_of_ours_lose_and_double_nothing() -> Outcome<()> {
 }
 
 #[test]
+#[ignore = "a JVM takes a good part of the short form to start: `make chaos-group` runs it"]
 fn two_of_the_jvms_and_two_of_ours_lose_and_double_nothing() -> Outcome<()> {
-    // A JVM takes a good part of the short form to start: it is left to the long one.
-    if !is_long() {
-        return Ok(());
-    }
     let (java, ours) = (Target::Java, Target::Ferroconnect);
     chaos("chaos-mixed", &[java, ours, java, ours], 30, 40)
 }

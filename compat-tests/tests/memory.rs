@@ -119,8 +119,8 @@ fn a_large_transaction_passes_in_bounded_memory() -> Outcome<()> {
 
 #[test]
 fn large_rows_pass_in_bounded_memory() -> Outcome<()> {
-    let mib = setting("MEMORY_ROW_MB", 10);
-    let rows = setting("MEMORY_ROWS", 6);
+    let mib = setting("MEMORY_ROW_MB", 5);
+    let rows = setting("MEMORY_ROWS", 12);
     println!("{}", pass("largerow", rows, mib * 1024 * 1024)?);
     Ok(())
 }

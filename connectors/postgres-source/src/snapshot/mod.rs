@@ -51,7 +51,7 @@ use crate::protocol::slot::quoted_table;
 use crate::session::Session;
 
 /// How many bytes may wait for the task's thread where `max.queue.size.in.bytes` does not say.
-const BUFFER_BYTES: usize = 16 * 1024 * 1024;
+const BUFFER_BYTES: usize = 8 * 1024 * 1024;
 /// A batch of this many bytes of rows is large enough, however few they are.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 

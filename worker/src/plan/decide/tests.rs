@@ -1,3 +1,5 @@
+//! What is judged of connectors as a JVM cluster answers for them.
+
 use serde_json::json;
 
 use super::super::cluster::cluster;
