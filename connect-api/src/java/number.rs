@@ -9,6 +9,19 @@ use std::ops::{Add, Div, Mul, Rem};
 
 use num_bigint::BigUint;
 
+/// A text that `Double.parseDouble` and `Float.parseFloat` take, as Rust's `parse` takes it; `None`
+/// where they refuse it. Hexadecimal texts are not read.
+pub fn parsable(text: &str) -> Option<&str> {
+    let text = text.trim_matches(|c: char| c <= ' ');
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if matches!(unsigned, "NaN" | "Infinity") {
+        return Some(text);
+    }
+    let number = text.strip_suffix(['f', 'F', 'd', 'D']).unwrap_or(text);
+    let decimal = |c: char| matches!(c, '0'..='9' | '.' | 'e' | 'E' | '+' | '-');
+    number.chars().all(decimal).then_some(number)
+}
+
 /// `Double.toString`.
 pub fn double_to_string(value: f64) -> String {
     const HIDDEN: u64 = 1 << 52;
@@ -327,6 +340,34 @@ fn bits_of_5(n: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_read_as_java_reads_them() {
+        let read = |text| parsable(text).and_then(|text| text.parse::<f64>().ok());
+        for (text, value) in [
+            ("1.0f", 1.0),
+            (" -2.5D\n", -2.5),
+            ("+.5", 0.5),
+            ("3.", 3.0),
+            ("1e-3", 0.001),
+            ("-Infinity", f64::NEG_INFINITY),
+        ] {
+            assert_eq!(read(text), Some(value), "{text}");
+        }
+        assert!(read("NaN").is_some_and(f64::is_nan));
+        for text in [
+            "",
+            "f",
+            "inf",
+            "nan",
+            "infinity",
+            "1.0ff",
+            "1,5",
+            "Infinityf",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     // Out of a JDK 17, those among them that the shortest text would not be.
     #[test]

@@ -15,6 +15,7 @@ use connect_api::config::{ConfigDef, ConfigKey, Importance, Parsed, Type};
 use connect_api::context::PluginContext;
 use connect_api::data::text::{iso_text, to_java_string};
 use connect_api::data::{Decimal, Schema, SchemaCache, SchemaRef, SchemaType, Struct, Value};
+use connect_api::java::parsable;
 use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{Error, Props, Result};
@@ -301,7 +302,9 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
             Value::Date(days) => f64::from(*days),
             Value::Time(ms) => f64::from(*ms),
             Value::Timestamp(ms) => *ms as f64,
-            Value::String(text) => text.trim().parse().map_err(|_| out_of_range(text))?,
+            Value::String(text) => parsable(text)
+                .and_then(|number| number.parse().ok())
+                .ok_or_else(|| out_of_range(text))?,
             other => other.as_i64().ok_or_else(unexpected)? as f64,
         })
     };
@@ -315,7 +318,9 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
         SchemaType::Int32 => Value::Int32(integer(i32::MIN.into(), i32::MAX.into())? as i32),
         SchemaType::Int64 => Value::Int64(integer(i64::MIN, i64::MAX)?),
         SchemaType::Float32 => Value::Float32(match &value {
-            Value::String(text) => text.trim().parse().map_err(|_| out_of_range(text))?,
+            Value::String(text) => parsable(text)
+                .and_then(|number| number.parse().ok())
+                .ok_or_else(|| out_of_range(text))?,
             _ => float()? as f32,
         }),
         SchemaType::Float64 => Value::Float64(float()?),
