@@ -176,7 +176,12 @@ impl Avro {
             Some(schema) => from_connect_schema(schema, self.options)?,
             None => Parser::new().parse(anything::SCHEMA)?,
         };
-        from_connect::check_names(&avro)?;
+        if let Some(name) = from_connect::name_of_two_types(&avro) {
+            return Err(Error::data(format!(
+                "two different types have the name {name}: Avro tells types apart by their names \
+                 alone"
+            )));
+        }
         let writer = match schema {
             Some(schema) => Writer::new(schema, &avro, &self.options)?,
             None => Writer::schemaless(),

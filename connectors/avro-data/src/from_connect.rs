@@ -41,6 +41,8 @@ pub const FIXED_SIZE: &str = "connect.fixed.size";
 pub const RECORD_DOC: &str = "io.confluent.connect.avro.record.doc";
 /// Parameter with a record's documentation where type and documentation are kept apart.
 pub const CONNECT_RECORD_DOC: &str = "connect.record.doc";
+/// Parameter with an enum's documentation where type and documentation are kept apart.
+pub const CONNECT_ENUM_DOC: &str = "connect.enum.doc";
 /// Prefix of parameters with the documentation of a record's fields.
 pub const FIELD_DOC: &str = "io.confluent.connect.avro.field.doc.";
 /// Prefix of parameters with an enum's documentation.
@@ -206,10 +208,15 @@ impl Mapping {
                 .parameter(&format!("{prefix}{}", name.name))
                 .map(ToOwned::to_owned)
         };
-        let default = about(ENUM_DEFAULT);
+        let default = about(ENUM_DEFAULT).filter(|_| !self.options.discard_type_doc_default);
         names::check_symbols(&symbols, default.as_deref())?;
+        let doc = if self.options.discard_type_doc_default {
+            schema.parameter(CONNECT_ENUM_DOC).map(ToOwned::to_owned)
+        } else {
+            about(ENUM_DOC)
+        };
         Ok(Shape::Enum {
-            doc: about(ENUM_DOC),
+            doc,
             default,
             name,
             symbols,
@@ -230,18 +237,8 @@ impl Mapping {
             return Ok(Arc::new(Avro { shape, props }));
         }
         let fields = vec![
-            AvroField {
-                name: "key".to_owned(),
-                schema: self.map(key)?,
-                doc: None,
-                default: null_default(key),
-            },
-            AvroField {
-                name: "value".to_owned(),
-                schema: self.map(value)?,
-                doc: None,
-                default: null_default(value),
-            },
+            self.field("key".to_owned(), key, None)?,
+            self.field("value".to_owned(), value, None)?,
         ];
         let mut entry_props = Map::new();
         let name = match schema.name() {
@@ -271,16 +268,10 @@ impl Mapping {
 
     fn structure(&mut self, schema: &Schema) -> Result<AvroRef> {
         if is_union(schema) {
-            let members = schema.fields().iter().map(|field| {
-                self.map(
-                    &field
-                        .schema
-                        .to_builder()
-                        .optional_if(false)
-                        .no_default()
-                        .build(),
-                )
-            });
+            let members = schema
+                .fields()
+                .iter()
+                .map(|field| self.map(&field.schema.to_builder().optional_if(false).build()));
             let members = members.collect::<Result<_>>()?;
             return union(members);
         }
@@ -349,28 +340,32 @@ impl Mapping {
                     schema.name().unwrap_or(DEFAULT_RECORD)
                 )));
             }
-            let avro = self.map(&field.schema)?;
-            let default = match field.schema.default_value() {
-                Some(value) if !value.is_null() => {
-                    let default = default_json(&field.schema, value)?;
-                    // Avro refuses what is no default of the type; the type keeps it all the same.
-                    is_valid(&avro, &default).then_some(default)
-                }
-                _ => null_default(&field.schema),
-            };
             let doc = if self.options.discard_type_doc_default {
                 field.schema.doc()
             } else {
                 schema.parameter(&format!("{FIELD_DOC}{}", field.name))
             };
-            fields.push(AvroField {
-                name,
-                schema: avro,
-                doc: doc.map(ToOwned::to_owned),
-                default,
-            });
+            fields.push(self.field(name, &field.schema, doc)?);
         }
         Ok(fields)
+    }
+
+    fn field(&mut self, name: String, schema: &Schema, doc: Option<&str>) -> Result<AvroField> {
+        let avro = self.map(schema)?;
+        let default = match schema.default_value() {
+            Some(value) if !value.is_null() => {
+                let default = default_json(schema, value)?;
+                // Avro refuses what is no default of the type; the type keeps it all the same.
+                is_valid(&avro, &default).then_some(default)
+            }
+            _ => schema.is_optional().then_some(Value::Null),
+        };
+        Ok(AvroField {
+            name,
+            schema: avro,
+            doc: doc.map(ToOwned::to_owned),
+            default,
+        })
     }
 
     fn add_props(
@@ -451,32 +446,24 @@ fn of_avro(message: String) -> Error {
     Error::data(message).with_class("org.apache.avro.AvroRuntimeException")
 }
 
-/// Refuses a schema in which one name stands for two types: as text the second would be a reference
-/// to the first, and values written with the one could not be read with the other.
-///
-/// # Errors
-/// Kind Data: the name.
-pub fn check_names(schema: &AvroRef) -> Result<()> {
-    let mut defined = HashMap::new();
-    check_names_in(schema, &mut defined)
+/// A name that stands for two types in a schema: as text the second would be a reference to the
+/// first, and values written with the one could not be read with the other.
+pub fn name_of_two_types(schema: &AvroRef) -> Option<String> {
+    second_meaning(schema, &mut HashMap::new())
 }
 
-fn check_names_in<'a>(
+fn second_meaning<'a>(
     schema: &'a AvroRef,
     defined: &mut HashMap<String, &'a AvroRef>,
-) -> Result<()> {
+) -> Option<String> {
     if let Some(name) = schema
         .name()
         .filter(|_| !matches!(schema.shape, Shape::Reference(_)))
     {
         match defined.entry(name.full()) {
-            Entry::Occupied(known) if Arc::ptr_eq(known.get(), schema) => return Ok(()),
+            Entry::Occupied(known) if Arc::ptr_eq(known.get(), schema) => return None,
             Entry::Occupied(known) if !same_encoding(known.get(), schema) => {
-                return Err(Error::data(format!(
-                    "two different types have the name {}: Avro tells types apart by their names \
-                     alone",
-                    known.key()
-                )));
+                return Some(known.key().clone());
             }
             Entry::Occupied(_) => {}
             Entry::Vacant(free) => {
@@ -485,14 +472,14 @@ fn check_names_in<'a>(
         }
     }
     match &schema.shape {
-        Shape::Array(inner) | Shape::Map(inner) => check_names_in(inner, defined),
+        Shape::Array(inner) | Shape::Map(inner) => second_meaning(inner, defined),
         Shape::Union(branches) => branches
             .iter()
-            .try_for_each(|branch| check_names_in(branch, defined)),
+            .find_map(|branch| second_meaning(branch, defined)),
         Shape::Record { fields, .. } => fields
             .iter()
-            .try_for_each(|field| check_names_in(&field.schema, defined)),
-        _ => Ok(()),
+            .find_map(|field| second_meaning(&field.schema, defined)),
+        _ => None,
     }
 }
 
@@ -560,10 +547,6 @@ fn value_schema(schema: &Schema) -> Result<&Arc<Schema>> {
     schema
         .value_schema()
         .ok_or_else(|| Error::data("an array or map schema has no value schema"))
-}
-
-fn null_default(schema: &Schema) -> Option<Value> {
-    schema.is_optional().then_some(Value::Null)
 }
 
 /// Scale of a schema that Connect's values hold as decimals.
@@ -682,6 +665,17 @@ mod tests {
     }
 
     #[test]
+    fn entries_have_the_defaults_of_their_schemas() {
+        let value = Schema::int64()
+            .default_value(ConnectValue::Int64(3))
+            .build();
+        let map = Schema::map(Schema::int32().optional().build(), value).build();
+        let fields = &json_of(&map)["items"]["fields"];
+        assert_eq!(fields[0]["default"], Value::Null);
+        assert_eq!(fields[1]["default"], json!(3));
+    }
+
+    #[test]
     fn names_that_avro_does_not_allow_are_refused() {
         let bad = Schema::structure().name("x.a-b").build();
         let error = from_connect_schema(&bad, Options::default()).expect_err("refused");
@@ -718,12 +712,14 @@ mod tests {
                 .field("b", of(other))
                 .build();
             let avro = from_connect_schema(&root, Options::default()).expect("mapped");
-            check_names(&avro)
+            name_of_two_types(&avro)
         };
         let int = || (*Schema::int32().build()).clone();
-        both(int(), int()).expect("the same");
-        both(int(), (*Schema::int32().doc("d").build()).clone()).expect("read alike");
-        both(int(), (*Schema::string().build()).clone()).expect_err("not the same");
+        assert_eq!(both(int(), int()), None, "the same");
+        let documented = (*Schema::int32().doc("d").build()).clone();
+        assert_eq!(both(int(), documented), None, "read alike");
+        let text = (*Schema::string().build()).clone();
+        assert_eq!(both(int(), text).as_deref(), Some("a.S"));
     }
 
     #[test]

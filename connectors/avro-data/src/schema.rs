@@ -157,6 +157,13 @@ impl Avro {
             _ => None,
         }
     }
+    /// The documentation of a record or enum.
+    pub fn doc(&self) -> Option<&str> {
+        match &self.shape {
+            Shape::Enum { doc, .. } | Shape::Record { doc, .. } => doc.as_deref(),
+            _ => None,
+        }
+    }
     /// What tells a union's branches apart: a named type's full name, or else the type.
     pub fn type_name(&self) -> String {
         if let Some(name) = self.name() {

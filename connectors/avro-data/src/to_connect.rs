@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::defaults;
 use crate::from_connect::{
-    CONNECT_RECORD_DOC, DECIMAL_PRECISION, DEFAULT_PRECISION, DEFAULT_RECORD, ENUM, ENUM_DEFAULT,
-    ENUM_DOC, FIELD_DEFAULT, FIELD_DOC, FIXED_SIZE, GENERIC_ENUM, GENERIC_UNION, INTERNAL_TYPE,
-    MAP_ENTRY, NAMESPACE, Options, RECORD_DOC, UNION, decimal_scale,
+    CONNECT_ENUM_DOC, CONNECT_RECORD_DOC, DECIMAL_PRECISION, DEFAULT_PRECISION, DEFAULT_RECORD,
+    ENUM, ENUM_DEFAULT, ENUM_DOC, FIELD_DEFAULT, FIELD_DOC, FIXED_SIZE, GENERIC_ENUM,
+    GENERIC_UNION, INTERNAL_TYPE, MAP_ENTRY, NAMESPACE, Options, RECORD_DOC, UNION, decimal_scale,
 };
 use crate::read::{Plan, Reader, RecordPlan};
 use crate::schema::{Avro, AvroField, AvroRef, Name, Shape};
@@ -198,9 +198,16 @@ impl Mapping<'_> {
     ) -> SchemaBuilder {
         let mut builder = Schema::string();
         if self.options.connect_meta_data {
-            for (prefix, text) in [(ENUM_DOC, doc), (ENUM_DEFAULT, default)] {
+            let discard = self.options.discard_type_doc_default;
+            let doc_parameter = match discard {
+                true => CONNECT_ENUM_DOC.to_owned(),
+                false => format!("{ENUM_DOC}{}", name.name),
+            };
+            let default_parameter = format!("{ENUM_DEFAULT}{}", name.name);
+            let default = default.filter(|_| !discard);
+            for (parameter, text) in [(doc_parameter, doc), (default_parameter, default)] {
                 if let Some(text) = text {
-                    builder = builder.parameter(format!("{prefix}{}", name.name), text.as_str());
+                    builder = builder.parameter(parameter, text.as_str());
                 }
             }
         }
@@ -224,13 +231,15 @@ impl Mapping<'_> {
         if let [only] = branches
             && self.options.flatten_singleton_unions
         {
-            let (schema, plan) = self.map(only, context)?;
+            // Of the place nothing is left, not even its default.
+            let (schema, plan) = self.map(only, &Context::default())?;
             // The branch still stands in the bytes.
             return Ok((schema, Plan::Nullable(1, Box::new(plan))));
         }
         if let ([_, _], Some(null)) = (branches, null) {
             let context = Context {
                 optional: true,
+                doc: context.doc,
                 ..Context::default()
             };
             let (schema, plan) = self.inner(&branches[1 - null], &context)?;
@@ -351,21 +360,12 @@ impl Mapping<'_> {
             plans.push(plan);
         }
         self.open.pop();
-        if self.options.connect_meta_data {
+        if self.options.connect_meta_data && !self.options.discard_type_doc_default {
             if let Some(doc) = doc {
-                let parameter = if self.options.discard_type_doc_default {
-                    CONNECT_RECORD_DOC
-                } else {
-                    RECORD_DOC
-                };
-                builder = builder.parameter(parameter, doc);
+                builder = builder.parameter(RECORD_DOC, doc);
             }
             for field in fields {
-                if let Some(doc) = field
-                    .doc
-                    .as_deref()
-                    .filter(|_| !self.options.discard_type_doc_default)
-                {
+                if let Some(doc) = field.doc.as_deref() {
                     builder = builder.parameter(format!("{FIELD_DOC}{}", field.name), doc);
                 }
             }
@@ -392,7 +392,12 @@ impl Mapping<'_> {
         if !context.optional && context.default.is_none() && context.doc.is_none() {
             return Ok((Some(record.schema), Plan::Record(number)));
         }
-        let builder = record.schema.to_builder().optional_if(context.optional);
+        let mut builder = record.schema.to_builder().optional_if(context.optional);
+        if self.options.discard_type_doc_default
+            && let Some(doc) = context.doc
+        {
+            builder = builder.doc(doc);
+        }
         let schema = self.with_default(builder, avro, context, context.optional)?;
         let schema = schema.build();
         let known = self.records.iter().position(|known| {
@@ -457,15 +462,21 @@ impl Mapping<'_> {
         optional: bool,
     ) -> Result<SchemaRef> {
         let so_far = builder.clone().build();
-        if self.options.connect_meta_data {
-            let doc = match avro.props.get("connect.doc") {
-                Some(Value::String(doc)) => Some(doc.as_str()),
-                _ if self.options.discard_type_doc_default => context.doc,
-                _ => None,
-            };
-            if let Some(doc) = doc {
-                builder = builder.doc(doc);
-            }
+        let own_doc = avro.props.get("connect.doc").and_then(Value::as_str);
+        let doc = if self.options.discard_type_doc_default {
+            // As there: whether meta data is wanted makes no difference.
+            context.doc.or(avro.doc()).or(own_doc)
+        } else {
+            own_doc.filter(|_| self.options.connect_meta_data)
+        };
+        if let Some(doc) = doc {
+            builder = builder.doc(doc);
+        }
+        if let Some(doc) = avro.doc()
+            && self.options.discard_type_doc_default
+            && self.options.connect_meta_data
+        {
+            builder = builder.parameter(CONNECT_RECORD_DOC, doc);
         }
         let (name, version) = self.identity(avro, context.root)?;
         match (so_far.name(), name) {
@@ -492,7 +503,8 @@ impl Mapping<'_> {
             (None, Some(version)) => builder = builder.version(version),
             _ => {}
         }
-        match avro.props.get("connect.parameters") {
+        let parameters = avro.props.get("connect.parameters");
+        match parameters.filter(|_| self.options.connect_meta_data) {
             Some(Value::Object(parameters)) => {
                 for (key, value) in parameters {
                     let Value::String(value) = value else {
@@ -531,7 +543,8 @@ impl Mapping<'_> {
         optional: bool,
     ) -> Result<SchemaBuilder> {
         let own = avro.props.get("connect.default");
-        if context.default.is_some() && own.is_none() && !self.options.discard_type_doc_default {
+        let flagged = self.options.connect_meta_data && !self.options.discard_type_doc_default;
+        if context.default.is_some() && own.is_none() && flagged {
             builder = builder.parameter(FIELD_DEFAULT, "true");
         }
         if let Some(default) = context.default.or(own) {
@@ -646,6 +659,62 @@ mod tests {
             assert!(schema.logical().is_some(), "{name}");
             assert_eq!(read, value, "{name}");
         }
+    }
+
+    fn schema_of(text: &str, options: &Options) -> SchemaRef {
+        let avro = Parser::new().parse(text).expect("a schema");
+        let reader = Reader::new(&avro, options, None).expect("a plan");
+        Arc::clone(reader.schema().expect("a schema"))
+    }
+
+    #[test]
+    fn of_a_union_of_one_type_only_the_type_is_left() {
+        let text =
+            r#"{"type":"record","name":"R","fields":[{"name":"a","type":["int"],"default":5}]}"#;
+        let schema = schema_of(text, &Options::default());
+        let a = &schema.fields()[0].schema;
+        assert_eq!(*a, Schema::int32().build());
+        let kept = Options {
+            flatten_singleton_unions: false,
+            ..Options::default()
+        };
+        let schema = schema_of(text, &kept);
+        let a = &schema.fields()[0].schema;
+        assert_eq!(a.name(), Some(UNION));
+        assert_eq!(&*a.fields()[0].name, "int");
+    }
+
+    #[test]
+    fn documentation_is_the_fields_where_that_of_types_is_discarded() {
+        let text = r#"{"type":"record","name":"R","doc":"r","fields":[
+            {"name":"a","doc":"f","type":{"type":"int","connect.doc":"c"}},
+            {"name":"e","type":{"type":"enum","name":"E","doc":"e","symbols":["X"]}},
+            {"name":"o","doc":"g","type":["null",{"type":"record","name":"S","fields":[]}]}]}"#;
+        let discarded = Options {
+            discard_type_doc_default: true,
+            ..Options::default()
+        };
+        let schema = schema_of(text, &discarded);
+        assert_eq!(schema.doc(), Some("r"));
+        assert_eq!(schema.parameter(CONNECT_RECORD_DOC), Some("r"));
+        let fields = schema.fields();
+        assert_eq!(fields[0].schema.doc(), Some("f"));
+        assert_eq!(fields[1].schema.parameter(CONNECT_ENUM_DOC), Some("e"));
+        assert_eq!(fields[2].schema.doc(), Some("g"));
+
+        let schema = schema_of(text, &Options::default());
+        assert_eq!(schema.doc(), None);
+        assert_eq!(schema.parameter(RECORD_DOC), Some("r"));
+        assert_eq!(
+            schema.parameter("io.confluent.connect.avro.field.doc.a"),
+            Some("f")
+        );
+        let fields = schema.fields();
+        assert_eq!(fields[0].schema.doc(), Some("c"));
+        let of_enum = fields[1]
+            .schema
+            .parameter("io.confluent.connect.avro.enum.doc.E");
+        assert_eq!(of_enum, Some("e"));
     }
 
     #[test]

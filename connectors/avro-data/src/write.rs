@@ -123,15 +123,13 @@ impl Writer {
         }
     }
 
-    /// Appends a value.
+    /// Appends a value as a message: as in a file, but bytes at the root go without their length.
     ///
     /// # Errors
-    /// Kind Data: the value is none of the schema. `out` then ends with some of it.
+    /// As [`Self::write_datum`].
     pub fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
-        if value.is_null() && !self.optional {
-            return Err(null_refused());
-        }
         if self.raw_bytes {
+            self.check_null(value)?;
             return match (&self.plan, value) {
                 (Plan::Bytes, Value::Bytes(bytes)) => {
                     out.extend_from_slice(bytes);
@@ -145,7 +143,23 @@ impl Writer {
                 (_, value) => Err(wrong_type("BYTES", value)),
             };
         }
+        self.write_datum(value, out)
+    }
+
+    /// Appends a value as it stands in files.
+    ///
+    /// # Errors
+    /// Kind Data: the value is none of the schema. `out` then ends with some of it.
+    pub fn write_datum(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+        self.check_null(value)?;
         self.encode(&self.plan, value, out)
+    }
+
+    fn check_null(&self, value: &Value) -> Result<()> {
+        match value.is_null() && !self.optional {
+            true => Err(null_refused()),
+            false => Ok(()),
+        }
     }
 
     fn encode(&self, plan: &Plan, value: &Value, out: &mut Vec<u8>) -> Result<()> {
