@@ -19,11 +19,16 @@ const NANOS_PER_MS: i64 = 1_000_000;
 
 /// Writes the values of one schema.
 #[derive(Debug)]
-pub struct Encoder(Root);
+pub struct Encoder {
+    root: Root,
+    /// Of the structs, by number.
+    plans: Vec<MessagePlan>,
+}
 
 #[derive(Debug)]
 enum Root {
-    Message(MessagePlan),
+    /// The struct of this number.
+    Message(usize),
     /// A wrapper message's only field.
     Wrapped(FieldPlan),
 }
@@ -60,9 +65,8 @@ enum Kind {
     Date,
     TimeOfDay,
     Timestamp,
-    Message(Box<MessagePlan>),
-    /// A struct that is like one around it: planned as values of it come.
-    Recursive(ProtobufOptions),
+    /// The struct of this number; one that is around it where a schema contains itself.
+    Message(usize),
     Map(Box<(FieldPlan, FieldPlan)>),
 }
 
@@ -72,21 +76,31 @@ impl Encoder {
     /// # Errors
     /// The schema has no Protobuf form.
     pub fn new(schema: &SchemaRef, options: &ProtobufOptions) -> Result<Self> {
-        if schema.kind() == SchemaType::Struct {
-            return MessagePlan::new(schema, options, 0).map(|plan| Self(Root::Message(plan)));
-        }
-        let scalar = root_scalar(schema);
-        let default = schema.default_value().cloned();
-        Ok(Self(Root::Wrapped(FieldPlan {
-            name: "value".to_owned(),
-            place: 0,
-            member: None,
-            tag: tag(1, scalar.wire()),
-            repeated: false,
-            explicit: false,
-            default,
-            kind: Kind::Scalar(scalar),
-        })))
+        let mut planning = Planning {
+            options,
+            plans: Vec::new(),
+            open: Vec::new(),
+        };
+        let root = if schema.kind() == SchemaType::Struct {
+            Root::Message(planning.message(schema)?)
+        } else {
+            let scalar = root_scalar(schema);
+            Root::Wrapped(FieldPlan {
+                name: "value".to_owned(),
+                place: 0,
+                member: None,
+                tag: tag(1, scalar.wire()),
+                repeated: false,
+                explicit: false,
+                default: schema.default_value().cloned(),
+                kind: Kind::Scalar(scalar),
+            })
+        };
+        let plans = planning.plans.into_iter().collect::<Option<Vec<_>>>();
+        Ok(Self {
+            root,
+            plans: plans.ok_or_else(|| Error::fatal("a struct's plan has no end"))?,
+        })
     }
 
     /// Appends a value; leaves `out` as it was where it fails.
@@ -95,9 +109,13 @@ impl Encoder {
     /// The value is not one of the schema.
     pub fn write(&self, value: &Value, out: &mut Vec<u8>) -> Result<()> {
         let start = out.len();
-        let written = match &self.0 {
-            Root::Message(plan) => plan.write(value, out, 0),
-            Root::Wrapped(plan) => plan.write(&physical(value), out, 0),
+        let inside = Inside {
+            plans: &self.plans,
+            depth: 0,
+        };
+        let written = match &self.root {
+            Root::Message(plan) => inside.message(*plan, value, out),
+            Root::Wrapped(plan) => plan.write(&physical(value), out, inside),
         };
         if written.is_err() {
             out.truncate(start);
@@ -131,62 +149,82 @@ fn too_deep() -> Error {
     ))
 }
 
-impl MessagePlan {
-    fn new(schema: &SchemaRef, options: &ProtobufOptions, depth: usize) -> Result<Self> {
-        if depth > MAX_DEPTH {
+/// The plans of a value's structs, and how deep inside it we are.
+#[derive(Clone, Copy)]
+struct Inside<'a> {
+    plans: &'a [MessagePlan],
+    depth: usize,
+}
+
+impl Inside<'_> {
+    fn message(self, plan: usize, value: &Value, out: &mut Vec<u8>) -> Result<()> {
+        if self.depth > MAX_DEPTH {
             return Err(too_deep());
         }
-        let (layout, _) = layout::fields(schema, options)?;
+        let plan = self
+            .plans
+            .get(plan)
+            .ok_or_else(|| Error::fatal("a struct has no plan"))?;
+        plan.write(value, out, self)
+    }
+
+    fn deeper(self) -> Self {
+        Self {
+            depth: self.depth + 1,
+            ..self
+        }
+    }
+}
+
+/// Makes the plans of a schema's structs.
+struct Planning<'a> {
+    options: &'a ProtobufOptions,
+    plans: Vec<Option<MessagePlan>>,
+    /// The structs around the place that is being planned, with their numbers.
+    open: Vec<(SchemaRef, usize)>,
+}
+
+impl Planning<'_> {
+    fn message(&mut self, schema: &SchemaRef) -> Result<usize> {
+        let target = schema.recursion();
+        let schema = target.as_ref().unwrap_or(schema);
+        if target.is_some() {
+            let known = |(open, _): &&(SchemaRef, usize)| {
+                SchemaRef::ptr_eq(open, schema) || same_but_optional(open, schema)
+            };
+            if let Some((_, number)) = self.open.iter().rev().find(known) {
+                return Ok(*number);
+            }
+        }
+        if self.open.len() > MAX_DEPTH {
+            return Err(too_deep());
+        }
+        let number = self.plans.len();
+        self.plans.push(None);
+        self.open.push((SchemaRef::clone(schema), number));
+        let (layout, _) = layout::fields(schema, self.options)?;
         let mut numbered = Vec::with_capacity(layout.len());
         for field in layout {
-            let mut plan = FieldPlan::new(field.name, field.number, field.schema, options, depth)?;
+            let mut plan = self.field(field.name, field.number, field.schema)?;
             plan.place = field.place;
             plan.member = field.choice.map(|(member, _)| member);
             plan.explicit |= field.choice.is_some();
             numbered.push((field.number, plan));
         }
+        self.open.pop();
         numbered.sort_by_key(|(number, _)| *number);
-        Ok(Self {
+        let plan = MessagePlan {
             schema: SchemaRef::clone(schema),
             fields: numbered.into_iter().map(|(_, plan)| plan).collect(),
-        })
-    }
-
-    fn write(&self, value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<()> {
-        let Value::Struct(value) = value else {
-            return Err(wrong_type("STRUCT", value, ""));
         };
-        if depth > MAX_DEPTH {
-            return Err(too_deep());
+        if let Some(slot) = self.plans.get_mut(number) {
+            *slot = Some(plan);
         }
-        if !SchemaRef::ptr_eq(&value.schema, &self.schema) && value.schema != self.schema {
-            return Err(Error::data("Mismatching struct schema"));
-        }
-        for field in &self.fields {
-            let value = value.values.get(field.place).unwrap_or(&Value::Null);
-            match field.member {
-                None => field.write(value, out, depth)?,
-                Some(member) => {
-                    if let Value::Struct(choice) = value
-                        && let Some(value) = choice.values.get(member)
-                    {
-                        field.write(value, out, depth)?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        Ok(number)
     }
-}
 
-impl FieldPlan {
-    fn new(
-        name: String,
-        number: u32,
-        schema: &SchemaRef,
-        options: &ProtobufOptions,
-        depth: usize,
-    ) -> Result<Self> {
+    fn field(&mut self, name: String, number: u32, schema: &SchemaRef) -> Result<FieldPlan> {
+        let options = self.options;
         let kind = type_of(schema, options, false)?;
         let (repeated, element, kind) = match kind {
             Type::Repeated(element) => (true, element, type_of(element, options, true)?),
@@ -200,13 +238,10 @@ impl FieldPlan {
             Type::Date => Kind::Date,
             Type::TimeOfDay => Kind::TimeOfDay,
             Type::Timestamp => Kind::Timestamp,
-            Type::Message if element.is_recursive() => Kind::Recursive(*options),
-            Type::Message => {
-                Kind::Message(Box::new(MessagePlan::new(element, options, depth + 1)?))
-            }
+            Type::Message => Kind::Message(self.message(element)?),
             Type::Map(key, value) => {
-                let key = Self::new("key".to_owned(), 1, key, options, depth + 1)?;
-                let value = Self::new("value".to_owned(), 2, value, options, depth + 1)?;
+                let key = self.field("key".to_owned(), 1, key)?;
+                let value = self.field("value".to_owned(), 2, value)?;
                 Kind::Map(Box::new((key, value)))
             }
             Type::Repeated(_) => return Err(Error::data("Array cannot be nested")),
@@ -218,7 +253,7 @@ impl FieldPlan {
         };
         let keeps_null = options.ignore_default_for_nullables && schema.is_optional();
         let default = schema.default_value().filter(|_| !keeps_null).cloned();
-        Ok(Self {
+        Ok(FieldPlan {
             name,
             place: 0,
             member: None,
@@ -229,8 +264,45 @@ impl FieldPlan {
             kind,
         })
     }
+}
 
-    fn write(&self, value: &Value, out: &mut Vec<u8>, depth: usize) -> Result<()> {
+/// Whether two structs are the same but for whether they may be missing.
+fn same_but_optional(one: &SchemaRef, other: &SchemaRef) -> bool {
+    one.fields() == other.fields()
+        && one.to_builder().optional_if(false).no_default().build()
+            == other.to_builder().optional_if(false).no_default().build()
+}
+
+impl MessagePlan {
+    fn write(&self, value: &Value, out: &mut Vec<u8>, inside: Inside<'_>) -> Result<()> {
+        let Value::Struct(value) = value else {
+            return Err(wrong_type("STRUCT", value, ""));
+        };
+        if !SchemaRef::ptr_eq(&value.schema, &self.schema)
+            && value.schema != self.schema
+            && !same_but_optional(&value.schema, &self.schema)
+        {
+            return Err(Error::data("Mismatching struct schema"));
+        }
+        for field in &self.fields {
+            let value = value.values.get(field.place).unwrap_or(&Value::Null);
+            match field.member {
+                None => field.write(value, out, inside)?,
+                Some(member) => {
+                    if let Value::Struct(choice) = value
+                        && let Some(value) = choice.values.get(member)
+                    {
+                        field.write(value, out, inside)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FieldPlan {
+    fn write(&self, value: &Value, out: &mut Vec<u8>, inside: Inside<'_>) -> Result<()> {
         let value = match (value, &self.default) {
             (Value::Null, Some(default)) => default,
             (Value::Null, None) => return Ok(()),
@@ -239,7 +311,7 @@ impl FieldPlan {
         if !self.repeated {
             let start = out.len();
             out.extend_from_slice(&self.tag);
-            let zero = self.kind.write(value, out, depth, &self.name)?;
+            let zero = self.kind.write(value, out, inside, &self.name)?;
             if zero && !self.explicit {
                 out.truncate(start);
             }
@@ -250,8 +322,8 @@ impl FieldPlan {
                 for (key, value) in map.iter() {
                     out.extend_from_slice(&self.tag);
                     write_delimited(out, |out| {
-                        entry.0.write(key, out, depth)?;
-                        entry.1.write(value, out, depth)
+                        entry.0.write(key, out, inside)?;
+                        entry.1.write(value, out, inside)
                     })?;
                 }
             }
@@ -263,13 +335,13 @@ impl FieldPlan {
                 write_delimited(out, |out| {
                     items
                         .iter()
-                        .try_for_each(|item| self.item(item, out, depth))
+                        .try_for_each(|item| self.item(item, out, inside))
                 })?;
             }
             (_, Value::Array(items)) => {
                 for item in items {
                     out.extend_from_slice(&self.tag);
-                    self.item(item, out, depth)?;
+                    self.item(item, out, inside)?;
                 }
             }
             (Kind::Map(_), other) => return Err(wrong_type("MAP", other, &self.name)),
@@ -285,7 +357,7 @@ impl FieldPlan {
         }
     }
 
-    fn item(&self, item: &Value, out: &mut Vec<u8>, depth: usize) -> Result<()> {
+    fn item(&self, item: &Value, out: &mut Vec<u8>, inside: Inside<'_>) -> Result<()> {
         if item.is_null() {
             return Err(Error::data(format!(
                 "an element of {} is null, which Protobuf cannot say",
@@ -293,7 +365,7 @@ impl FieldPlan {
             ))
             .with_class("java.lang.NullPointerException"));
         }
-        self.kind.write(item, out, depth, &self.name).map(drop)
+        self.kind.write(item, out, inside, &self.name).map(drop)
     }
 }
 
@@ -309,7 +381,13 @@ fn wrong_type(expected: &str, value: &Value, name: &str) -> Error {
 
 impl Kind {
     /// Appends a value without its tag; answers whether it is the type's zero.
-    fn write(&self, value: &Value, out: &mut Vec<u8>, depth: usize, name: &str) -> Result<bool> {
+    fn write(
+        &self,
+        value: &Value,
+        out: &mut Vec<u8>,
+        inside: Inside<'_>,
+        name: &str,
+    ) -> Result<bool> {
         match self {
             Self::Scalar(scalar) => write_scalar(*scalar, value, out, name),
             Self::Wrapper(scalar) => {
@@ -395,18 +473,7 @@ impl Kind {
                 Ok(false)
             }
             Self::Message(plan) => {
-                write_delimited(out, |out| plan.write(value, out, depth + 1))?;
-                Ok(false)
-            }
-            Self::Recursive(options) => {
-                let Value::Struct(inside) = value else {
-                    return Err(wrong_type("STRUCT", value, name));
-                };
-                if depth > MAX_DEPTH {
-                    return Err(too_deep());
-                }
-                let plan = MessagePlan::new(&inside.schema, options, 0)?;
-                write_delimited(out, |out| plan.write(value, out, depth + 1))?;
+                write_delimited(out, |out| inside.deeper().message(*plan, value, out))?;
                 Ok(false)
             }
             Self::Map(_) => Err(wrong_type("MAP", value, name)),
