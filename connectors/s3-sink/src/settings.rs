@@ -238,7 +238,8 @@ pub(crate) fn separator(config: &Config) -> Vec<u8> {
         .map_or_else(|| b"\n".to_vec(), |text| text.as_bytes().to_vec())
 }
 
-fn format_settings(config: &Config) -> FormatSettings {
+/// The options of formats.
+pub(crate) fn format_settings(config: &Config) -> FormatSettings {
     let gzip = (config.string("s3.compression.type") == "gzip").then(|| {
         // zlib's -1 is its level 6.
         u32::try_from(config.int("s3.compression.level")).unwrap_or(6)

@@ -8,14 +8,14 @@ use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use avro_data::binary::{write_bytes, write_long};
-use avro_data::{Avro, AvroRef, Options as AvroOptions, Shape, anything, from_connect_schema};
+use avro_data::{AvroRef, Options as AvroOptions, Writer, anything};
 use bzip2::write::BzEncoder;
-use connect_api::data::{Schema, SchemaAndValue, SchemaRef, SchemaType, Value};
+use connect_api::data::{SchemaAndValue, SchemaRef};
 use connect_api::{Error, Result};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 
-use super::{Format, FormatSettings, RecordWriter};
+use super::{Format, FormatSettings, RecordWriter, avro_schema};
 use crate::config::invalid;
 use crate::spill::{Spool, Waiting};
 use crate::storage::object::ObjectWriter;
@@ -73,7 +73,7 @@ impl AvroFormat {
         if let Some((_, avro)) = known {
             return Ok(Arc::clone(avro));
         }
-        let avro = from_connect_schema(schema, self.options)?;
+        let avro = avro_schema(schema, self.options)?;
         if schemas.len() >= self.max_schemas {
             schemas.remove(0);
         }
@@ -95,13 +95,12 @@ impl Format for AvroFormat {
         first: &SchemaAndValue,
         mut object: ObjectWriter,
     ) -> Result<Box<dyn RecordWriter>> {
-        let typed = match &first.schema {
-            Some(schema) => Some((Arc::clone(schema), self.schema(schema)?)),
-            None => None,
-        };
-        let text = match &typed {
-            Some((_, avro)) => avro.to_text(),
-            None => anything::SCHEMA.to_owned(),
+        let (writer, text) = match &first.schema {
+            Some(schema) => {
+                let avro = self.schema(schema)?;
+                (Writer::new(schema, &avro, &self.options)?, avro.to_text())
+            }
+            None => (Writer::schemaless(), anything::SCHEMA.to_owned()),
         };
         let sync = sync_marker(object.key(), &text);
         let out = object.buffer();
@@ -118,7 +117,7 @@ impl Format for AvroFormat {
         out.extend_from_slice(&sync);
         Ok(Box::new(AvroRecordWriter {
             codec: self.codec,
-            typed,
+            writer,
             sync,
             block: Waiting::default(),
             count: 0,
@@ -191,8 +190,7 @@ fn sync_marker(key: &str, schema: &str) -> [u8; 16] {
 #[derive(Debug)]
 struct AvroRecordWriter {
     codec: Codec,
-    /// The schema; without one, values are of any type.
-    typed: Option<(SchemaRef, AvroRef)>,
+    writer: Writer,
     sync: [u8; 16],
     block: Waiting,
     count: i64,
@@ -221,11 +219,7 @@ impl RecordWriter for AvroRecordWriter {
     fn write(&mut self, record: &SchemaAndValue) -> Result<()> {
         let block = &mut self.block.bytes;
         let start = block.len();
-        let encoded = match &self.typed {
-            Some((schema, avro)) => encode(avro, schema, &record.value, block),
-            None => anything::encode(&record.value, block),
-        };
-        if let Err(error) = encoded {
+        if let Err(error) = self.writer.write_datum(&record.value, block) {
             block.truncate(start);
             return Err(error);
         }
@@ -255,209 +249,53 @@ impl RecordWriter for AvroRecordWriter {
     }
 }
 
-fn mismatch(schema: &Schema, value: &Value) -> Error {
-    match value {
-        Value::Null => Error::data(format!(
-            "Invalid value: null used for required field of schema type {}",
-            schema.kind().name()
-        )),
-        other => Error::data(format!(
-            "Invalid type for {}: class {}",
-            schema.kind().name(),
-            other.java_class().unwrap_or("null")
-        )),
-    }
-}
-
-/// Appends a value in its schema's binary form.
-fn encode(avro: &Avro, schema: &Schema, value: &Value, out: &mut Vec<u8>) -> Result<()> {
-    let value = match value {
-        Value::Null => schema.default_value().unwrap_or(value),
-        _ => value,
-    };
-    match (&avro.shape, value) {
-        (Shape::Union(branches), value) => encode_union(branches, schema, value, out)?,
-        (Shape::Boolean, Value::Boolean(flag)) => out.push(u8::from(*flag)),
-        (Shape::Int, Value::Int32(number) | Value::Date(number) | Value::Time(number)) => {
-            write_long(i64::from(*number), out);
-        }
-        (Shape::Int, Value::Int8(number)) => write_long(i64::from(*number), out),
-        (Shape::Int, Value::Int16(number)) => write_long(i64::from(*number), out),
-        (Shape::Long, Value::Int64(number) | Value::Timestamp(number)) => write_long(*number, out),
-        (Shape::Float, Value::Float32(number)) => out.extend_from_slice(&number.to_le_bytes()),
-        (Shape::Double, Value::Float64(number)) => out.extend_from_slice(&number.to_le_bytes()),
-        (Shape::String, Value::String(text)) => write_bytes(text.as_bytes(), out),
-        (Shape::Bytes, Value::Bytes(bytes)) => write_bytes(bytes, out),
-        (Shape::Bytes, Value::Decimal(decimal)) => {
-            decimal.with_signed_bytes_be(|bytes| write_bytes(bytes, out));
-        }
-        (Shape::Fixed { size, .. }, Value::Bytes(bytes)) if bytes.len() == *size => {
-            out.extend_from_slice(bytes);
-        }
-        (Shape::Enum { symbols, .. }, Value::String(text)) => {
-            let index = symbols.iter().position(|symbol| *symbol == **text);
-            let index =
-                index.ok_or_else(|| Error::data(format!("not an enum symbol: {}", &**text)))?;
-            write_long(index as i64, out);
-        }
-        (Shape::Record { fields, .. }, Value::Struct(inside)) => {
-            if inside.values.len() != fields.len() {
-                return Err(Error::data("Mismatching struct schema"));
-            }
-            for ((field, own), value) in fields.iter().zip(schema.fields()).zip(&inside.values) {
-                encode(&field.schema, &own.schema, value, out)?;
-            }
-        }
-        (Shape::Array(items), Value::Array(values)) => {
-            let item_schema = schema
-                .value_schema()
-                .ok_or_else(|| mismatch(schema, value))?;
-            if !values.is_empty() {
-                write_long(values.len() as i64, out);
-            }
-            for item in values {
-                encode(items, item_schema, item, out)?;
-            }
-            out.push(0);
-        }
-        (Shape::Map(_) | Shape::Array(_), Value::Map(map)) => {
-            let (Some(keys), Some(values)) = (schema.key_schema(), schema.value_schema()) else {
-                return Err(mismatch(schema, value));
-            };
-            if !map.is_empty() {
-                write_long(map.len() as i64, out);
-            }
-            for (key, item) in map.iter() {
-                encode_entry(&avro.shape, (keys, key), (values, item), out)?;
-            }
-            out.push(0);
-        }
-        (_, value) => return Err(mismatch(schema, value)),
-    }
-    Ok(())
-}
-
-fn encode_entry(
-    shape: &Shape,
-    (keys, key): (&Schema, &Value),
-    (values, item): (&Schema, &Value),
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    match shape {
-        Shape::Map(value_avro) => {
-            write_bytes(
-                key.as_str().ok_or_else(|| mismatch(keys, key))?.as_bytes(),
-                out,
-            );
-            encode(value_avro, values, item, out)
-        }
-        Shape::Array(entry) => match &entry.shape {
-            Shape::Record { fields, .. } if fields.len() == 2 => {
-                encode(&fields[0].schema, keys, key, out)?;
-                encode(&fields[1].schema, values, item, out)
-            }
-            _ => Err(Error::fatal("the entries of a map are no pairs")),
-        },
-        _ => Err(Error::fatal("a map is neither map nor list in Avro")),
-    }
-}
-
-fn encode_union(
-    branches: &[AvroRef],
-    schema: &Schema,
-    value: &Value,
-    out: &mut Vec<u8>,
-) -> Result<()> {
-    let null = branches
-        .iter()
-        .position(|branch| branch.shape == Shape::Null);
-    let index = match value {
-        Value::Null => null.ok_or_else(|| mismatch(schema, value))?,
-        // A struct stands for a union of several types: its first field with a value is the union's.
-        Value::Struct(inside)
-            if schema.kind() == SchemaType::Struct
-                && schema.name() == Some(avro_data::from_connect::UNION) =>
-        {
-            let chosen = inside.values.iter().position(|value| !value.is_null());
-            let chosen = chosen.ok_or_else(|| mismatch(schema, &Value::Null))?;
-            let index = match null {
-                Some(null) if null <= chosen => chosen + 1,
-                _ => chosen,
-            };
-            write_long(index as i64, out);
-            let branch = branches.get(index).ok_or_else(|| mismatch(schema, value))?;
-            return encode(
-                branch,
-                &schema.fields()[chosen].schema,
-                &inside.values[chosen],
-                out,
-            );
-        }
-        _ => branches
-            .iter()
-            .position(|branch| branch.shape != Shape::Null)
-            .ok_or_else(|| mismatch(schema, value))?,
-    };
-    write_long(index as i64, out);
-    match value {
-        Value::Null => Ok(()),
-        value => encode(&branches[index], schema, value, out),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use connect_api::Props;
+    use connect_api::data::Schema;
+
     use super::*;
+    use crate::config::definition;
+    use crate::settings::format_settings;
+
+    fn format(cache: &str) -> AvroFormat {
+        let props: Props = [
+            ("format.class", super::super::AVRO_CLASS),
+            ("flush.size", "1"),
+            ("s3.bucket.name", "b"),
+            ("storage.class", crate::config::STORAGE_CLASS),
+            ("schemas.cache.config", cache),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+        let config = definition().parse(&props).expect("valid");
+        AvroFormat::new(&format_settings(&config)).expect("a codec")
+    }
 
     #[test]
-    fn longs_are_zigzag_varints() {
-        for (value, bytes) in [
-            (0, vec![0]),
-            (-1, vec![1]),
-            (1, vec![2]),
-            (64, vec![0x80, 1]),
-            (
-                i64::MIN,
-                vec![255, 255, 255, 255, 255, 255, 255, 255, 255, 1],
-            ),
-        ] {
-            let mut out = Vec::new();
-            write_long(value, &mut out);
-            assert_eq!(out, bytes, "{value}");
+    fn as_many_schemas_are_kept_as_the_option_says() {
+        for (limit, kept) in [("2", 2), ("1000", 4)] {
+            let format = format(limit);
+            for name in ["a", "b", "c", "d", "d"] {
+                let schema = Schema::structure().name(name).build();
+                format.schema(&schema).expect("legal");
+            }
+            assert_eq!(format.schemas.lock().expect("no panic").len(), kept);
         }
     }
 
     #[test]
-    fn values_follow_their_schema() {
+    fn one_name_for_two_types_is_refused() {
+        let of = |key: SchemaRef| Schema::map(key, Schema::int32().build()).build();
         let schema = Schema::structure()
-            .name("R")
-            .field("a", Schema::int32().optional().build())
-            .field(
-                "b",
-                Schema::string()
-                    .optional()
-                    .default_value(Value::text("x"))
-                    .build(),
-            )
-            .field("c", Schema::array(Schema::boolean().build()).build())
+            .field("a", of(Schema::int32().build()))
+            .field("b", of(Schema::int64().build()))
             .build();
-        let avro = from_connect_schema(&schema, AvroOptions::default()).expect("legal");
-        let encoded = |values| {
-            let value = Value::Struct(connect_api::data::Struct::new(Arc::clone(&schema), values));
-            let mut out = Vec::new();
-            encode(&avro, &schema, &value, &mut out).map(|()| out)
-        };
-        let list =
-            |flags: &[bool]| Value::Array(flags.iter().map(|&flag| Value::Boolean(flag)).collect());
+        let error = format("1000").schema(&schema).expect_err("two entries");
         assert_eq!(
-            encoded(vec![Value::Int32(3), Value::Null, list(&[true])]).expect("fits"),
-            [2, 6, 0, 2, b'x', 2, 1, 0]
+            error.message(),
+            "Can't redefine: io.confluent.connect.avro.MapEntry"
         );
-        assert_eq!(
-            encoded(vec![Value::Null, Value::text("y"), list(&[])]).expect("fits"),
-            [0, 0, 2, b'y', 0]
-        );
-        encoded(vec![Value::text("no"), Value::Null, list(&[])]).expect_err("not an int");
-        encoded(vec![Value::Null, Value::Null, Value::Null]).expect_err("required");
     }
 }

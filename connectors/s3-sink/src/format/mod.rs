@@ -11,9 +11,10 @@ mod parquet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use avro_data::Options as AvroOptions;
-use connect_api::data::SchemaAndValue;
+use avro_data::from_connect::name_of_two_types;
+use avro_data::{AvroRef, Options as AvroOptions, from_connect_schema};
 use connect_api::data::json::DecimalFormat;
+use connect_api::data::{Schema, SchemaAndValue};
 use connect_api::{Error, Result};
 
 use crate::config::invalid;
@@ -153,6 +154,19 @@ pub(crate) fn make(
             class,
             &format!("Class {class} could not be found."),
         ))),
+    }
+}
+
+/// The Avro schema that files of a Connect schema carry.
+///
+/// # Errors
+/// Kind Data: a name is none in Avro, or stands for two types.
+fn avro_schema(schema: &Schema, options: AvroOptions) -> Result<AvroRef> {
+    let avro = from_connect_schema(schema, options)?;
+    match name_of_two_types(&avro) {
+        None => Ok(avro),
+        Some(name) => Err(Error::data(format!("Can't redefine: {name}"))
+            .with_class(avro_data::names::PARSE_ERROR)),
     }
 }
 

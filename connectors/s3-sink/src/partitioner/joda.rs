@@ -114,7 +114,9 @@ impl Pattern {
             'C' => i64::from(year_of_era(local.year()) / 100),
             'x' => year(local.iso_week().year(), count),
             'y' => year(local.year(), count),
-            'Y' => year(year_of_era(local.year()), count),
+            // Of two digits there is no year of an era.
+            'Y' if count == 2 => year(local.year(), count),
+            'Y' => i64::from(year_of_era(local.year())),
             'M' if count >= 3 => {
                 return name(&names.months, &names.short_months, local.month0(), out);
             }
@@ -176,13 +178,9 @@ fn literal(characters: &[char], start: usize) -> (String, usize) {
     (text, at)
 }
 
-/// Two letters print the last two digits.
+/// Two letters print the last two digits, without a sign.
 fn year(year: i32, count: usize) -> i64 {
-    i64::from(if count == 2 {
-        year.rem_euclid(100)
-    } else {
-        year
-    })
+    i64::from(if count == 2 { year.abs() % 100 } else { year })
 }
 
 /// There is no year 0: 1 BC is.
@@ -227,6 +225,28 @@ mod tests {
             let compiled = Pattern::parse(pattern, locale).expect(pattern);
             assert_eq!(compiled.print(INSTANT, Zone::UTC), expected, "{pattern}");
         }
+    }
+
+    /// Random patterns, locales, zones and instants, and Joda-Time's answers.
+    #[test]
+    fn random_patterns_print_as_joda_prints_them() {
+        let mut wrong = Vec::new();
+        for line in include_str!("joda.tsv").lines() {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let [pattern, locale, zone, instant, expected] = columns[..] else {
+                panic!("{line}");
+            };
+            let zone = Zone::parse(zone).expect("known");
+            let instant = instant.parse().expect("a number");
+            let found = match Pattern::parse(pattern, locale) {
+                Ok(compiled) => compiled.print(instant, zone),
+                Err(why) => format!("!{why}"),
+            };
+            if found != expected {
+                wrong.push(format!("{line}: {found}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
     #[test]

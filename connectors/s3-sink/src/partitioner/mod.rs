@@ -4,6 +4,7 @@
 //! and for the wrappers that put the schema's name or `tombstone` into the path.
 
 pub(crate) mod field;
+mod iso;
 pub(crate) mod joda;
 mod names;
 pub(crate) mod time_based;

@@ -35,6 +35,7 @@ impl Names {
         let mut names = Self::parse(ENGLISH);
         names.months = names.short_months.clone();
         names.days = names.short_days.clone();
+        names.eras = vec!["BCE", "CE"];
         names
     }
 

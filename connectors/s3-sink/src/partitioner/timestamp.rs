@@ -3,9 +3,6 @@
 //! Answers for `TimeBasedPartitioner`'s `WallclockTimestampExtractor`, `RecordTimestampExtractor`
 //! and `RecordFieldTimestampExtractor`.
 
-use chrono::{
-    Datelike, Local, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeDelta, TimeZone, Weekday,
-};
 use connect_api::data::{Struct, Value};
 use connect_api::record::SinkRecord;
 
@@ -120,137 +117,11 @@ fn parse_text(text: &str) -> Result<i64, EncodeError> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.is_empty() && digits.len() <= 19 && digits.bytes().all(|byte| byte.is_ascii_digit())
     {
-        return text.parse().map_err(|_| malformed(text));
+        return text
+            .parse()
+            .map_err(|_| EncodeError::Fatal(format!("For input string: \"{text}\"")));
     }
-    parse_iso(text).ok_or_else(|| malformed(text))
-}
-
-/// Joda's words: from where on the text makes no sense.
-fn malformed(text: &str) -> EncodeError {
-    let sensible = (1..text.len())
-        .rev()
-        .filter_map(|end| text.split_at_checked(end))
-        .find(|(front, _)| parse_iso(front).is_some());
-    EncodeError::Fatal(match sensible {
-        Some((_, rest)) => format!("Invalid format: \"{text}\" is malformed at \"{rest}\""),
-        None => format!("Invalid format: \"{text}\""),
-    })
-}
-
-/// `ISODateTimeFormat.dateTimeParser()`: a date (calendar, ordinal or week), a time after `T`, or
-/// both, and perhaps an offset.
-fn parse_iso(text: &str) -> Option<i64> {
-    let (date, rest) = match text.split_once('T') {
-        Some((date, rest)) => (date, Some(rest)),
-        None => (text, None),
-    };
-    let date = match date {
-        "" if rest.is_some() => NaiveDate::from_ymd_opt(1970, 1, 1)?,
-        _ => parse_date(date)?,
-    };
-    let (clock, offset) = match rest {
-        None => (NaiveTime::MIN, None),
-        Some(rest) => {
-            let at = rest.find(['Z', '+', '-']).unwrap_or(rest.len());
-            let (clock, zone) = rest.split_at(at);
-            (parse_clock(clock)?, parse_zone(zone)?)
-        }
-    };
-    let local = NaiveDateTime::new(date, clock);
-    let offset_ms = match offset {
-        Some(offset_ms) => offset_ms,
-        None => {
-            let offset = Local.offset_from_local_datetime(&local).earliest()?;
-            i64::from(offset.fix().local_minus_utc()) * 1000
-        }
-    };
-    Some(local.and_utc().timestamp_millis() - offset_ms)
-}
-
-fn parse_date(text: &str) -> Option<NaiveDate> {
-    let (negative, body) = match text.strip_prefix('-') {
-        Some(body) => (true, body),
-        None => (false, text),
-    };
-    let mut parts = body.split('-');
-    let year: i32 = parts.next()?.parse().ok()?;
-    let year = if negative { -year } else { year };
-    let (second, third) = (parts.next(), parts.next());
-    if parts.next().is_some() {
-        return None;
-    }
-    match (second, third) {
-        (None, _) => NaiveDate::from_ymd_opt(year, 1, 1),
-        (Some(week), day) if week.starts_with('W') => {
-            let day = day.map_or(Some(1u8), |day| day.parse().ok())?;
-            let weekday = Weekday::try_from(day.checked_sub(1)?).ok()?;
-            NaiveDate::from_isoywd_opt(year, week.strip_prefix('W')?.parse().ok()?, weekday)
-        }
-        (Some(ordinal), None) if ordinal.len() == 3 => {
-            NaiveDate::from_yo_opt(year, ordinal.parse().ok()?)
-        }
-        (Some(month), day) => NaiveDate::from_ymd_opt(
-            year,
-            month.parse().ok()?,
-            day.map_or(Some(1), |day| day.parse().ok())?,
-        ),
-    }
-    .filter(|date| date.year().abs() < 300_000)
-}
-
-/// `HH[:mm[:ss]]`, the last with a fraction.
-fn parse_clock(text: &str) -> Option<NaiveTime> {
-    if text.is_empty() {
-        return Some(NaiveTime::MIN);
-    }
-    let (whole, fraction) = match text.split_once(['.', ',']) {
-        Some((whole, fraction)) => (whole, fraction),
-        None => (text, "0"),
-    };
-    let units: Vec<i64> = whole
-        .split(':')
-        .map(|unit| unit.parse().ok())
-        .collect::<Option<_>>()?;
-    let unit_ms = match units.len() {
-        1 => 3_600_000.0,
-        2 => 60_000.0,
-        3 => 1000.0,
-        _ => return None,
-    };
-    let limits = [23, 59, 59];
-    if units
-        .iter()
-        .zip(limits)
-        .any(|(&unit, limit)| unit < 0 || unit > limit)
-    {
-        return None;
-    }
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let fraction: f64 = format!("0.{fraction}").parse().ok()?;
-    let whole_ms: i64 = units
-        .iter()
-        .zip([3_600_000, 60_000, 1000])
-        .map(|(unit, ms)| unit * ms)
-        .sum();
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "below a day, and Joda truncates too"
-    )]
-    let total = whole_ms + (fraction * unit_ms + 1e-6) as i64;
-    Some(NaiveTime::MIN + TimeDelta::milliseconds(total))
-}
-
-/// Nothing, `Z` or an offset, in milliseconds.
-fn parse_zone(text: &str) -> Option<Option<i64>> {
-    match text {
-        "" => Some(None),
-        _ => match super::zone::Zone::parse(text).ok()? {
-            super::zone::Zone::Fixed(offset) => Some(Some(offset)),
-            super::zone::Zone::Named(_) => None,
-        },
-    }
+    super::iso::parse(text).map_err(EncodeError::Fatal)
 }
 
 #[cfg(test)]

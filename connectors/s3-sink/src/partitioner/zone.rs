@@ -136,6 +136,19 @@ mod tests {
         assert_eq!(Zone::parse("+05:30"), Ok(Zone::Fixed(19_800_000)));
     }
 
+    /// Random instants rounded down to buckets of local time, and Joda-Time's answers.
+    #[test]
+    fn buckets_begin_where_jodas_begin() {
+        for line in include_str!("zones.tsv").lines() {
+            let columns: Vec<&str> = line.split('\t').collect();
+            let number = |at: usize| -> i64 { columns[at].parse().expect("a number") };
+            let zone = Zone::parse(columns[0]).expect("known");
+            let (duration, instant) = (number(1), number(2));
+            let bucket = zone.to_utc(zone.to_local(instant) / duration * duration);
+            assert_eq!(bucket, number(3), "{line}");
+        }
+    }
+
     #[test]
     fn local_time_and_back_follow_daylight_saving() {
         let zone = Zone::parse("America/New_York").expect("known");

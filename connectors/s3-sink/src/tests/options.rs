@@ -1,5 +1,33 @@
-//! What each option changes in what is stored: every one of these fails where its effect is taken
-//! away. Those of requests and credentials stand beside the store.
+//! What each option changes: for every one of them there is a test that fails where its effect is taken
+//! away.
+//!
+//! | options | test |
+//! | --- | --- |
+//! | `topics.dir`, `directory.delim`, `file.delim`, `filename.offset.zero.pad.width`, `s3.schema.partition.affix.type`, `partition.field.name`, `format.class`, `parquet.codec` | [`options_of_names_show_in_the_names`] |
+//! | `partitioner.class`, `path.format`, `partition.duration.ms`, `timezone`, `locale`, `timestamp.extractor`, `timestamp.field` | [`options_of_time_show_in_the_folders`] |
+//! | `avro.codec`, `connect.meta.data`, `enhanced.avro.schema.support`, `allow.optional.map.keys`, `json.decimal.format`, `s3.compression.type`, `s3.compression.level` | [`options_of_formats_show_in_the_content`] |
+//! | `format.bytearray.extension`, `format.bytearray.separator` | [`bytes_have_the_extension_and_the_separator_of_their_options`] |
+//! | `behavior.on.null.values`, `report.null.values.to.dlq`, `tombstone.encoded.partition`, `store.kafka.keys`, `keys.format.class` | [`options_of_records_without_a_value_say_who_hears_of_them`] |
+//! | `store.kafka.headers`, `headers.format.class` | `headers_are_stored_beside_the_values`, `headers_are_a_list_in_avro_and_a_record_in_parquet` |
+//! | `flush.size`, `rotate.interval.ms`, `rotate.file.on.partition.change`, `partitioner.max.open.files` | [`options_of_rotation_decide_how_many_files_there_are`] |
+//! | `rotate.schedule.interval.ms`, `enable.conditional.writes` | `under_scheduled_rotation_objects_that_exist_stand_for_their_records` |
+//! | `max.files.scan.limit` | [`so_many_names_are_tried_after_an_object_that_exists`] |
+//! | `schema.compatibility` | `another_schema_starts_another_file_unless_it_can_be_projected` |
+//! | `max.write.duration.ms` | `writing_stops_when_its_time_is_over_and_goes_on_with_the_next_call` |
+//! | `retry.backoff.ms` | [`a_partition_is_left_alone_for_the_backoff`] |
+//! | `schemas.cache.config` | `format::avro` and `format::parquet::tests`, `as_many_schemas_are_kept_as_the_option_says` |
+//! | `s3.part.size` | `large_objects_go_up_in_parts` |
+//! | `s3.object.tagging`, `s3.object.tagging.key.value.pairs`, `s3.object.behavior.on.tagging.error` | `objects_are_tagged_with_…`, `an_object_that_cannot_be_tagged_…` |
+//! | `s3.bucket.name`, `s3.region`, `aws.access.key.id`, `aws.secret.access.key`, `s3.http.send.expect.continue` | `storage::s3_tests` `requests_are_named_signed_…`, [`access_keys_sign_the_requests`] |
+//! | `s3.path.style.access.enabled`, `s3.wan.mode`, `store.url`, `s3.acl.canned`, `s3.send.digest` | `storage::s3_tests` `options_show_in_the_requests_…`, `settings` `options_of_the_store_arrive_there` |
+//! | `s3.ssea.name`, `s3.sse.customer.key`, `s3.sse.kms.key.id` | `settings` `only_combinations_that_confluents_sink_sends_encrypt`, `storage::s3_tests` |
+//! | `s3.proxy.url`, `s3.proxy.user`, `s3.proxy.password` | `storage::s3_tests` `requests_go_through_the_proxy` |
+//! | `s3.part.retries`, `s3.retry.backoff.ms` | `storage::tests` |
+//! | `s3.credentials.provider.class` and what begins with it | `storage::credentials::tests`, [`options_without_a_trace_in_objects_reach_the_settings`] |
+//! | `storage.class` | `connector` `a_configuration_without_a_storage_class_is_valid`, `config` |
+//! | `s3.sink.memory.bytes`, `s3.sink.spill.dir` | [`what_is_beyond_the_budget_waits_in_the_folder`] |
+//! | `rotate.size.bytes`, `rotate.idle.ms`, `exactly.once.schedule`, `schema.change.policy` | `files_rotate_by_size`, `an_idle_partition_…`, `where_files_end_by_the_clock_…`, `files_of_several_schemas_…` |
+//! | `shutdown.timeout.ms`, `s3.elastic.buffer.enable`, `s3.elastic.buffer.init.capacity` | none: accepted and without effect, [`what_has_no_effect_is_accepted_and_checked`] |
 
 use connect_api::data::{ConnectMap, Decimal, logical};
 
@@ -323,4 +351,115 @@ fn options_without_a_trace_in_objects_reach_the_settings() {
     assert_eq!(changed.spill_folder.to_str(), Some("/spill"));
     assert_eq!((changed.scan_limit, changed.memory), (7, 12_345));
     assert_eq!(changed.retry_backoff, Duration::from_millis(11));
+}
+
+#[test]
+fn so_many_names_are_tried_after_an_object_that_exists() {
+    for (limit, next) in [("100", 4), ("1", 2)] {
+        let mut sink = Sink::new(&[
+            ("flush.size", "4"),
+            ("rotate.schedule.interval.ms", "86400000"),
+            ("timezone", "UTC"),
+            ("max.files.scan.limit", limit),
+        ]);
+        for offset in 0..4 {
+            sink.store(
+                &format!("topics/t/partition=0/t+0+{offset:010}.json"),
+                "old",
+            );
+        }
+        sink.put(&texts(0..4));
+        assert_eq!(sink.committed(), None);
+        assert_eq!(
+            sink.asked(),
+            [format!("seek t-0 {next}"), "pause".to_owned()]
+        );
+    }
+}
+
+#[test]
+fn a_partition_is_left_alone_for_the_backoff() {
+    for (backoff, asked) in [("0", &["seek t-0 0", "resume"][..]), ("600000", &[])] {
+        let mut sink = Sink::new(&[("retry.backoff.ms", backoff)]);
+        sink.failures.store(1, Ordering::SeqCst);
+        sink.put(&texts(0..2));
+        assert_eq!(sink.committed(), None);
+        assert_eq!(sink.asked(), ["seek t-0 0", "pause"]);
+        sink.put(&[]);
+        assert_eq!(sink.asked(), asked, "{backoff}");
+        sink.put(&texts(0..2));
+        assert_eq!(sink.committed(), (backoff == "0").then_some(2), "{backoff}");
+    }
+}
+
+#[test]
+fn what_is_beyond_the_budget_waits_in_the_folder() {
+    let folder = std::env::temp_dir().join(format!("spill-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    // A spool's file has no name any more, but the process still has it open.
+    let spools = || {
+        let open = std::fs::read_dir("/proc/self/fd").expect("Linux").flatten();
+        open.filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .filter(|path| path.starts_with(&folder))
+            .count()
+    };
+    for (memory, expected) in [("1000000000", 0), ("1", 1)] {
+        let mut sink = Sink::new(&[
+            ("flush.size", "1000"),
+            ("s3.sink.memory.bytes", memory),
+            ("s3.sink.spill.dir", &folder.display().to_string()),
+        ]);
+        for batch in 0..6 {
+            sink.put(&texts(batch * 10..batch * 10 + 10));
+        }
+        assert_eq!(spools(), expected, "{memory}");
+    }
+    std::fs::remove_dir_all(&folder).expect("empty");
+}
+
+#[test]
+fn access_keys_sign_the_requests() {
+    let source = |changes: &[(&str, &str)]| {
+        let settings = Settings::new(&props(changes)).expect("valid");
+        settings.store.credentials
+    };
+    let (key, secret) = (("aws.access.key.id", "a"), ("aws.secret.access.key", "b"));
+    let of_options = Source::Static("a".to_owned(), "b".to_owned());
+    assert_eq!(source(&[key, secret]), of_options);
+    for alone in [key, secret] {
+        assert_eq!(
+            source(&[alone]),
+            source(&[]),
+            "{alone:?} alone says nothing"
+        );
+    }
+    assert_ne!(source(&[]), of_options);
+}
+
+#[test]
+fn what_has_no_effect_is_accepted_and_checked() {
+    let of = |key, value| Settings::new(&props(&[(key, value)])).map(|_| ());
+    for (key, good, bad) in [
+        ("shutdown.timeout.ms", "7", "soon"),
+        ("s3.elastic.buffer.enable", "true", "perhaps"),
+        ("s3.elastic.buffer.init.capacity", "4096", "4095"),
+    ] {
+        of(key, good).expect(key);
+        of(key, bad).expect_err(key);
+    }
+}
+
+#[test]
+fn every_option_is_in_the_list_above() {
+    let table: String = include_str!("options.rs")
+        .lines()
+        .filter(|line| line.starts_with("//! |"))
+        .collect();
+    let missing: Vec<String> = crate::config::definition()
+        .validate(&Props::new())
+        .into_iter()
+        .map(|value| value.name)
+        .filter(|name| !table.contains(&format!("`{name}`")))
+        .collect();
+    assert_eq!(missing, [] as [String; 0]);
 }

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use avro_data::{Avro, AvroRef, Options as AvroOptions, Shape as AvroShape, from_connect_schema};
+use avro_data::{Avro, AvroRef, Options as AvroOptions, Shape as AvroShape};
 use connect_api::data::{Schema, SchemaRef, SchemaType, Value};
 use connect_api::{Error, Result};
 use parquet::basic::{
@@ -18,6 +18,7 @@ use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type, TypePtr};
 
 use super::column::{Columns, Kind, Shape};
 use super::node::{Node, NodeKind, same_fields};
+use crate::format::avro_schema;
 
 /// As Confluent's sink sets it.
 pub(super) const PAGE_BYTES: usize = 64 * 1024;
@@ -54,7 +55,7 @@ impl Plan {
             true => schema.to_builder().optional_if(false).no_default().build(),
             false => Arc::clone(schema),
         };
-        let avro = from_connect_schema(&root, options.avro)?;
+        let avro = avro_schema(&root, options.avro)?;
         let AvroShape::Record { name, fields, .. } = &avro.shape else {
             return Err(Error::fatal("Avro schema must be a record."));
         };

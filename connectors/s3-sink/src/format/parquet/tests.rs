@@ -66,6 +66,32 @@ fn written(schema: &SchemaRef, rows_of_values: Vec<Vec<Value>>) -> Vec<String> {
 }
 
 #[test]
+fn as_many_schemas_are_kept_as_the_option_says() {
+    for (limit, kept) in [("2", 2), ("1000", 4)] {
+        let props: connect_api::Props = [
+            ("format.class", crate::format::PARQUET_CLASS),
+            ("flush.size", "1"),
+            ("s3.bucket.name", "b"),
+            ("storage.class", crate::config::STORAGE_CLASS),
+            ("schemas.cache.config", limit),
+        ]
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .collect();
+        let config = crate::config::definition().parse(&props).expect("valid");
+        let settings = crate::settings::format_settings(&config);
+        let format = super::ParquetFormat::new(&settings).expect("a codec");
+        for name in ["a", "b", "c", "d", "d"] {
+            let schema = Schema::structure()
+                .name(name)
+                .field("x", Schema::int32().build());
+            format.plan(&schema.build()).expect("legal");
+        }
+        assert_eq!(format.plans.lock().expect("no panic").len(), kept);
+    }
+}
+
+#[test]
 fn lists_are_two_level_until_one_of_them_has_optional_items() {
     let list = |items: SchemaRef| Schema::array(items).optional().build();
     let required = Schema::structure()
