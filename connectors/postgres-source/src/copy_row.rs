@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use memchr::{memchr, memchr_iter};
 
 use crate::change::Cell;
 use crate::error::PgError;
@@ -24,11 +25,11 @@ pub(crate) fn split_row(
     let row = buffer.get(range.clone()).ok_or_else(malformed)?;
     let row = row.strip_suffix(b"\n").unwrap_or(row);
     // Nulls are escapes too, but nothing that needs another buffer.
-    let is_escaped = |field: &[u8]| field.contains(&b'\\') && field != b"\\N";
-    let mut own = (row.contains(&b'\\') && row.split(is_tab).any(is_escaped))
+    let is_escaped = |field: &[u8]| memchr(b'\\', field).is_some() && field != b"\\N";
+    let mut own = (memchr(b'\\', row).is_some() && fields(row).any(is_escaped))
         .then(|| Vec::with_capacity(row.len()));
     let mut start = range.start;
-    let mut fields = row.split(is_tab);
+    let mut fields = fields(row);
     // A table without captured columns has empty rows.
     let columns = if columns.is_empty() && row.is_empty() {
         &[None][..]
@@ -57,9 +58,12 @@ pub(crate) fn split_row(
     Ok(own.map(Bytes::from))
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what split asks for")]
-fn is_tab(byte: &u8) -> bool {
-    *byte == b'\t'
+/// What stands between tabs; one field where there is none.
+fn fields(row: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr_iter(b'\t', row).chain([row.len()]);
+    ends.scan(0, |start, end| {
+        row.get(std::mem::replace(start, end + 1)..end)
+    })
 }
 
 fn cell_at(start: usize, end: usize) -> Result<Cell, PgError> {
