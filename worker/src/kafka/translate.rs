@@ -439,8 +439,11 @@ fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             ("allow.auto.create.topics", "true"),
             ("socket.timeout.ms", "30000"),
             ("check.crcs", "true"),
-            // One queue for all partitions of a consumer; Java holds one fetch (50 MB) likewise.
-            ("queued.max.messages.kbytes", "32768"),
+            // One queue for all partitions of a consumer, and what waits behind it: a fetch of each
+            // partition, which compressed batches make many times as large in memory. Java holds one
+            // fetch of all partitions (50 MB) likewise.
+            ("queued.max.messages.kbytes", "8192"),
+            ("max.partition.fetch.bytes", "524288"),
             ("fetch.queue.backoff.ms", "20"),
             ("metadata.recovery.strategy", "rebootstrap"),
         ],

@@ -7,14 +7,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
-use connect_api::data::{ByteString, Bytes};
+use connect_api::data::ByteString;
 use connect_api::error::Chain;
 use connect_api::java::Regex;
 use connect_api::record::{Record, SinkRecord, TimestampType, Topic, TopicPartition};
 use connect_api::sink::{Offsets, SinkTask, SinkTaskContext};
 use connect_api::{Error, Result};
 
+use super::blocks::Blocks;
 use super::clients;
 use super::dead_letter::{DeadLetterQueue, RawMessage};
 use super::lifecycle::TaskContext;
@@ -24,9 +24,9 @@ use super::tolerance::Failure;
 use crate::kafka::consumer::{GroupConsumer, Message, Rebalance};
 use crate::store::status::State;
 
-/// Most records of a poll where `max.poll.records` is not set. Java's 500 would cost this worker
-/// more in calls than in records; nobody sees it but the task.
-const MAX_POLL_RECORDS: usize = 4000;
+/// Most records of a poll where `max.poll.records` is not set: Java's default, and few enough that
+/// they are still in the processor's cache when the task gets them.
+const MAX_POLL_RECORDS: usize = 500;
 /// How long a poll waits at most: bounds how late a stop or a pause is seen. Each ends with a busy
 /// fraction of a millisecond in the client.
 const POLL: Duration = Duration::from_millis(200);
@@ -34,9 +34,6 @@ const POLL: Duration = Duration::from_millis(200);
 const REDELIVERY_PAUSE: Duration = Duration::from_secs(1);
 /// How often topics are looked for while `topics.regex` matches none.
 const NO_TOPIC_INTERVAL: Duration = Duration::from_secs(5);
-/// Keys and values are gathered in blocks of this many bytes, so that a record costs no allocation
-/// of its own.
-const BLOCK_BYTES: usize = 256 * 1024;
 
 /// Runs a sink task until it is told to stop.
 ///
@@ -111,7 +108,7 @@ struct Worker<'a> {
     paused: bool,
     commit_interval: Duration,
     next_commit: Instant,
-    block: BytesMut,
+    blocks: Blocks,
     last_topic: Topic,
 }
 
@@ -193,7 +190,7 @@ impl<'a> Worker<'a> {
             paused: false,
             commit_interval,
             next_commit: Instant::now() + commit_interval,
-            block: BytesMut::new(),
+            blocks: Blocks::default(),
             last_topic: Topic::new(),
         })
     }
@@ -344,7 +341,7 @@ impl<'a> Worker<'a> {
                 break;
             };
             wait = Duration::ZERO;
-            let message = own(&message, &mut self.block, &mut self.last_topic);
+            let message = own(&message, &mut self.blocks, &mut self.last_topic);
             match &mut run {
                 Some((partition, next))
                     if partition.partition == message.partition
@@ -568,14 +565,8 @@ fn describe(message: &RawMessage) -> String {
 }
 
 /// The message with its bytes in a shared block.
-fn own(message: &Message<'_>, block: &mut BytesMut, last_topic: &mut Topic) -> RawMessage {
-    let mut copy = |bytes: &[u8]| -> Bytes {
-        if block.capacity() < bytes.len() {
-            block.reserve(bytes.len().max(BLOCK_BYTES));
-        }
-        block.extend_from_slice(bytes);
-        block.split().freeze()
-    };
+fn own(message: &Message<'_>, blocks: &mut Blocks, last_topic: &mut Topic) -> RawMessage {
+    let mut copy = |bytes: &[u8]| blocks.copy(bytes);
     let key = message.key().map(&mut copy);
     let value = message.value().map(&mut copy);
     let headers = message.headers(|name, value| (ByteString::from(name), value.map(&mut copy)));

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What all sink tasks of the process together may have on its way before they are to take no more
 /// records. One batch of records may go beyond it.
-const PROCESS_LIMIT_BYTES: usize = 32 * 1024 * 1024;
+const PROCESS_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// What an upload counts at least: it also holds a connection and its bookkeeping.
 const MIN_UPLOAD_BYTES: usize = 64 * 1024;
 
