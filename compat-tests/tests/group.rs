@@ -1,6 +1,7 @@
 //! Several workers in one group, of ours and of the JVM's: who runs what, who answers, what moves.
 
 use crate::shared::{kafka, options, unique};
+use compat_tests::kafka::Record;
 use compat_tests::parts::{free_port, run_folder};
 use compat_tests::worker::{Rest, Target, Worker, WorkerOptions};
 use compat_tests::{Outcome, wait};
@@ -207,6 +208,108 @@ fn a_lost_worker_s_work_is_taken_over_after_the_delay() -> Outcome<()> {
     wait_shares(&first.rest, &[(&first, 4)])?;
     for line in &lines {
         line.arrived()?;
+    }
+    Ok(())
+}
+
+/// How long two workers of a kind are without the work of one that was killed.
+fn recovery(target: Target) -> Outcome<Duration> {
+    // Default timeouts; but five minutes of waiting for a worker's return would only be added to both.
+    let options = group("recovery").property("scheduled.rebalance.max.delay.ms", "1000");
+    let folder = run_folder("recovery")?;
+    let first = another(&options, target)?;
+    let mut second = another(&options, target)?;
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        lines.push(Lines::create(&first.rest, &folder, "recovery")?);
+    }
+    wait_shares(&first.rest, &[(&first, 2), (&second, 2)])?;
+    second.kill();
+    let gone = Instant::now();
+    for line in &mut lines {
+        line.write(3)?;
+    }
+    wait_shares(&first.rest, &[(&first, 4)])?;
+    let took = gone.elapsed();
+    for line in &lines {
+        line.arrived()?;
+    }
+    Ok(took)
+}
+
+#[test]
+fn work_of_a_killed_worker_goes_on_no_later_than_with_the_jvm() -> Outcome<()> {
+    let (java, ours) = (recovery(Target::Java)?, recovery(Target::Ferroconnect)?);
+    // Both wait for the session to end, which the coordinator counts from the last heartbeat: three
+    // seconds of difference are chance.
+    assert!(
+        ours < java + Duration::from_secs(4),
+        "ours after {ours:?}, the JVM's after {java:?}"
+    );
+    Ok(())
+}
+
+/// The states that a group's workers have told of a task so far.
+fn told(options: &WorkerOptions, connector: &str) -> Outcome<Vec<String>> {
+    let key = format!("status-task-{connector}-0");
+    let records = kafka().records(&format!("{}-status", options.group))?;
+    Ok(records
+        .iter()
+        .filter(|record| record.key_text() == key)
+        .map(Record::value_text)
+        .collect())
+}
+
+#[test]
+fn a_newcomer_is_ready_in_a_second_and_a_new_connector_disturbs_no_other() -> Outcome<()> {
+    let options = group("manners");
+    let folder = run_folder("manners")?;
+    let first = another(&options, Target::Ferroconnect)?;
+    let mut lines = Vec::new();
+    for _ in 0..4 {
+        lines.push(Lines::create(&first.rest, &folder, "manners")?);
+    }
+    wait_shares(&first.rest, &[(&first, 8)])?;
+    let mut second = another(&options, Target::Ferroconnect)?;
+    wait_shares(&first.rest, &[(&first, 4), (&second, 4)])?;
+    // A machine that is busy may be slow once, not each time.
+    let mut times = Vec::new();
+    while times.iter().all(|took| *took >= Duration::from_secs(1)) {
+        assert!(times.len() < 4, "ready after {times:?}");
+        second.terminate()?;
+        times.push(second.restart()?);
+        wait_shares(&first.rest, &[(&first, 4), (&second, 4)])?;
+    }
+    let before: Vec<_> = lines
+        .iter()
+        .map(|line| told(&options, &line.name))
+        .collect::<Outcome<_>>()?;
+    // Each is a rebalance; each request, to either worker, waits for the one before.
+    let old = lines.len();
+    for round in 0..6 {
+        let rest = if round % 2 == 0 {
+            &first.rest
+        } else {
+            &second.rest
+        };
+        lines.push(Lines::create(rest, &folder, "manners")?);
+        let changed = &lines[old];
+        let config = serde_json::json!({
+            "connector.class": "FileStreamSource",
+            "tasks.max": "1",
+            "file": changed.file.display().to_string(),
+            "topic": changed.name,
+            "batch.size": (1000 + round).to_string(),
+        });
+        let path = format!("/connectors/{}/config", changed.name);
+        let answer = rest.request("PUT", &path, Some(&config.to_string()))?;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    wait_shares(&first.rest, &[(&first, 10), (&second, 10)])?;
+    for (line, before) in lines[..old].iter_mut().zip(before) {
+        assert_eq!(told(&options, &line.name)?, before, "{}", line.name);
+        line.write(2)?;
+        assert_eq!(line.arrived()?, 0, "no line came twice");
     }
     Ok(())
 }
