@@ -76,7 +76,7 @@ chaos-s3: rust
 	@compat-tests/setup.sh test >/dev/null
 	$(CARGO) build --release --workspace --bins
 	CHAOS_S3_SECONDS=600 FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
-	  $(CARGO) test -p compat-tests --test main sink_faults -- --nocapture
+	  $(CARGO) test -p compat-tests --test main -- sink_faults sink_kills --nocapture
 
 memory: rust
 	S3_MEMORY_FILES=5000 S3_MEMORY_RECORDS=200 $(CARGO) test -p s3-sink --test memory -- --nocapture

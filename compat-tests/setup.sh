@@ -7,7 +7,7 @@
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
 # test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
 #             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python,
-#             clients of the REST API
+#             clients of the REST API, readers of Parquet and Avro files
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
@@ -20,6 +20,8 @@ PG_MORE="12.22.0 16.11.0 18.1.0"
 MINIO=latest
 APICURIO=3.3.3
 JAVA_CLIENT=4.0.4
+PARQUET_AVRO=1.15.2
+HADOOP=3.4.1
 PYTHON_CLIENT=1.0.0
 SCHEMATHESIS=4.32.5
 
@@ -136,6 +138,12 @@ if [ "$what" = test ]; then
     "$parts/venv/bin/pip" install -q --disable-pip-version-check 'confluent-kafka[avro,json,protobuf]'
     touch "$parts/venv/.confluent-kafka"
   fi
+  if [ ! -e "$parts/venv/.readers" ]; then
+    say "installing readers of files, and protoc, into $parts/venv"
+    "$parts/venv/bin/pip" install -q --disable-pip-version-check pyarrow fastavro cramjam pytz grpcio-tools
+    touch "$parts/venv/.readers"
+  fi
+  jars "$parts/parquet-avro" "org.apache.parquet:parquet-avro:$PARQUET_AVRO" "org.apache.hadoop:hadoop-client-runtime:$HADOOP" "org.slf4j:slf4j-simple:1.7.36"
   # Clients of the REST API that others wrote, and what makes up requests from its description.
   jars "$parts/connect-client" "org.sourcelab:kafka-connect-client:$JAVA_CLIENT" "org.slf4j:slf4j-simple:1.7.36"
   if [ ! -e "$parts/clients/.done-$PYTHON_CLIENT-$SCHEMATHESIS" ]; then

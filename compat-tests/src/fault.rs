@@ -138,7 +138,10 @@ fn answer(client: &mut &TcpStream, status: &str, code: &str) -> Outcome<()> {
 }
 
 /// A request or an answer: head and body as they stand. `None` at the connection's end.
-fn message(from: &mut impl BufRead, without_body: bool) -> Outcome<Option<(Vec<u8>, Vec<u8>)>> {
+pub(crate) fn message(
+    from: &mut impl BufRead,
+    without_body: bool,
+) -> Outcome<Option<(Vec<u8>, Vec<u8>)>> {
     let mut head = Vec::new();
     let (mut length, mut chunked) = (0usize, false);
     loop {

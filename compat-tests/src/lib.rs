@@ -22,6 +22,7 @@ pub mod relay;
 pub mod rows;
 pub mod s3;
 pub mod steps;
+pub mod stop_at;
 pub mod tls;
 pub mod wait;
 pub mod worker;

@@ -9,10 +9,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use compat_tests::{Outcome, wait};
+use compat_tests::kafka::{flush, send};
+use compat_tests::{Outcome, rows, wait};
+use rdkafka::producer::BaseRecord;
+use serde_json::json;
 
-use crate::registry::registry;
-use crate::shared::{database, kafka, postgres, source_config, worker};
+use crate::registry::{convert, registry};
+use crate::shared::{
+    bucket, database, kafka, postgres, sink_config, source_config, unique, wait_objects, worker,
+};
 
 /// An address that leads to the registry while it is open, and hangs up otherwise.
 struct Gate {
@@ -22,6 +27,18 @@ struct Gate {
 }
 
 impl Gate {
+    /// Before the shared registry; with the address that leads through it.
+    fn before_registry() -> Outcome<(Self, String)> {
+        let (_, rest) = registry()
+            .url()
+            .split_once("//")
+            .ok_or("an address with a host")?;
+        let (host, path) = rest.split_once('/').ok_or("an address with a path")?;
+        let gate = Self::to(host.to_owned())?;
+        let url = format!("http://127.0.0.1:{}/{path}", gate.port);
+        Ok((gate, url))
+    }
+
     fn to(address: String) -> Outcome<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
@@ -83,13 +100,7 @@ fn a_registry_that_is_away_or_refuses_stops_the_task_and_nothing_is_lost() -> Ou
     let name = database("outage")?;
     postgres().sql(&name, "create table t (id int primary key, x int)")?;
     let port = postgres().port().to_string();
-    let (_, rest) = registry()
-        .url()
-        .split_once("//")
-        .ok_or("an address with a host")?;
-    let (host, path) = rest.split_once('/').ok_or("an address with a path")?;
-    let gate = Gate::to(host.to_owned())?;
-    let url = format!("http://127.0.0.1:{}/{path}", gate.port);
+    let (gate, url) = Gate::before_registry()?;
     let worker = worker("outage")?;
     let mut config = source_config(&name, &port, &[("snapshot.mode", "no_data")]);
     config.extend([
@@ -163,5 +174,101 @@ fn a_registry_that_is_away_or_refuses_stops_the_task_and_nothing_is_lost() -> Ou
         "{trace}"
     );
     assert_eq!(kafka().count(&topic)?, before, "nothing of the new shape");
+    Ok(())
+}
+
+/// Three Avro messages of a schema of so many fields, in `topic`.
+fn produce(topic: &str, first: i64, fields: usize) -> Outcome<()> {
+    let names: Vec<String> = (0..fields).map(|field| format!("f{field}")).collect();
+    let schema = json!({"type": "struct", "name": "out.Row", "optional": false, "fields":
+        names.iter().map(|name| json!({"field": name, "type": "int64", "optional": true})).collect::<Vec<_>>()});
+    let lines: String = (first..first + 3)
+        .map(|id| {
+            let row: serde_json::Map<_, _> =
+                names.iter().map(|name| (name.clone(), json!(id))).collect();
+            format!("{}\n", json!({"schema": schema, "payload": row}))
+        })
+        .collect();
+    let avro = format!(
+        "io.confluent.connect.avro.AvroConverter,schema.registry.url={}",
+        registry().url()
+    );
+    let json = "org.apache.kafka.connect.json.JsonConverter";
+    let arguments = ["--from", json, "--to", &avro, "--topic", topic, "--to-hex"];
+    let (hex, well) = convert(&arguments, &lines)?;
+    assert!(well, "{hex}");
+    let producer = kafka().producer()?;
+    for line in hex.lines() {
+        let digits = line.as_bytes().chunks(2);
+        let byte = |pair: &[u8]| -> Outcome<u8> {
+            Ok(u8::from_str_radix(std::str::from_utf8(pair)?, 16)?)
+        };
+        let bytes = digits.map(byte).collect::<Outcome<Vec<u8>>>()?;
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).payload(&bytes);
+        send(&producer, record)?;
+    }
+    flush(&producer)
+}
+
+#[test]
+fn a_sink_whose_registry_is_away_stops_and_goes_on_where_it_was() -> Outcome<()> {
+    let topic = unique("sinkoutage");
+    kafka().create_topic(&topic, 1, 1)?;
+    produce(&topic, 0, 1)?;
+    let (gate, url) = Gate::before_registry()?;
+    let worker = worker("sinkoutage")?;
+    let bucket = bucket("sinkoutage")?;
+    let config = sink_config(
+        &topic,
+        &bucket.name,
+        &[
+            (
+                "format.class",
+                "io.confluent.connect.s3.format.json.JsonFormat",
+            ),
+            ("value.converter", "io.confluent.connect.avro.AvroConverter"),
+            ("value.converter.schema.registry.url", &url),
+            ("value.converter.retries.wait.ms", "10"),
+            ("consumer.override.auto.offset.reset", "earliest"),
+        ],
+    );
+    let restart = || -> Outcome<()> {
+        let answer = worker
+            .rest
+            .request("POST", "/connectors/out/tasks/0/restart", None)?;
+        assert_eq!(answer.status, 204, "{}", answer.body);
+        Ok(())
+    };
+    let failed = || -> Outcome<()> {
+        let trace = worker.rest.wait_failed("out")?;
+        let why = format!(
+            "NetworkException: Network connection error while deserializing Avro data for topic {topic}"
+        );
+        assert!(trace.contains(&why), "{trace}");
+        Ok(())
+    };
+    gate.close();
+    worker.rest.create_config("out", &config)?;
+    failed()?;
+    gate.open();
+    restart()?;
+    wait_objects(&bucket, 1)?;
+    // What is known goes through without the registry, a new schema does not.
+    gate.close();
+    produce(&topic, 3, 1)?;
+    wait_objects(&bucket, 2)?;
+    produce(&topic, 6, 2)?;
+    failed()?;
+    assert_eq!(bucket.list()?.len(), 2);
+    gate.open();
+    restart()?;
+    wait_objects(&bucket, 3)?;
+    let objects = rows::objects(&bucket)?;
+    let ids: Vec<_> = objects
+        .iter()
+        .flat_map(|(_, rows)| rows)
+        .map(|row| row["f0"].as_i64().unwrap_or(-1))
+        .collect();
+    assert_eq!(ids, (0..9).collect::<Vec<_>>(), "each row once, in order");
     Ok(())
 }
