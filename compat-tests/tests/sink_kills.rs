@@ -172,18 +172,10 @@ fn a_kill_at_any_point_of_an_upload_leaves_every_record_in_one_object() -> Outco
         (Step::Complete, After),
     ]];
     if std::env::var_os("CHAOS_S3_SECONDS").is_some() {
-        rounds.push(vec![
-            (Step::Begin, Before),
-            (Step::Begin, After),
-            (Step::Part(1), Before),
-            (Step::Part(1), After),
-        ]);
-        rounds.push(vec![
-            (Step::Part(2), Before),
-            (Step::Part(2), Inside),
-            (Step::Complete, Inside),
-            (Step::Complete, Known),
-        ]);
+        rounds.push(vec![(Step::Begin, Before), (Step::Begin, After)]);
+        rounds.push(vec![(Step::Part(1), Before), (Step::Part(1), After)]);
+        rounds.push(vec![(Step::Part(2), Before), (Step::Part(2), Inside)]);
+        rounds.push(vec![(Step::Complete, Inside), (Step::Complete, Known)]);
     }
     rounds.iter().try_for_each(|points| round(points))
 }
