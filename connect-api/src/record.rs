@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::data::text::to_java_string;
 use crate::data::{ByteString, Headers, SchemaAndValue, Value};
 use crate::java::HashMap as JavaHashMap;
 
@@ -51,6 +52,17 @@ pub type SourcePartition = OffsetMap;
 /// A position in a source partition as it is stored, or a partition's name: names to primitive
 /// values, in Java's order.
 pub type OffsetMap = JavaHashMap<ByteString, Value>;
+
+impl OffsetMap {
+    /// The map as `HashMap.toString` writes it.
+    pub fn java_text(&self) -> String {
+        let entries: Vec<String> = self
+            .iter()
+            .map(|(key, value)| format!("{key}={}", to_java_string(value)))
+            .collect();
+        format!("{{{}}}", entries.join(", "))
+    }
+}
 
 /// A position that a record carries. Made into a map only when offsets are flushed, so that a
 /// record in the hot path carries a few numbers.
@@ -101,4 +113,17 @@ pub struct SinkRecord {
     pub original_topic: Topic,
     /// The partition it was read from.
     pub original_partition: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_reads_as_javas_map() {
+        let mut offset = OffsetMap::new();
+        offset.insert("position".into(), Value::Int64(4));
+        offset.insert("file".into(), Value::Null);
+        assert_eq!(offset.java_text(), "{file=null, position=4}");
+    }
 }

@@ -1,6 +1,5 @@
 //! `java.text.SimpleDateFormat` in UTC, in English, lenient as it is by default.
-//!
-//! Differs from Java: days before 15 October 1582 are counted in the Gregorian calendar too.
+//! Days before 15 October 1582 are counted in the Julian calendar, as by `GregorianCalendar`.
 
 use std::fmt::Write as _;
 
@@ -76,6 +75,52 @@ pub fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year, month, day)
 }
 
+/// 15 October 1582, the first day of the Gregorian calendar; 4 October was the day before.
+const CUTOVER: i64 = -141_427;
+
+/// Days since the epoch of a day of Java's calendar.
+fn days_from_calendar(year: i64, month: i64, day: i64) -> i64 {
+    let gregorian = days_from_civil(year, month, day);
+    if gregorian >= CUTOVER {
+        return gregorian;
+    }
+    let julian = days_from_julian(year, month, day);
+    // The ten days between, which never were, roll over.
+    if julian >= CUTOVER {
+        gregorian.max(julian)
+    } else {
+        julian
+    }
+}
+
+fn days_from_julian(year: i64, month: i64, day: i64) -> i64 {
+    let months = year * 12 + month - 1;
+    let (year, month) = (months.div_euclid(12), months.rem_euclid(12) + 1);
+    let year = if month <= 2 { year - 1 } else { year };
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5;
+    year * 365 + year.div_euclid(4) + day_of_year - 719_470 + day - 1
+}
+
+/// Year, month and day of a day since the epoch, in Java's calendar.
+fn calendar_from_days(days: i64) -> (i64, i64, i64) {
+    if days >= CUTOVER {
+        return civil_from_days(days);
+    }
+    let days = days + 719_470;
+    let era = days.div_euclid(1461);
+    let day_of_era = days.rem_euclid(1461);
+    let year_of_era = (day_of_era - day_of_era / 1460) / 365;
+    let day_of_year = day_of_era - 365 * year_of_era;
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (era * 4 + year_of_era + i64::from(month <= 2), month, day)
+}
+
 impl DateFormat {
     /// Compiles a pattern.
     ///
@@ -132,9 +177,9 @@ impl DateFormat {
     pub fn format(&self, ms: i64) -> String {
         let days = ms.div_euclid(MS_PER_DAY);
         let of_day = ms.rem_euclid(MS_PER_DAY);
-        let (year, month, day) = civil_from_days(days);
+        let (year, month, day) = calendar_from_days(days);
         let weekday = (days + 4).rem_euclid(7);
-        let day_of_year = days - days_from_civil(year, 1, 1) + 1;
+        let day_of_year = days - days_from_calendar(year, 1, 1) + 1;
         let hour = of_day / 3_600_000;
         let era_year = if year > 0 { year } else { 1 - year };
         let mut out = String::with_capacity(self.pattern.len() + 8);
@@ -155,11 +200,11 @@ impl DateFormat {
                 'F' => (day - 1) / 7 + 1,
                 'u' => (weekday + 6) % 7 + 1,
                 'w' => {
-                    let first = (days_from_civil(year, 1, 1) + 4).rem_euclid(7);
+                    let first = (days_from_calendar(year, 1, 1) + 4).rem_euclid(7);
                     (day_of_year - 1 + first) / 7 + 1
                 }
                 'W' => {
-                    let first = (days_from_civil(year, month, 1) + 4).rem_euclid(7);
+                    let first = (days_from_calendar(year, month, 1) + 4).rem_euclid(7);
                     (day - 1 + first) / 7 + 1
                 }
                 'H' => hour,
@@ -377,8 +422,8 @@ impl Fields {
             self.year
         };
         let days = match self.day_of_year {
-            Some(day) => days_from_civil(year, 1, 1) + day - 1,
-            None => days_from_civil(year, self.month, 1) + self.day - 1,
+            Some(day) => days_from_calendar(year, 1, 1) + day - 1,
+            None => days_from_calendar(year, self.month, self.day),
         };
         let hour = match self.afternoon {
             Some(true) => self.hour % 12 + 12,
@@ -396,6 +441,20 @@ impl Fields {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn before_1582_dates_are_those_of_the_julian_calendar() {
+        let format = DateFormat::new("yyyy-MM-dd").expect("a pattern");
+        for (text, days) in [
+            ("1582-10-15", -141_427),
+            ("1582-10-04", -141_428),
+            ("0001-01-01", -719_164),
+            ("1500-02-29", -171_596),
+        ] {
+            assert_eq!(format.parse(text), Some(days * MS_PER_DAY), "{text}");
+            assert_eq!(format.format(days * MS_PER_DAY), text);
+        }
+    }
 
     #[test]
     fn dates_are_formatted_and_parsed_as_simple_date_format_does() {

@@ -100,6 +100,69 @@ impl Regex {
         let captures = self.full.captures(text).ok()??;
         Some(expand(&captures, replacement))
     }
+    /// Whether a replacement can be filled in, whatever was matched.
+    ///
+    /// # Errors
+    /// The class and message of Java's exception otherwise.
+    pub fn check_replacement(&self, replacement: &str) -> Result<(), (&'static str, String)> {
+        const ARGUMENT: &str = "java.lang.IllegalArgumentException";
+        let groups = self.full.captures_len();
+        let refuse = |why: &str| Err((ARGUMENT, why.to_owned()));
+        let mut rest = replacement.chars().peekable();
+        while let Some(character) = rest.next() {
+            match character {
+                '\\' if rest.next().is_none() => {
+                    return refuse("character to be escaped is missing");
+                }
+                '$' => match rest.next() {
+                    None => return refuse("Illegal group reference: group index is missing"),
+                    Some('{') => {
+                        let mut name = String::new();
+                        while let Some(next) = rest.next_if(char::is_ascii_alphanumeric) {
+                            name.push(next);
+                        }
+                        if name.is_empty() || rest.next() != Some('}') {
+                            return refuse("named capturing group is missing trailing '}'");
+                        }
+                        if name.starts_with(|first: char| first.is_ascii_digit()) {
+                            return refuse(&format!(
+                                "capturing group name {{{name}}} starts with digit character"
+                            ));
+                        }
+                        if !self
+                            .full
+                            .capture_names()
+                            .flatten()
+                            .any(|known| known == name)
+                        {
+                            return refuse(&format!("No group with name {{{name}}}"));
+                        }
+                    }
+                    Some(digit) => {
+                        let Some(mut group) = digit.to_digit(10).map(|digit| digit as usize) else {
+                            return refuse("Illegal group reference");
+                        };
+                        if group >= groups {
+                            return Err((
+                                "java.lang.IndexOutOfBoundsException",
+                                format!("No group {group}"),
+                            ));
+                        }
+                        // Further digits count while they name a group.
+                        while let Some(digit) = rest.peek().and_then(|next| next.to_digit(10)) {
+                            group = group * 10 + digit as usize;
+                            if group >= groups {
+                                break;
+                            }
+                            rest.next();
+                        }
+                    }
+                },
+                _ => {}
+            }
+        }
+        Ok(())
+    }
     /// The text with the first match replaced (`Matcher.replaceFirst`).
     pub fn replace_first(&self, text: &str, replacement: &str) -> String {
         self.replace(text, replacement, 1)
@@ -321,6 +384,25 @@ mod tests {
         let regex = Regex::new("o").expect("a pattern");
         assert_eq!(regex.replace_all("foo", "0"), "f00");
         assert_eq!(regex.replace_first("foo", "0"), "f0o");
+    }
+
+    #[test]
+    fn a_replacement_that_cannot_be_filled_in_is_told_as_in_java() {
+        let regex = Regex::new("(a)(?<b>.*)").expect("a pattern");
+        for (replacement, expected) in [
+            ("$0$1$2${b}\\$", None),
+            ("$23", None),
+            ("$3", Some("No group 3")),
+            ("$", Some("Illegal group reference: group index is missing")),
+            ("$x", Some("Illegal group reference")),
+            ("${c}", Some("No group with name {c}")),
+            ("${b", Some("named capturing group is missing trailing '}'")),
+            ("x\\", Some("character to be escaped is missing")),
+        ] {
+            let found = regex.check_replacement(replacement).err();
+            let message = found.as_ref().map(|(_, message)| message.as_str());
+            assert_eq!(message, expected, "{replacement}");
+        }
     }
 
     #[test]

@@ -259,6 +259,9 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
         Error::data(format!(
             "Value ({text}) was out of range for requested data type"
         ))
+        .with_source(
+            Error::data(not_a_number(text, target)).with_class("java.lang.NumberFormatException"),
+        )
     };
     // Java's narrowing: floats stop at the limits of int (long for a long), integers wrap.
     #[expect(
@@ -342,6 +345,24 @@ fn cast(schema: Option<&Schema>, value: Value, target: SchemaType) -> Result<Val
             other => to_java_string(other).into(),
         },
     })
+}
+
+/// What Java's parser of the target's type says of a text that is none of it.
+fn not_a_number(text: &str, target: SchemaType) -> String {
+    let is_integer = text
+        .strip_prefix(['-', '+'])
+        .unwrap_or(text)
+        .parse::<i128>()
+        .is_ok_and(|number| number <= i128::from(i32::MAX));
+    match target {
+        SchemaType::Float32 | SchemaType::Float64 if text.trim().is_empty() => {
+            "empty String".to_owned()
+        }
+        SchemaType::Int8 | SchemaType::Int16 if is_integer => {
+            format!("Value out of range. Value:\"{text}\" Radix:10")
+        }
+        _ => format!("For input string: \"{text}\""),
+    }
 }
 
 /// `BigDecimal.longValue` of a number with at most 38 digits before the point.

@@ -74,10 +74,10 @@ impl Transformation for ExtractField {
                     Value::Null => None,
                     other => Some(require_struct(other, PURPOSE)?),
                 };
-                let field = self
-                    .path
-                    .field(schema)
-                    .ok_or_else(|| Error::data(format!("Unknown field: {}", self.path.text)))?;
+                let field = self.path.field(schema)?.ok_or_else(|| {
+                    Error::data(format!("Unknown field: {}", self.path.text))
+                        .with_class("java.lang.IllegalArgumentException")
+                })?;
                 SchemaAndValue {
                     schema: Some(Arc::clone(&field.schema)),
                     value: value

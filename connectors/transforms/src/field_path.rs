@@ -39,16 +39,24 @@ impl FieldPath {
     }
 
     /// The field in a schema.
-    pub(crate) fn field<'a>(&self, schema: &'a Schema) -> Option<&'a Field> {
+    ///
+    /// # Errors
+    /// The way leads through what has no fields.
+    pub(crate) fn field<'a>(&self, schema: &'a Schema) -> Result<Option<&'a Field>> {
         let mut steps = self.steps.iter();
-        let mut field = schema.field(steps.next()?)?;
+        let Some(mut field) = steps.next().and_then(|step| schema.field(step)) else {
+            return Ok(None);
+        };
         for step in steps {
-            field = match field.schema.kind() {
-                SchemaType::Struct => field.schema.field(step)?,
-                _ => return None,
+            if field.schema.kind() != SchemaType::Struct {
+                return Err(Error::data("Cannot look up fields on non-struct type"));
+            }
+            let Some(next) = field.schema.field(step) else {
+                return Ok(None);
             };
+            field = next;
         }
-        Some(field)
+        Ok(Some(field))
     }
 
     /// The value in a struct.

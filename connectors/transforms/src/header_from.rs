@@ -132,9 +132,14 @@ impl Transformation for HeaderFrom {
             Some(schema) => {
                 let value = take_struct(value, purpose)?;
                 for (name, header) in pairs {
-                    let field = schema
-                        .field(name)
-                        .ok_or_else(|| Error::data(format!("{name} is not a valid field name")))?;
+                    let field = schema.field(name).ok_or_else(|| {
+                        Error::data(
+                            "Cannot invoke \"org.apache.kafka.connect.data.Field.schema()\" \
+                                 because the return value of \"org.apache.kafka.connect.data.\
+                                 Schema.field(String)\" is null",
+                        )
+                        .with_class("java.lang.NullPointerException")
+                    })?;
                     let value =
                         read_field(&field.schema, &value.values[field.index], self.replace_null);
                     add(header, Some(Arc::clone(&field.schema)), value);

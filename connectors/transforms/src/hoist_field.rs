@@ -19,7 +19,7 @@ use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{ByteString, Props, Result};
 
-use crate::operand::{SCHEMA_CACHE_SIZE, Side, key_and_value};
+use crate::operand::{SCHEMA_CACHE_SIZE, Side, check_field_name, key_and_value};
 
 key_and_value!("HoistField", definition, HoistField::new);
 
@@ -69,6 +69,7 @@ impl Transformation for HoistField {
             }
             Some(schema) => {
                 let field = &self.field;
+                check_field_name(field)?;
                 let hoisted = self.schemas.get_or_insert_with(&schema, || {
                     Schema::structure()
                         .field(field.clone(), Arc::clone(&schema))

@@ -23,7 +23,7 @@ use connect_api::{ByteString, Error, Props, Result};
 
 use crate::operand::{
     REPLACE_NULL, SCHEMA_CACHE_SIZE, Side, add_field, copy_basics, key_and_value, read_field,
-    replace_null_key, take_map, take_struct,
+    replace_null_key, require_map, require_struct, take_map, take_struct,
 };
 
 key_and_value!("InsertField", definition, InsertField::new);
@@ -81,6 +81,18 @@ impl Insertion {
             optional,
             source,
         }
+    }
+
+    /// Refuses a null for a required field, as `Struct.put` does.
+    fn check(&self, value: &Value) -> Result<()> {
+        if self.optional || !value.is_null() {
+            return Ok(());
+        }
+        Err(Error::data(format!(
+            "Invalid value: null used for required field: \"{}\", schema type: {}",
+            self.name,
+            self.schema().kind().name()
+        )))
     }
 
     fn schema(&self) -> SchemaRef {
@@ -170,6 +182,16 @@ impl Transformation for InsertField {
             return Ok(Some(record));
         }
         let schema = self.side.of(&record).schema.clone();
+        // What is wrong with the value or its schema comes before what is wrong with the record.
+        let value = &self.side.of(&record).value;
+        if let Some(schema) = &schema {
+            require_struct(value, PURPOSE)?;
+            let insertions = &self.insertions;
+            self.schemas
+                .get_or_try_insert_with(schema, || with_fields(schema, insertions))?;
+        } else {
+            require_map(value, PURPOSE)?;
+        }
         let inserted = self
             .insertions
             .iter()
@@ -180,7 +202,8 @@ impl Transformation for InsertField {
         match schema {
             None => {
                 let mut map = take_map(value, PURPOSE)?;
-                for (insertion, value) in self.insertions.iter().zip(inserted) {
+                let known = |(_, value): &(_, Value)| !value.is_null();
+                for (insertion, value) in self.insertions.iter().zip(inserted).filter(known) {
                     map.insert(Value::String(insertion.name.clone()), value);
                 }
                 operand.value = Value::Map(map);
@@ -195,6 +218,9 @@ impl Transformation for InsertField {
                     if value.is_null() {
                         *value = read_field(&field.schema, value, self.replace_null);
                     }
+                }
+                for (insertion, value) in self.insertions.iter().zip(&inserted) {
+                    insertion.check(value)?;
                 }
                 value.values.extend(inserted);
                 value.schema = Arc::clone(updated);

@@ -83,4 +83,6 @@ pub const PLUGINS: &[Plugin] = &[
 ];
 
 #[cfg(test)]
+mod chains;
+#[cfg(test)]
 mod tests;

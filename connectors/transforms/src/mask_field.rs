@@ -127,7 +127,11 @@ fn replaced(value: &Value, replacement: &ByteString) -> Result<Value> {
         Value::Int64(_) => Value::Int64(integer()?),
         Value::Float32(_) => Value::Float32(decimal()?.to_f64() as f32),
         Value::Float64(_) => Value::Float64(decimal()?.to_f64()),
-        Value::Decimal(_) => Value::Decimal(decimal()?),
+        Value::Decimal(_) => Value::Decimal(decimal().map_err(|_| {
+            Error::data(format!(
+                "Unable to convert {replacement} (class java.lang.String) to number"
+            ))
+        })?),
         Value::String(_) => Value::String(replacement.clone()),
         other => {
             return Err(Error::data(format!(

@@ -108,6 +108,18 @@ pub(crate) fn optional_copy(schema: &Schema) -> SchemaRef {
     schema.to_builder().no_default().optional().build()
 }
 
+fn schema_error(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::data(message).with_class("org.apache.kafka.connect.errors.SchemaBuilderException")
+}
+
+/// Refuses the name that no field can have.
+pub(crate) fn check_field_name(name: &str) -> Result<()> {
+    match name.is_empty() {
+        true => Err(schema_error("fieldName cannot be null.")),
+        false => Ok(()),
+    }
+}
+
 /// Adds a field to a struct's builder that has these fields already.
 pub(crate) fn add_field(
     names: &mut Vec<ByteString>,
@@ -115,8 +127,9 @@ pub(crate) fn add_field(
     name: &ByteString,
     schema: &SchemaRef,
 ) -> Result<SchemaBuilder> {
+    check_field_name(name)?;
     if names.contains(name) {
-        return Err(Error::data(format!(
+        return Err(schema_error(format!(
             "Cannot create field because of field name duplication {name}"
         )));
     }

@@ -74,14 +74,18 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex> {
 struct RegexRouter {
     regex: Option<Regex>,
     replacement: String,
+    /// Class and message of what is wrong with the replacement, which shows where a topic matches.
+    bad_replacement: Option<(&'static str, String)>,
     topics: HashMap<Topic, Topic>,
 }
 
 impl Transformation for RegexRouter {
     fn configure(&mut self, _context: &PluginContext, props: &Props) -> Result<()> {
         let config = definition().parse(props)?;
-        self.regex = Some(compile(config.string(REGEX))?);
+        let regex = compile(config.string(REGEX))?;
         config.string(REPLACEMENT).clone_into(&mut self.replacement);
+        self.bad_replacement = regex.check_replacement(&self.replacement).err();
+        self.regex = Some(regex);
         Ok(())
     }
 
@@ -93,6 +97,11 @@ impl Transformation for RegexRouter {
         let Some(regex) = &self.regex else {
             return Ok(Some(record));
         };
+        if let Some((class, message)) = &self.bad_replacement
+            && regex.matches(&record.topic)
+        {
+            return Err(Error::data(message.clone()).with_class(*class));
+        }
         let renamed = match regex.replace_full(&record.topic, &self.replacement) {
             Some(name) => Topic::from(name),
             None => record.topic.clone(),

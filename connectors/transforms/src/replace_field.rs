@@ -16,6 +16,7 @@ use connect_api::context::PluginContext;
 use connect_api::data::{
     ConnectMap, Schema, SchemaAndValue, SchemaCache, SchemaRef, SchemaType, Struct, Value,
 };
+use connect_api::java::HashMap as JavaHashMap;
 use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{ByteString, Error, Props, Result};
@@ -85,6 +86,8 @@ pub(crate) struct ReplaceField {
     exclude: Vec<String>,
     include: Vec<String>,
     renames: HashMap<String, ByteString>,
+    /// The old name of each new one.
+    olds: HashMap<ByteString, ByteString>,
     replace_null: bool,
     plans: SchemaCache<Plan>,
 }
@@ -96,6 +99,7 @@ impl ReplaceField {
             exclude: Vec::new(),
             include: Vec::new(),
             renames: HashMap::new(),
+            olds: HashMap::new(),
             replace_null: true,
             plans: SchemaCache::new(SCHEMA_CACHE_SIZE),
         }
@@ -171,12 +175,7 @@ impl ReplaceField {
             let name = self.renames.get(&*field.name).unwrap_or(&field.name);
             builder = add_field(&mut names, builder, name, &field.schema)?;
             // Values are looked up by the way back from the new name, which may lead elsewhere.
-            let old = self
-                .renames
-                .iter()
-                .find(|(_, new)| *new == name)
-                .map(|(old, _)| old);
-            let old = old.map_or(&*field.name, String::as_str);
+            let old = self.olds.get(name).unwrap_or(&field.name);
             let source = schema
                 .field(old)
                 .ok_or_else(|| Error::data(format!("{old} is not a valid field name")))?;
@@ -195,6 +194,16 @@ impl Transformation for ReplaceField {
         self.exclude = config.list(EXCLUDE).to_vec();
         self.include = config.list(INCLUDE).to_vec();
         self.renames = rename_map(config.list(RENAMES)).unwrap_or_default();
+        // Of two old names for one new name the last in Java's order counts.
+        let java_order: JavaHashMap<ByteString, ByteString> = self
+            .renames
+            .iter()
+            .map(|(old, new)| (old.as_str().into(), new.clone()))
+            .collect();
+        let turned = java_order
+            .iter()
+            .map(|(old, new)| (new.clone(), old.clone()));
+        self.olds = turned.collect();
         self.replace_null = config.bool(REPLACE_NULL);
         Ok(())
     }

@@ -179,6 +179,7 @@ impl TimestampConverter {
                 "Cannot invoke \"java.text.SimpleDateFormat.parse(String)\" because \
                  \"config.format\" is null",
             )
+            .with_class("java.lang.NullPointerException")
         })
     }
 
@@ -202,6 +203,10 @@ impl TimestampConverter {
                         "Could not parse timestamp: value ({text}) does not match pattern ({})",
                         format.pattern()
                     ))
+                    .with_source(
+                        Error::data(format!("Unparseable date: \"{text}\""))
+                            .with_class("java.text.ParseException"),
+                    )
                 })?
             }
             (Form::Text, _) => return Err(expected("string timestamp", "String")),

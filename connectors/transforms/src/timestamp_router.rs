@@ -44,7 +44,8 @@ fn definition() -> ConfigDef {
 #[derive(Debug, Default)]
 struct TimestampRouter {
     topic_format: String,
-    timestamp_format: Option<DateFormat>,
+    /// The pattern is looked at when the first record comes, as in Java.
+    timestamp_format: Option<Result<DateFormat, String>>,
 }
 
 impl Transformation for TimestampRouter {
@@ -53,8 +54,7 @@ impl Transformation for TimestampRouter {
         config
             .string(TOPIC_FORMAT)
             .clone_into(&mut self.topic_format);
-        let format = DateFormat::new(config.string(TIMESTAMP_FORMAT)).map_err(Error::config)?;
-        self.timestamp_format = Some(format);
+        self.timestamp_format = Some(DateFormat::new(config.string(TIMESTAMP_FORMAT)));
         Ok(())
     }
 
@@ -68,6 +68,9 @@ impl Transformation for TimestampRouter {
                     .map_or_else(|| "null".to_owned(), |number| number.to_string())
             )));
         };
+        let format = format.as_ref().map_err(|why| {
+            Error::data(why.clone()).with_class("java.lang.IllegalArgumentException")
+        })?;
         let topic = self
             .topic_format
             .replace("${topic}", &record.topic)

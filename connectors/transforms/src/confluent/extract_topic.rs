@@ -122,7 +122,7 @@ impl ExtractTopic {
                 },
             ) => {
                 let value = require_struct(value, PURPOSE)?;
-                Ok(match path.field(schema) {
+                Ok(match path.field(schema)? {
                     Some(_) => path.in_struct(value, false),
                     None => Value::Null,
                 })
