@@ -122,6 +122,11 @@ impl Plugins {
         )
     }
 
+    /// Whether the text names a version or a range of versions.
+    pub fn is_version(wanted: &str) -> bool {
+        VersionRange::parse(wanted.trim()).is_ok()
+    }
+
     /// What is wrong with the version that is asked for, be it the text or that there is none such.
     pub fn version_problem(&self, plugin: &Plugin, wanted: &str) -> Option<String> {
         self.check_version(plugin, wanted).unwrap_or_else(Some)

@@ -14,6 +14,9 @@ const BATCH_OVERHEAD: usize = 61;
 /// What a record takes at most beside its key, value and headers.
 const RECORD_OVERHEAD: usize = 21;
 
+/// Below this limit headers alone can make a record too large, and are counted.
+const HEADERS_COUNT_BELOW: usize = 256 * 1024;
+
 /// `max.request.size` and `buffer.memory`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SizeLimits {
@@ -39,7 +42,9 @@ impl SizeLimits {
         let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
         // Far from the limits, as nearly all are, the exact size is of no interest.
         let about = length(record.key) + length(record.value);
-        if about < self.request.min(self.buffer) / 2 {
+        let limit = self.request.min(self.buffer);
+        let few_headers = record.headers.is_none() || limit > HEADERS_COUNT_BELOW;
+        if about < limit / 2 && few_headers {
             return None;
         }
         let size = serialized_size(record);
@@ -122,6 +127,10 @@ mod tests {
              value of the max.request.size configuration."
         );
         assert!(error.java_class().ends_with("RecordTooLargeException"));
+        let headers = crate::kafka::producer::OutgoingHeaders::with_capacity(1);
+        let mut small = outgoing(b"");
+        small.headers = Some(headers.with("h", Some(&value)));
+        assert!(limits("2000", "1024").too_large(&small).is_some());
         let error = told(limits("4000", "2")).unwrap().to_string();
         assert!(error.contains("total memory buffer"), "{error}");
         assert!(told(limits("3086", "4")).is_none());

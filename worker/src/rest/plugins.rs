@@ -63,17 +63,20 @@ async fn config(
     Path(name): Path<String>,
 ) -> Result<Response, RequestError> {
     let plugins = &api.validator.plugins;
+    let versions = call.params("version");
+    // What is no version is refused before anybody looks for the class.
+    if let Some(wanted) = versions.first()
+        && !Plugins::is_version(wanted)
+    {
+        return Err(RequestError::bad_request(format!(
+            "Invalid version specification: {wanted}"
+        )));
+    }
     let plugin = plugins.any(&name).ok_or_else(|| unknown(plugins, &name))?;
-    if let Some(wanted) = call.params("version").first() {
-        match plugins.check_version(plugin, wanted) {
-            Ok(None) => {}
-            Ok(Some(why)) => return Err(RequestError::bad_request(why)),
-            Err(_) => {
-                return Err(RequestError::bad_request(format!(
-                    "Invalid version specification: {wanted}"
-                )));
-            }
-        }
+    if let Some(wanted) = versions.first()
+        && let Some(why) = plugins.version_problem(plugin, wanted)
+    {
+        return Err(RequestError::bad_request(why));
     }
     let own = (plugin.config)();
     let framework = match plugin.kind() {

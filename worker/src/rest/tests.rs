@@ -389,6 +389,22 @@ async fn bad_requests_are_refused_in_the_words_of_the_jvm() {
         r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#,
     )
     .await;
+    check(
+        &api,
+        "GET /connector-plugins/nope/config?version=%5B1",
+        None,
+        400,
+        r#"{"error_code":400,"message":"Invalid version specification: [1"}"#,
+    )
+    .await;
+    check(
+        &api,
+        "GET /connector-plugins/nope/config?version=1",
+        None,
+        404,
+        r#"{"error_code":404,"message":"Unknown plugin nope."}"#,
+    )
+    .await;
     check(&api, "PUT /connector-plugins/FileStreamSource/config/validate", Some("{}"), 500, r#"{"error_code":500,"message":"org.apache.kafka.connect.runtime.rest.errors.BadRequestException: Connector config {} contains no connector type"}"#).await;
     let (status, _, text) = call(
         &api,

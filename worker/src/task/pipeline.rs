@@ -120,19 +120,17 @@ impl Pipeline {
                 continue;
             };
             let mut transformation = make();
-            transformation.configure(&context.plugin(), &own)?;
+            transformation
+                .configure(&context.plugin(), &own)
+                .map_err(wrapped)?;
             let predicate = match predicate {
                 None => None,
                 Some(name) => {
                     if !list(props, "predicates").any(|known| *known == *name) {
-                        return Err(Error::fatal(format!(
-                            "org.apache.kafka.connect.errors.ConnectException: \
-                             org.apache.kafka.common.config.ConfigException: Unknown configuration \
-                             'predicates.{name}.plugin.version'"
-                        ))
-                        .with_source(format!(
-                            "transforms.{alias}.predicate names {name}, which predicates does not"
-                        )));
+                        let unknown = Error::config(format!(
+                            "Unknown configuration 'predicates.{name}.plugin.version'"
+                        ));
+                        return Err(wrapped(wrapped(unknown)));
                     }
                     let own = props_with_prefix(props, &format!("predicates.{name}."));
                     let plugin =
@@ -141,7 +139,9 @@ impl Pipeline {
                         continue;
                     };
                     let mut predicate = make();
-                    predicate.configure(&context.plugin(), &own)?;
+                    predicate
+                        .configure(&context.plugin(), &own)
+                        .map_err(wrapped)?;
                     Some((predicate, negate))
                 }
             };
@@ -371,6 +371,14 @@ fn headers(
         headers = headers.with(&entry.key, present.then_some(scratch));
     }
     Ok(headers)
+}
+
+/// The error of a plugin of the chain as `ConnectorConfig.transformationStages` passes it on.
+fn wrapped(error: Error) -> Error {
+    let message = format!("{}: {}", error.java_class(), error.message());
+    Error::new(error.kind(), message)
+        .with_class("org.apache.kafka.connect.errors.ConnectException")
+        .with_source(error)
 }
 
 fn list<'a>(props: &'a Props, key: &str) -> impl Iterator<Item = &'a str> + use<'a> {

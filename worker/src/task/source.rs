@@ -359,7 +359,12 @@ impl<'a> Worker<'a> {
                 let id = self.context.id.to_string();
                 let tolerance = &self.pipeline.tolerance;
                 tolerance.log_failure(&id, &failure, || {
-                    format!("where source record is = SourceRecord{{sourcePartition={source_partition:?}}}")
+                    let partition = source_partition.java_text();
+                    let offset = source_offset.to_map().java_text();
+                    format!(
+                        "where source record is = SourceRecord{{sourcePartition={partition}, \
+                         sourceOffset={offset}}}"
+                    )
                 });
                 return tolerance.decide(failure);
             }
