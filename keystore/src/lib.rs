@@ -50,16 +50,22 @@ impl Identity {
         if !self.key_is_encrypted {
             return Ok(self.key_pem.clone());
         }
-        let key = openssl::pkey::PKey::private_key_from_pem_passphrase(
-            self.key_pem.as_bytes(),
-            password.unwrap_or_default().as_bytes(),
-        );
-        key.and_then(|key| key.private_key_to_pkcs8())
-            .map(|der| pem_block("PRIVATE KEY", &der))
-            .map_err(|error| {
-                Error::config("the private key cannot be read with its password").with_source(error)
-            })
+        clear_key_pem(self.key_pem.as_bytes(), password)
     }
+}
+
+/// A private key in PEM, encrypted or not, in clear.
+///
+/// # Errors
+/// It is none, or it is encrypted and the password is missing or wrong.
+pub fn clear_key_pem(pem: &[u8], password: Option<&str>) -> Result<String> {
+    let password = password.unwrap_or_default().as_bytes();
+    openssl::pkey::PKey::private_key_from_pem_passphrase(pem, password)
+        .and_then(|key| key.private_key_to_pkcs8())
+        .map(|der| pem_block("PRIVATE KEY", &der))
+        .map_err(|error| {
+            Error::config("the private key cannot be read with its password").with_source(error)
+        })
 }
 
 impl Store {

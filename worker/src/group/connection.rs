@@ -13,6 +13,7 @@ use connect_api::{Error, Result};
 use kafka_protocol::messages::api_versions_request::ApiVersionsRequest;
 use kafka_protocol::messages::api_versions_response::ApiVersionsResponse;
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use kafka_protocol::messages::metadata_request::MetadataRequest;
 use kafka_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use kafka_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use kafka_protocol::messages::{self, ApiKey};
@@ -48,11 +49,15 @@ macro_rules! requests {
 }
 requests! {
     ApiVersions: ApiVersionsRequest -> ApiVersionsResponse,
+    CreateTopics: CreateTopicsRequest -> CreateTopicsResponse,
+    DeleteGroups: DeleteGroupsRequest -> DeleteGroupsResponse,
+    DescribeConfigs: DescribeConfigsRequest -> DescribeConfigsResponse,
     DescribeGroups: DescribeGroupsRequest -> DescribeGroupsResponse,
     FindCoordinator: FindCoordinatorRequest -> FindCoordinatorResponse,
     Heartbeat: HeartbeatRequest -> HeartbeatResponse,
     JoinGroup: JoinGroupRequest -> JoinGroupResponse,
     LeaveGroup: LeaveGroupRequest -> LeaveGroupResponse,
+    Metadata: MetadataRequest -> MetadataResponse,
     SaslAuthenticate: SaslAuthenticateRequest -> SaslAuthenticateResponse,
     SaslHandshake: SaslHandshakeRequest -> SaslHandshakeResponse,
     SyncGroup: SyncGroupRequest -> SyncGroupResponse,
@@ -128,6 +133,30 @@ impl Access {
             }
         }
         Err(last)
+    }
+
+    /// Connects to the broker that changes topics.
+    ///
+    /// # Errors
+    /// No broker answers.
+    pub async fn controller(&self) -> Result<Connection> {
+        let mut broker = self.any_broker().await?;
+        let request = MetadataRequest::default()
+            .with_topics(Some(Vec::new()))
+            .with_allow_auto_topic_creation(false);
+        let answer = broker.ask(|_| request, self.request_limit).await?;
+        let controller = answer
+            .brokers
+            .iter()
+            .find(|broker| broker.node_id == answer.controller_id);
+        let place =
+            controller.and_then(|found| Some((&*found.host, u16::try_from(found.port).ok()?)));
+        match place {
+            Some((host, port)) if broker.peer != format!("{host}:{port}") => {
+                Connection::open(self, host, port).await
+            }
+            _ => Ok(broker),
+        }
     }
 
     /// Finds a group's coordinator and connects to it.
@@ -215,12 +244,9 @@ fn tls(config: &ClientConfig) -> Result<rustls::ClientConfig> {
         None => Ok(builder.with_no_client_auth()),
         Some(chain) => {
             let key = text("ssl.key.pem", "ssl.key.location")?.unwrap_or_default();
-            let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| {
-                bad(
-                    "the private key (it must not be encrypted)",
-                    error.to_string(),
-                )
-            })?;
+            let key = keystore::clear_key_pem(&key, config.get("ssl.key.password"))?;
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+                .map_err(|error| bad("the private key", error.to_string()))?;
             builder
                 .with_client_auth_cert(certificates("the certificate", &chain)?, key)
                 .map_err(|error| bad("the private key", error.to_string()))
@@ -314,7 +340,10 @@ impl Connection {
                 login.mechanism()
             )));
         }
-        let mut conversation = login.begin();
+        let begun = login.clone();
+        let mut conversation = tokio::task::spawn_blocking(move || begun.begin())
+            .await
+            .map_err(|error| Error::fatal("logging in").with_source(error))??;
         let mut challenge = Vec::new();
         while let Some(message) = conversation.next(&challenge)? {
             let request = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::from(message));

@@ -1,6 +1,8 @@
-//! Logging in to a broker: PLAIN and SCRAM, as a conversation of messages. No I/O.
+//! Logging in to a broker: PLAIN, SCRAM and OAUTHBEARER, as a conversation of messages. A token may
+//! have to be fetched first; apart from that, no I/O.
 //!
-//! Never shows a password. Answers for `PlainSaslClient` and `ScramSaslClient` (RFC 5802).
+//! Never shows a password. Answers for `PlainSaslClient`, `ScramSaslClient`
+//! (RFC 5802) and `OAuthBearerSaslClient` (RFC 7628).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -9,13 +11,14 @@ use openssl::hash::{MessageDigest, hash};
 use openssl::pkcs5;
 
 use super::mac::mac;
-use crate::kafka::ClientConfig;
+use crate::kafka::{ClientConfig, oauth};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mechanism {
     Plain,
     Scram256,
     Scram512,
+    OAuthBearer,
 }
 
 /// Who logs in, and how.
@@ -24,6 +27,8 @@ pub(super) struct Login {
     mechanism: Mechanism,
     user: String,
     password: String,
+    /// Names where tokens come from.
+    tokens: String,
 }
 
 impl std::fmt::Debug for Login {
@@ -45,10 +50,11 @@ impl Login {
             "PLAIN" => Mechanism::Plain,
             "SCRAM-SHA-256" => Mechanism::Scram256,
             "SCRAM-SHA-512" => Mechanism::Scram512,
+            "OAUTHBEARER" => Mechanism::OAuthBearer,
             _ => {
                 return Err(Error::config(format!(
                     "sasl.mechanism={name} cannot be used by the worker's group: it has PLAIN, \
-                     SCRAM-SHA-256 and SCRAM-SHA-512"
+                     SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER"
                 )));
             }
         };
@@ -57,6 +63,7 @@ impl Login {
             mechanism,
             user: text("sasl.username"),
             password: text("sasl.password"),
+            tokens: oauth::handle(config).unwrap_or_default().to_owned(),
         })
     }
 
@@ -66,12 +73,20 @@ impl Login {
             Mechanism::Plain => "PLAIN",
             Mechanism::Scram256 => "SCRAM-SHA-256",
             Mechanism::Scram512 => "SCRAM-SHA-512",
+            Mechanism::OAuthBearer => "OAUTHBEARER",
         }
     }
 
-    /// Begins to talk.
-    pub(super) fn begin(&self) -> Conversation {
-        self.begin_with(uuid::Uuid::new_v4().simple().to_string())
+    /// Begins to talk. Blocks while a token is fetched.
+    ///
+    /// # Errors
+    /// No token is to be had.
+    pub(super) fn begin(&self) -> Result<Conversation> {
+        if self.mechanism == Mechanism::OAuthBearer {
+            let token = oauth::token(&self.tokens)?;
+            return Ok(self.begin_with(token.value));
+        }
+        Ok(self.begin_with(uuid::Uuid::new_v4().simple().to_string()))
     }
 
     fn begin_with(&self, nonce: String) -> Conversation {
@@ -89,12 +104,15 @@ enum Step {
     Proof(String),
     /// What the server has to prove.
     Check(Vec<u8>),
+    /// Whether the server takes the token.
+    Taken,
     Done,
 }
 
 /// A login under way.
 pub(super) struct Conversation {
     login: Login,
+    /// A nonce, or the token.
     nonce: String,
     step: Step,
 }
@@ -115,11 +133,22 @@ impl Conversation {
             mechanism,
             user,
             password,
+            ..
         } = &self.login;
         match (std::mem::replace(&mut self.step, Step::Done), mechanism) {
             (Step::First, Mechanism::Plain) => {
                 Ok(Some(format!("\0{user}\0{password}").into_bytes()))
             }
+            (Step::First, Mechanism::OAuthBearer) => {
+                self.step = Step::Taken;
+                let token = &self.nonce;
+                Ok(Some(
+                    format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes(),
+                ))
+            }
+            (Step::Taken, _) if challenge.is_empty() => Ok(None),
+            // The server says why not, and refuses once that was heard.
+            (Step::Taken, _) => Ok(Some(vec![1])),
             (Step::First, _) => {
                 let user = user.replace('=', "=3D").replace(',', "=2C");
                 let bare = format!("n={user},r={}", self.nonce);
@@ -196,7 +225,7 @@ fn proof(
 fn digest(mechanism: Mechanism) -> MessageDigest {
     match mechanism {
         Mechanism::Scram512 => MessageDigest::sha512(),
-        Mechanism::Plain | Mechanism::Scram256 => MessageDigest::sha256(),
+        Mechanism::Plain | Mechanism::Scram256 | Mechanism::OAuthBearer => MessageDigest::sha256(),
     }
 }
 
@@ -255,7 +284,7 @@ mod tests {
 
     #[test]
     fn plain_says_user_and_password_and_is_done() {
-        let mut talk = login("PLAIN", "u", "p").begin();
+        let mut talk = login("PLAIN", "u", "p").begin().expect("no token needed");
         assert_eq!(
             talk.next(b"").ok().flatten().as_deref(),
             Some(b"\0u\0p".as_slice())
@@ -264,5 +293,20 @@ mod tests {
         let mut config = ClientConfig::new();
         config.set("sasl.mechanism", "GSSAPI");
         assert!(Login::of(&config).is_err());
+    }
+
+    #[test]
+    fn a_token_is_shown_and_a_refusal_heard() {
+        let login = login("OAUTHBEARER", "", "");
+        let mut talk = login.begin_with("a.b.".to_owned());
+        let first = b"n,,\x01auth=Bearer a.b.\x01\x01".as_slice();
+        assert_eq!(talk.next(b"").ok().flatten().as_deref(), Some(first));
+        assert_eq!(talk.next(b"").ok(), Some(None));
+        let mut talk = login.begin_with("a.b.".to_owned());
+        assert!(talk.next(b"").is_ok());
+        let refusal = br#"{"status":"invalid_token"}"#;
+        let last = talk.next(refusal).ok().flatten();
+        assert_eq!(last.as_deref(), Some(b"\x01".as_slice()));
+        assert!(login.begin().is_err(), "there is no such login");
     }
 }

@@ -1,23 +1,29 @@
 //! What the worker asks of a cluster: topics, their settings, groups.
 //!
-//! Every call blocks its thread. Answers for `TopicAdmin` and `SharedTopicAdmin`.
+//! Every call blocks its thread and goes on until a broker answers or [`API_TIMEOUT`] is over. Answers
+//! for `TopicAdmin` and `SharedTopicAdmin`.
 
 use std::time::{Duration, Instant};
 
 use connect_api::{Error, Result};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, ConfigSource, NewTopic, ResourceSpecifier, TopicReplication,
+use kafka_protocol::ResponseError;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::{
+    CreateTopicsRequest, DeleteGroupsRequest, DescribeConfigsRequest, GroupId, MetadataRequest,
+    TopicName,
 };
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use kafka_protocol::protocol::StrBytes;
+use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use tokio::runtime::Handle;
 
 use super::{API_TIMEOUT, Cause, ClientLog, LogContext, failed};
+use crate::group::connection::{Access, Connection, Request};
 
-/// An admin client, connected until it is dropped.
+/// What reaches the cluster for each question anew.
 pub struct Admin {
-    client: AdminClient<LogContext>,
+    access: Access,
     runtime: Handle,
     servers: String,
 }
@@ -76,29 +82,69 @@ impl ProducerContext for LogContext {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
+/// The pause before a question is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The type of a topic among the resources that have settings.
+const TOPIC_RESOURCE: i8 = 2;
+
+/// Who answers.
+#[derive(Clone, Copy)]
+enum Place<'a> {
+    /// Any broker.
+    Any,
+    /// The one that changes topics; any other passes it on where there is no ZooKeeper.
+    Controller,
+    /// A group's coordinator.
+    Coordinator(&'a str),
+}
+
 impl Admin {
-    /// Connects in the background.
+    /// For the cluster of a client's settings.
     ///
     /// # Errors
-    /// librdkafka refuses the configuration.
+    /// Kind Config: a setting cannot be honoured.
     pub fn new(config: &ClientConfig, runtime: Handle) -> Result<Self> {
-        let log = ClientLog::new(config.get("client.id").unwrap_or("adminclient"));
-        let client = config
-            .create_with_context(LogContext(log))
-            .map_err(|error| failed("creating a Kafka admin client", &error, None))?;
-        let servers = config
-            .get("bootstrap.servers")
-            .unwrap_or_default()
-            .to_owned();
+        let client_id = config.get("client.id").unwrap_or("adminclient");
         Ok(Self {
-            client,
+            access: Access::of(config, client_id)?,
             runtime,
-            servers,
+            servers: config
+                .get("bootstrap.servers")
+                .unwrap_or_default()
+                .to_owned(),
         })
     }
 
-    fn failed(&self, doing: String, error: &KafkaError) -> Error {
-        failed(doing, error, Some(&self.client.inner().context().0))
+    /// Asks until there is an answer that `read` does not ask for again.
+    fn ask<R: Request + Clone, T>(
+        &self,
+        place: Place<'_>,
+        request: &R,
+        read: impl Fn(R::Response) -> Result<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + API_TIMEOUT;
+        loop {
+            let answer = self.runtime.block_on(async {
+                let mut broker = self.reach(place).await?;
+                broker.ask(|_| request.clone(), API_TIMEOUT).await
+            });
+            match answer.and_then(&read) {
+                Err(error) if error.is_retriable() && Instant::now() + PAUSE < deadline => {
+                    tracing::debug!(error = %connect_api::error::Chain(&error), "asking the cluster again");
+                    std::thread::sleep(PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn reach(&self, place: Place<'_>) -> Result<Connection> {
+        match place {
+            Place::Any => self.access.any_broker().await,
+            Place::Controller => self.access.controller().await,
+            Place::Coordinator(group) => self.access.coordinator(group).await,
+        }
     }
 
     /// Creates a topic; `false` where it exists already.
@@ -106,25 +152,30 @@ impl Admin {
     /// # Errors
     /// The cluster refuses, or does not answer.
     pub fn create_topic(&self, plan: &TopicPlan) -> Result<bool> {
-        let mut topic = NewTopic::new(
-            &plan.name,
-            plan.partitions,
-            TopicReplication::Fixed(plan.replication_factor),
-        );
-        for (key, value) in &plan.config {
-            topic = topic.set(key, value);
-        }
-        let options = AdminOptions::new().operation_timeout(Some(API_TIMEOUT));
-        let doing = || format!("Unable to create topic(s) '{}'", plan.name);
-        let results = self
-            .runtime
-            .block_on(self.client.create_topics([&topic], &options))
-            .map_err(|error| self.failed(doing(), &error))?;
-        match results.into_iter().next() {
-            Some(Ok(_)) | None => Ok(true),
-            Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => Ok(false),
-            Some(Err((_, code))) => Err(self.failed(doing(), &KafkaError::AdminOp(code))),
-        }
+        let setting = |(key, value): &(String, String)| {
+            CreatableTopicConfig::default()
+                .with_name(text(key))
+                .with_value(Some(text(value)))
+        };
+        let topic = CreatableTopic::default()
+            .with_name(TopicName(text(&plan.name)))
+            .with_num_partitions(plan.partitions)
+            .with_replication_factor(i16::try_from(plan.replication_factor).unwrap_or(i16::MAX))
+            .with_configs(plan.config.iter().map(setting).collect());
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(i32::try_from(API_TIMEOUT.as_millis()).unwrap_or(i32::MAX));
+        let exists = ResponseError::TopicAlreadyExists.code();
+        self.ask(Place::Controller, &request, |answer| {
+            match answer.topics.first() {
+                Some(topic) if topic.error_code == exists => Ok(false),
+                Some(topic) => {
+                    refusal(topic.error_code, topic.error_message.as_deref()).map(|()| true)
+                }
+                None => Ok(true),
+            }
+        })
+        .map_err(|error| self.failed(format!("Unable to create topic(s) '{}'", plan.name), error))
     }
 
     /// All topics with their numbers of partitions. Creates none, as a question for one would.
@@ -132,16 +183,17 @@ impl Admin {
     /// # Errors
     /// The cluster does not answer.
     pub fn topics(&self) -> Result<Vec<(String, usize)>> {
-        let metadata = self
-            .client
-            .inner()
-            .fetch_metadata(None, API_TIMEOUT)
-            .map_err(|error| self.failed(format!("listing topics at {}", self.servers), &error))?;
-        Ok(metadata
-            .topics()
-            .iter()
-            .map(|topic| (topic.name().to_owned(), topic.partitions().len()))
-            .collect())
+        let request = MetadataRequest::default()
+            .with_topics(None)
+            .with_allow_auto_topic_creation(false);
+        self.ask(Place::Any, &request, |answer| {
+            let topics = answer.topics.iter().filter_map(|topic| {
+                let name = topic.name.as_ref()?;
+                Some((name.0.to_string(), topic.partitions.len()))
+            });
+            Ok(topics.collect())
+        })
+        .map_err(|error| self.failed(format!("listing topics at {}", self.servers), error))
     }
 
     /// A topic's setting; `None` where we may not see it.
@@ -149,27 +201,27 @@ impl Admin {
     /// # Errors
     /// The cluster does not answer.
     pub fn topic_setting(&self, topic: &str, key: &str) -> Result<Option<String>> {
-        let doing = || format!("reading the settings of topic {topic}");
-        let results = self
-            .runtime
-            .block_on(self.client.describe_configs(
-                [&ResourceSpecifier::Topic(topic)],
-                &AdminOptions::new().request_timeout(Some(API_TIMEOUT)),
-            ))
-            .map_err(|error| self.failed(doing(), &error))?;
-        match results.into_iter().next() {
-            Some(Ok(resource)) => Ok(resource
-                .entries
-                .into_iter()
-                .find(|entry| entry.name == key && entry.source != ConfigSource::Unknown)
-                .and_then(|entry| entry.value)),
-            Some(Err(
-                RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::ClusterAuthorizationFailed,
-            ))
-            | None => Ok(None),
-            Some(Err(code)) => Err(self.failed(doing(), &KafkaError::AdminOp(code))),
-        }
+        let resource = DescribeConfigsResource::default()
+            .with_resource_type(TOPIC_RESOURCE)
+            .with_resource_name(text(topic))
+            .with_configuration_keys(Some(vec![text(key)]));
+        let request = DescribeConfigsRequest::default().with_resources(vec![resource]);
+        let hidden = [
+            ResponseError::TopicAuthorizationFailed.code(),
+            ResponseError::ClusterAuthorizationFailed.code(),
+        ];
+        self.ask(Place::Any, &request, |answer| {
+            match answer.results.first() {
+                None => Ok(None),
+                Some(result) if hidden.contains(&result.error_code) => Ok(None),
+                Some(result) => {
+                    refusal(result.error_code, result.error_message.as_deref())?;
+                    let found = result.configs.iter().find(|entry| *entry.name == *key);
+                    Ok(found.and_then(|entry| entry.value.as_deref().map(str::to_owned)))
+                }
+            }
+        })
+        .map_err(|error| self.failed(format!("reading the settings of topic {topic}"), error))
     }
 
     /// Forgets a group with all its offsets; it is no error if there is none.
@@ -177,17 +229,55 @@ impl Admin {
     /// # Errors
     /// The group has members, or the cluster does not answer.
     pub fn delete_group(&self, group: &str) -> Result<()> {
-        let doing = || format!("deleting consumer group {group}");
-        let results = self
-            .runtime
-            .block_on(self.client.delete_groups(
-                &[group],
-                &AdminOptions::new().request_timeout(Some(API_TIMEOUT)),
-            ))
-            .map_err(|error| self.failed(doing(), &error))?;
-        match results.into_iter().next() {
-            Some(Ok(_)) | None | Some(Err((_, RDKafkaErrorCode::GroupIdNotFound))) => Ok(()),
-            Some(Err((_, code))) => Err(self.failed(doing(), &KafkaError::AdminOp(code))),
-        }
+        let request = DeleteGroupsRequest::default().with_groups_names(vec![GroupId(text(group))]);
+        let none = ResponseError::GroupIdNotFound.code();
+        self.ask(Place::Coordinator(group), &request, |answer| {
+            match answer.results.first() {
+                Some(result) if result.error_code != none => refusal(result.error_code, None),
+                _ => Ok(()),
+            }
+        })
+        .map_err(|error| self.failed(format!("deleting consumer group {group}"), error))
     }
+
+    fn failed(&self, doing: String, error: Error) -> Error {
+        Error::new(error.kind(), doing).with_source(error)
+    }
+}
+
+fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+/// A broker's refusal, under the name of Kafka's exception where traces show it.
+fn refusal(code: i16, message: Option<&str>) -> Result<()> {
+    let Some(error) = ResponseError::try_from_code(code) else {
+        return Ok(());
+    };
+    macro_rules! class {
+        ($name:literal) => {
+            concat!("org.apache.kafka.common.errors.", $name)
+        };
+    }
+    let class = match error {
+        ResponseError::InvalidReplicationFactor => class!("InvalidReplicationFactorException"),
+        ResponseError::InvalidPartitions => class!("InvalidPartitionsException"),
+        ResponseError::InvalidConfig => class!("InvalidConfigurationException"),
+        ResponseError::InvalidTopicException => class!("InvalidTopicException"),
+        ResponseError::PolicyViolation => class!("PolicyViolationException"),
+        ResponseError::TopicAuthorizationFailed => class!("TopicAuthorizationException"),
+        ResponseError::ClusterAuthorizationFailed => class!("ClusterAuthorizationException"),
+        ResponseError::GroupAuthorizationFailed => class!("GroupAuthorizationException"),
+        ResponseError::UnsupportedVersion => class!("UnsupportedVersionException"),
+        ResponseError::NonEmptyGroup => class!("GroupNotEmptyException"),
+        ResponseError::RequestTimedOut => class!("TimeoutException"),
+        ResponseError::UnknownTopicOrPartition => class!("UnknownTopicOrPartitionException"),
+        _ => class!("ApiException"),
+    };
+    let message = message.map_or_else(|| error.to_string(), str::to_owned);
+    let made = match error.is_retriable() {
+        true => Error::retriable(message),
+        false => Error::fatal(message),
+    };
+    Err(made.with_class(class))
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use connect_api::record::{TimestampType, Topic, TopicPartition};
 use connect_api::sink::Offsets;
 use connect_api::{Error, Result};
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{
     BaseConsumer, CommitMode, Consumer as _, ConsumerContext, RebalanceProtocol,
@@ -20,7 +21,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
-use super::{API_TIMEOUT, ClientLog, LogContext, failed};
+use super::{API_TIMEOUT, ClientLog, LogContext, failed, oauth};
 
 /// Reads all partitions of one topic from the beginning, without a group.
 pub struct LogConsumer {
@@ -74,6 +75,7 @@ impl LogConsumer {
         let consumer: BaseConsumer<LogContext> = config
             .create_with_context(LogContext(log))
             .map_err(|error| failed("creating a Kafka consumer", &error, None))?;
+        oauth::greet(&config, |limit| drop(consumer.poll(limit)));
         let doing = || format!("reading topic {topic}");
         let deadline = std::time::Instant::now() + API_TIMEOUT;
         // A topic that was just created may not be known everywhere yet.
@@ -159,6 +161,7 @@ impl LogConsumer {
         let consumer: BaseConsumer<LogContext> = config
             .create_with_context(LogContext(log))
             .map_err(|error| failed("creating a Kafka consumer", &error, None))?;
+        oauth::greet(&config, |limit| drop(consumer.poll(limit)));
         self.ends_for(&consumer)
     }
 
@@ -283,6 +286,13 @@ struct GroupContext {
 }
 
 impl ClientContext for GroupContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(
+        &self,
+        login: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.log.token(login)
+    }
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.log.on_log(level, facility, message);
     }
@@ -388,9 +398,10 @@ impl GroupConsumer {
             commit_failures: Mutex::default(),
             closing: AtomicBool::new(false),
         };
-        let consumer = config
+        let consumer: BaseConsumer<GroupContext> = config
             .create_with_context(context)
             .map_err(|error| failed("creating a Kafka consumer", &error, None))?;
+        oauth::greet(config, |limit| drop(consumer.poll(limit)));
         let group = config.get("group.id").unwrap_or_default().to_owned();
         Ok(Self { consumer, group })
     }

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod bootstrap;
 pub mod consumer;
 pub mod jaas;
+pub(crate) mod oauth;
 pub mod producer;
 mod record_size;
 mod security;
@@ -15,13 +16,14 @@ pub mod topic;
 pub mod transaction;
 pub mod translate;
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use connect_api::{Error, ErrorKind};
 pub use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 pub use rdkafka::error::KafkaError;
 use rdkafka::error::RDKafkaErrorCode;
@@ -79,6 +81,20 @@ impl ClientLog {
             }
         }
     }
+    /// A token for a client that asks for one; the login is the one that its configuration names.
+    fn token(&self, login: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        let token = oauth::token(login.unwrap_or_default()).map_err(|error| {
+            let problem = connect_api::error::Chain(&error).to_string();
+            tracing::warn!(target: "kafka", client_id = self.client_id, "no token to log in with: {problem}");
+            self.note(&problem);
+            Cause(problem.replace('\0', " "))
+        })?;
+        Ok(OAuthToken {
+            token: token.value,
+            principal_name: token.principal,
+            lifetime_ms: token.expires,
+        })
+    }
     pub(crate) fn on_error(&self, error: &KafkaError, reason: &str) {
         self.note(reason);
         let client_id = self.client_id.as_str();
@@ -91,6 +107,10 @@ impl ClientLog {
 pub struct LogContext(pub ClientLog);
 
 impl ClientContext for LogContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(&self, login: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        self.0.token(login)
+    }
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.0.on_log(level, facility, message);
     }

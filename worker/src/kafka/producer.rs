@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use connect_api::{Error, Result};
+use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message as _, OwnedHeaders};
@@ -16,7 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::record_size::SizeLimits;
-use super::{ClientLog, failed};
+use super::{ClientLog, failed, oauth};
 
 /// Hears of deliveries; called from [`RecordProducer::poll`] and [`RecordProducer::send`].
 pub trait Deliveries: Send + Sync + 'static {
@@ -30,6 +31,13 @@ pub(super) struct TokenContext<D> {
 }
 
 impl<D: Deliveries> ClientContext for TokenContext<D> {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(
+        &self,
+        login: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.log.token(login)
+    }
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.log.on_log(level, facility, message);
     }
@@ -109,9 +117,10 @@ impl<D: Deliveries> RecordProducer<D> {
     /// librdkafka refuses the configuration.
     pub fn new(config: &ClientConfig, deliveries: D) -> Result<Self> {
         let log = ClientLog::new(config.get("client.id").unwrap_or("producer"));
-        let producer = config
+        let producer: BaseProducer<TokenContext<D>> = config
             .create_with_context(TokenContext { log, deliveries })
             .map_err(|error| failed("creating a Kafka producer", &error, None))?;
+        oauth::greet(config, |limit| producer.poll(limit));
         let limits = SizeLimits::of(config);
         Ok(Self { producer, limits })
     }
@@ -200,6 +209,13 @@ pub(super) struct WaitContext {
 }
 
 impl ClientContext for WaitContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+    fn generate_oauth_token(
+        &self,
+        login: Option<&str>,
+    ) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.log.token(login)
+    }
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.log.on_log(level, facility, message);
     }

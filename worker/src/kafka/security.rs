@@ -6,7 +6,7 @@
 use connect_api::{Error, Props, Result};
 use rdkafka::ClientConfig;
 
-use super::jaas;
+use super::{jaas, oauth};
 use crate::config::security_keys::{SASL, SSL};
 use keystore::Store;
 
@@ -62,7 +62,7 @@ fn refuse(key: &str, value: &str, hint: &str) -> Error {
     ))
 }
 
-const NO_CLASSES: &str = "this worker has no Java classes to load";
+pub(super) const NO_CLASSES: &str = "this worker has no Java classes to load";
 
 struct Settings<'a>(&'a Props);
 
@@ -194,28 +194,31 @@ impl<'a> Settings<'a> {
             .to_ascii_uppercase();
         if !matches!(
             mechanism.as_str(),
-            "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
+            "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512" | "OAUTHBEARER"
         ) {
             return Err(refuse(
                 "sasl.mechanism",
                 &mechanism,
-                "this build has PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512",
+                "this build has PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER",
             ));
         }
         self.refuse_if_set(
-            &[
-                "sasl.client.callback.handler.class",
-                "sasl.login.callback.handler.class",
-                "sasl.login.class",
-            ],
+            &["sasl.client.callback.handler.class", "sasl.login.class"],
             NO_CLASSES,
         )?;
+        let by_token = mechanism == "OAUTHBEARER";
+        if !by_token {
+            self.refuse_if_set(&["sasl.login.callback.handler.class"], NO_CLASSES)?;
+        }
         let text = self.get("sasl.jaas.config").ok_or_else(|| {
             Error::config("sasl.jaas.config is missing: it holds the user and password")
         })?;
         // The text itself holds the password, so the message does not repeat it.
         let module = jaas::parse(text)
             .map_err(|why| Error::config(format!("sasl.jaas.config cannot be read: {why}")))?;
+        if by_token {
+            return oauth::apply(self.0, &module, config);
+        }
         let option = |name: &str| {
             module.options.get(name).cloned().ok_or_else(|| {
                 Error::config(format!(

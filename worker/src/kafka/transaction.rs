@@ -150,6 +150,7 @@ fn fence_one(config: &ClientConfig, id: &str, limit: Duration) -> Result<()> {
     let producer: BaseProducer<LogContext> = config
         .create_with_context(LogContext(log))
         .map_err(|error| failed(doing(), &error, None))?;
+    super::oauth::greet(&config, |limit| producer.poll(limit));
     patiently(limit, |step| producer.init_transactions(step))
         .map_err(|error| failed(doing(), &error, Some(&producer.context().0)))
 }

@@ -58,6 +58,14 @@ pub(crate) fn client_of_workers(
         .map_err(|error| Error::fatal("setting up the client for other workers").with_source(error))
 }
 
+/// A client's TLS by settings of this kind, for calls to others than workers.
+///
+/// # Errors
+/// Kind Config: something cannot be honoured.
+pub(crate) fn client_tls(settings: &Props) -> Result<rustls::ClientConfig> {
+    Settings(settings).client()
+}
+
 struct Settings<'a>(&'a Props);
 
 impl Settings<'_> {
