@@ -83,18 +83,6 @@ impl Insertion {
         }
     }
 
-    /// Refuses a null for a required field, as `Struct.put` does.
-    fn check(&self, value: &Value) -> Result<()> {
-        if self.optional || !value.is_null() {
-            return Ok(());
-        }
-        Err(Error::data(format!(
-            "Invalid value: null used for required field: \"{}\", schema type: {}",
-            self.name,
-            self.schema().kind().name()
-        )))
-    }
-
     fn schema(&self) -> SchemaRef {
         let builder: SchemaBuilder = match self.source {
             Source::Topic | Source::Static(_) => Schema::string(),
@@ -218,9 +206,6 @@ impl Transformation for InsertField {
                     if value.is_null() {
                         *value = read_field(&field.schema, value, self.replace_null);
                     }
-                }
-                for (insertion, value) in self.insertions.iter().zip(&inserted) {
-                    insertion.check(value)?;
                 }
                 value.values.extend(inserted);
                 value.schema = Arc::clone(updated);
