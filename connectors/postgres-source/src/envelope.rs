@@ -264,7 +264,11 @@ impl EnvelopeFactory {
             Value::text(CONNECTOR),
             Value::String(self.name.clone()),
             Value::Int64(position.ts_us.div_euclid(1000)),
-            Value::text(marker.text()),
+            // The schema's default says so.
+            match marker {
+                SnapshotMarker::False => Value::Null,
+                marker => Value::text(marker.text()),
+            },
             Value::String(self.db.clone()),
             Value::String(sequence(position)),
         ]);

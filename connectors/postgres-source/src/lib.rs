@@ -29,6 +29,7 @@
 //! | [`resume`] | what a restart repeats and is dropped |
 //! | [`lineage`] | whether the server is the offset's or a copy that goes on with its log |
 //! | [`replica_identity`] | identities set before the stream |
+//! | `timescaledb` | a transformation: chunks named after their hypertable |
 //! | [`reselect`] | columns that are read from the table again |
 //! | [`emitter`] | a change becomes its records |
 //! | [`transaction`] | where transactions begin and end |
@@ -67,18 +68,22 @@ pub mod startup;
 pub mod stream;
 pub mod table;
 pub mod task;
+mod timescaledb;
 pub mod transaction;
 
 use connect_api::plugin::{Make, Plugin};
 
 /// What this crate carries.
-pub const PLUGINS: &[Plugin] = &[Plugin {
-    class: "io.debezium.connector.postgresql.PostgresConnector",
-    version: "3.7.0.Final",
-    config: config::definition,
-    make: Make::Source {
-        connector: || Box::new(connector::PostgresConnector::new()),
-        task_class: "io.debezium.connector.postgresql.PostgresConnectorTask",
-        task: || Box::new(task::PostgresTask::new()),
+pub const PLUGINS: &[Plugin] = &[
+    Plugin {
+        class: "io.debezium.connector.postgresql.PostgresConnector",
+        version: "3.7.0.Final",
+        config: config::definition,
+        make: Make::Source {
+            connector: || Box::new(connector::PostgresConnector::new()),
+            task_class: "io.debezium.connector.postgresql.PostgresConnectorTask",
+            task: || Box::new(task::PostgresTask::new()),
+        },
     },
-}];
+    timescaledb::PLUGIN,
+];

@@ -764,7 +764,10 @@ impl Streaming {
             return Ok(());
         }
         self.settle();
-        self.advance_change(lsn, MessageType::Truncate);
+        // Each table counts as a change of its own, captured or not.
+        for _ in relation_ids {
+            self.advance_change(lsn, MessageType::Truncate);
+        }
         let length = out.len();
         let after: Arc<dyn SourceOffset> = Arc::new(self.offset.clone());
         if !self.context.config.skips(Operation::Truncate) {

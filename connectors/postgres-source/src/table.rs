@@ -52,6 +52,13 @@ struct Planned {
     lost: Arc<AtomicU64>,
 }
 
+impl Planned {
+    /// Whether the schema takes a null, if only by its default.
+    fn may_be_null(&self) -> bool {
+        self.plan.is_optional() || self.plan.schema.default_value().is_some()
+    }
+}
+
 impl TablePlan {
     /// The plan of a table as it is now. Snapshot and stream learn of it in different ways, so that
     /// propagated types tell a little less in a snapshot.
@@ -87,7 +94,7 @@ impl TablePlan {
             if !rules.includes(&info.id, &column.name) {
                 continue;
             }
-            let mask = rules.mask(&info.id, &column.name, &column.data_type.name);
+            let mask = rules.mask(&info.id, &column.name, column::type_name(column));
             let Some(plan) = column::plan(column, modes, mask, comments, phase)? else {
                 tracing::warn!(
                     table = %info.id, column = %column.name, r#type = %column.data_type.name,
@@ -160,7 +167,7 @@ impl TablePlan {
                 Ok(value) => value,
                 Err(lost) => self.failed(column, lost)?,
             };
-            if value.is_null() && !column.plan.is_optional() {
+            if value.is_null() && !column.may_be_null() {
                 return Err(required(column));
             }
             values.push(value);
@@ -190,7 +197,7 @@ impl TablePlan {
                     lost.instead.unwrap_or_default()
                 }
             };
-            if value.is_null() && !column.plan.is_optional() {
+            if value.is_null() && !column.may_be_null() {
                 return Err(required(column));
             }
             values.push(value);
@@ -252,7 +259,8 @@ fn refuse_case_duplicates(info: &TableInfo) -> Result<(), PgError> {
     };
     Err(PgError::Fatal(format!(
         "Table '{}' has columns that differ only by case. Column name: '{}'. Debezium does not \
-         support case-sensitive duplicate column names",
+         support case-sensitive duplicate column names as this causes data corruption. Please \
+         rename one of the duplicate columns before running Debezium.",
         info.id,
         pair.first().map_or("", String::as_str)
     )))

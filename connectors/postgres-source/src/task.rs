@@ -82,7 +82,10 @@ impl SourceTask for PostgresTask {
             .with_source(error)
         };
         let config = Arc::new(PostgresConfig::parse(props).map_err(failed)?);
-        config::refuse_unknown(props).map_err(failed)?;
+        config::refuse_unknown(props).map_err(|error| {
+            let error = error.into_fatal();
+            error.with_class("io.debezium.DebeziumException")
+        })?;
         let partition: Arc<SourcePartition> = Arc::new(OffsetMap::from_iter([(
             ByteString::from_static("server"),
             Value::from(config.topic_prefix.as_str()),

@@ -368,16 +368,11 @@ fn array_plan(
     modifier: i32,
     modes: &Modes,
 ) -> Option<(SchemaBuilder, Decoder)> {
-    match array.name.as_str() {
-        "int2vector" => {
-            let numbers = Decoder::Spaced(Box::new(Decoder::Int16));
-            return Some((Schema::array(Schema::int16().build()), numbers));
-        }
-        "oidvector" => {
-            let numbers = Decoder::Spaced(Box::new(Decoder::Int64));
-            return Some((Schema::array(Schema::int64().build()), numbers));
-        }
-        _ => {}
+    if let Some(vector) = vector_plan(&array.name) {
+        return Some(vector);
+    }
+    if let Some((vector, decoder)) = vector_plan(&element.name) {
+        return Some(array_of(vector, decoder, b',', true));
     }
     let opaque = || {
         modes.include_unknown.then(|| {
@@ -437,6 +432,17 @@ fn array_plan(
             "tsvector" | "isbn" | "vector" | "halfvec" | "sparsevec"
         );
     Some(array_of(builder, decoder, delimiter, required))
+}
+
+/// The system's arrays of their own form, numbers apart by blanks.
+fn vector_plan(name: &str) -> Option<(SchemaBuilder, Decoder)> {
+    let (number, decoder) = match name {
+        "int2vector" => (Schema::int16(), Decoder::Int16),
+        "oidvector" => (Schema::int64(), Decoder::Int64),
+        _ => return None,
+    };
+    let decoder = Decoder::Spaced(Box::new(decoder));
+    Some((Schema::array(number.build()), decoder))
 }
 
 fn array_of(
@@ -507,12 +513,11 @@ fn propagated(
     comment: Option<&str>,
     builder: SchemaBuilder,
 ) -> SchemaBuilder {
-    let name = match serial_name(column) {
-        Some(name) => name.to_owned(),
-        None => column.data_type.name.to_uppercase(),
-    };
     let builder = builder
-        .parameter("__debezium.source.column.type", name)
+        .parameter(
+            "__debezium.source.column.type",
+            type_name(column).to_uppercase(),
+        )
         .parameter("__debezium.source.column.length", length.to_string());
     let builder = match scale {
         Some(scale) => builder.parameter("__debezium.source.column.scale", scale.to_string()),
@@ -527,17 +532,19 @@ fn propagated(
     builder.parameter("__debezium.source.column.name", column.name.as_str())
 }
 
-/// An integer that counts up by itself, under the name it was probably declared by.
-fn serial_name(column: &ColumnInfo) -> Option<&'static str> {
-    let expression = column.default_expression.as_deref()?;
-    if !expression.starts_with("nextval(") {
-        return None;
+/// The name of a column's type, as the driver tells it: an integer that counts up by itself goes by
+/// the name that it was probably declared by.
+pub(crate) fn type_name(column: &ColumnInfo) -> &str {
+    let name = column.data_type.name.as_str();
+    let counts = column.default_expression.as_deref();
+    if !counts.is_some_and(|expression| expression.starts_with("nextval(")) {
+        return name;
     }
-    match column.data_type.name.as_str() {
-        "int2" => Some("SMALLSERIAL"),
-        "int4" => Some("SERIAL"),
-        "int8" => Some("BIGSERIAL"),
-        _ => None,
+    match name {
+        "int2" => "smallserial",
+        "int4" => "serial",
+        "int8" => "bigserial",
+        _ => name,
     }
 }
 

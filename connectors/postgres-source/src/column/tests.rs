@@ -269,6 +269,7 @@ fn what_the_jvm_loses_of_arrays_is_kept_where_the_schema_can_hold_it() {
     );
     assert_eq!(value("int2vector", "1 2"), "[1,2]");
     assert_eq!(value("oidvector", ""), "[]");
+    assert_eq!(value("_int2vector", r#"{"1 2","3"}"#), "[[1,2],[3]]");
     assert_eq!(
         value("_text", r#"{{a,"b c"},{d,NULL}}"#),
         r#"["{a,\"b c\"}","{d,NULL}"]"#

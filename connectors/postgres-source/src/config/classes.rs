@@ -25,13 +25,11 @@ const CLASSES: &[(&str, &str)] = &[
     ),
 ];
 
+const SNAPSHOTTER: &str = "io.debezium.snapshot.SnapshotterService";
+
 /// Modes that can be `custom`, the service that would run the class, and what it is called.
 const CUSTOM: &[(&str, &str, &str)] = &[
-    (
-        "snapshot.mode",
-        "io.debezium.snapshot.SnapshotterService",
-        "snapshotter",
-    ),
+    ("snapshot.mode", SNAPSHOTTER, "snapshotter"),
     (
         "snapshot.locking.mode",
         "io.debezium.snapshot.spi.SnapshotLock",
@@ -67,7 +65,12 @@ pub fn refuse_unknown(props: &Props) -> Result<(), PgError> {
         if text(key).eq_ignore_ascii_case("custom") {
             let name = text(&format!("{key}.custom.name"));
             let why = format!("Unable to find {name} {what}. Please check your configuration.");
-            return Err(PgError::Config(why).while_(format!("Unable to create service {service}")));
+            let mut error = PgError::Config(why);
+            // The snapshotter's service makes the other two.
+            if *service != SNAPSHOTTER {
+                error = error.while_(format!("Unable to create service {service}"));
+            }
+            return Err(error.while_(format!("Unable to create service {SNAPSHOTTER}")));
         }
     }
     if let Some(name) = rules::items(text("converters"))
@@ -104,8 +107,10 @@ mod tests {
         let props = entries.iter().map(owned).collect();
         let error = refuse_unknown(&props).err()?;
         let mut text = error.to_string();
-        if let Some(cause) = std::error::Error::source(&error) {
+        let mut next = std::error::Error::source(&error);
+        while let Some(cause) = next {
             text.push_str(&format!(" <- {cause}"));
+            next = cause.source();
         }
         Some(text)
     }
@@ -128,7 +133,11 @@ mod tests {
                 ],
                 "Unable to find n snapshotter",
             ),
-            (&[("snapshot.locking.mode", "Custom")], "snapshot lock mode"),
+            (
+                &[("snapshot.locking.mode", "Custom")],
+                "SnapshotterService <- Unable to create service io.debezium.snapshot.spi.SnapshotLock \
+                 <- Unable to find  snapshot lock mode",
+            ),
             (
                 &[("sourceinfo.struct.maker", "a.B")],
                 "Unable to find class a.B",

@@ -489,6 +489,12 @@ impl PostgresConfig {
     }
 }
 
+/// Where the `database.*` keys of a plugin that is no connector lead.
+pub(crate) fn connection_of(props: &Props) -> ConnectionSettings {
+    let read = Reader(props);
+    connection(&read, read.or_default("database.dbname"))
+}
+
 fn connection(read: &Reader<'_>, dbname: &str) -> ConnectionSettings {
     let path = |name| {
         read.text(name)

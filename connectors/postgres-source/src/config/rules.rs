@@ -251,11 +251,12 @@ fn skipped_operations(text: &str) -> Option<String> {
     let operations: Vec<&str> = text.split(',').map(str::trim).collect();
     let none = operations.contains(&"none");
     for operation in &operations {
-        if !matches!(*operation, "c" | "u" | "d" | "t" | "none") {
+        // Reads can be named; a snapshot is taken all the same.
+        if !matches!(*operation, "r" | "c" | "u" | "d" | "t" | "none") {
             return Some("Invalid operation".to_owned());
         }
     }
-    (none && operations.len() > 1)
+    (none && operations.iter().any(|operation| *operation != "none"))
         .then(|| "'none' cannot be specified with other skipped operation types".to_owned())
 }
 

@@ -304,6 +304,14 @@ fn kafka_reader(
         );
         return Err(invalid());
     };
+    // It has no effect, and is refused where the JVM refuses it.
+    let timeout = props.get("signal.kafka.poll.timeout.ms");
+    if timeout.is_some_and(|text| !text.trim().parse::<i32>().is_ok_and(|ms| ms >= 0)) {
+        tracing::error!(
+            "The 'signal.kafka.poll.timeout.ms' value is invalid: An non-negative integer is expected"
+        );
+        return Err(invalid());
+    }
     let topic = text("signal.kafka.topic")
         .map_or_else(|| format!("{}-signal", config.topic_prefix), str::to_owned);
     let group = text("signal.kafka.groupId").unwrap_or("kafka-signal");

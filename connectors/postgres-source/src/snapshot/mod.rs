@@ -31,7 +31,8 @@ use connect_api::record::{SourceOffset, SourceRecord};
 use tokio::runtime::Handle;
 
 use self::pace::Pace;
-use self::plan::{Planning, Source, divides, plan, threads};
+pub(crate) use self::plan::divides;
+use self::plan::{Planning, Source, plan, threads};
 use self::progress::{Progress, TableProgress};
 use self::reader::{At, Job, Part, Readers, Rows};
 pub use self::view::Basis;

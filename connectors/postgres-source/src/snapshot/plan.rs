@@ -166,7 +166,7 @@ pub(super) fn multiplier(config: &PostgresConfig, table: &str) -> u64 {
 }
 
 /// Whether tables fall into chunks, as Debezium decides it.
-pub(super) fn divides(config: &PostgresConfig) -> bool {
+pub(crate) fn divides(config: &PostgresConfig) -> bool {
     let prefix = "snapshot.max.threads.multiplier.";
     let mut own = config
         .originals()

@@ -9,6 +9,7 @@ use crate::error::PgError;
 use crate::protocol::catalog::Catalog;
 use crate::protocol::connection::Connection;
 use crate::protocol::slot;
+use crate::snapshot::divides;
 
 /// All captured tables, sorted.
 pub(super) async fn captured_tables(
@@ -34,7 +35,8 @@ pub(super) async fn snapshot_tables(
         (entry, id.to_string())
     });
     let order = context.config.snapshot_tables_order_by_row_count;
-    if order != RowCountOrder::Disabled {
+    // A snapshot that reads whole tables counts no rows, and keeps its order, in Debezium.
+    if order != RowCountOrder::Disabled && divides(&context.config) {
         let mut counted: Vec<(u64, TableId)> = Vec::with_capacity(tables.len());
         for id in tables {
             let sql = format!("SELECT COUNT(1) FROM {}", slot::quoted_table(&id));

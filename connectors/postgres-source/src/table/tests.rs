@@ -264,6 +264,37 @@ fn null_for_a_required_field_stops_the_task() {
 }
 
 #[test]
+fn a_default_stands_for_a_value_that_cannot_be_converted() {
+    let mut info = table("t", &["n numeric!"], &[]);
+    info.columns[0].default_expression = Some("'2.5'::numeric".to_owned());
+    let config = config(&[("decimal.handling.mode", "precise")]);
+    let (buffer, cells) = row(&[Some("NaN")]);
+    let row = TupleRef::new(&buffer, &cells);
+    // A struct cannot be a default; a Decimal of a fixed scale can.
+    let plan = TablePlan::new(&info, &config, Phase::Stream).unwrap();
+    assert!(plan.row(row, Phase::Stream).is_err());
+    info.columns[0].type_modifier = (5 << 16 | 2) + 4;
+    let plan = TablePlan::new(&info, &config, Phase::Stream).unwrap();
+    assert_eq!(plan.row(row, Phase::Stream).unwrap().values, [Value::Null]);
+}
+
+#[test]
+fn integers_that_count_by_themselves_go_by_their_own_type_name() {
+    let mut info = table("t", &["id int4", "n int4"], &[]);
+    info.columns[0].default_expression = Some("nextval('t_id_seq'::regclass)".to_owned());
+    let propagated = |pattern: &str| -> Vec<bool> {
+        let config = config(&[("datatype.propagate.source.type", pattern)]);
+        let plan = TablePlan::new(&info, &config, Phase::Stream).unwrap();
+        let fields = plan.row_schema.fields().iter();
+        fields
+            .map(|field| !field.schema.parameters().is_empty())
+            .collect()
+    };
+    assert_eq!(propagated(".*\\.int4"), [false, true]);
+    assert_eq!(propagated(".*\\.serial"), [true, false]);
+}
+
+#[test]
 fn fields_that_an_adjustment_makes_equal_are_refused() {
     let info = table("t", &["a.b int4", "a_b int4"], &[]);
     let config = config(&[("field.name.adjustment.mode", "avro")]);

@@ -92,7 +92,7 @@ impl Run {
                     .and_then(Value::as_struct)
                     .expect("a source");
                 let marker = source
-                    .get("snapshot")
+                    .get_or_default("snapshot")
                     .and_then(Value::as_str)
                     .expect("a marker");
                 format!("{} {marker} {}", text("op"), text("after"))
