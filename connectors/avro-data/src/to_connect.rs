@@ -465,7 +465,7 @@ impl Mapping<'_> {
         let own_doc = avro.props.get("connect.doc").and_then(Value::as_str);
         let doc = if self.options.discard_type_doc_default {
             // As there: whether meta data is wanted makes no difference.
-            context.doc.or(avro.doc()).or(own_doc)
+            context.doc.or_else(|| avro.doc()).or(own_doc)
         } else {
             own_doc.filter(|_| self.options.connect_meta_data)
         };
