@@ -7,7 +7,8 @@ use compat_tests::{Outcome, parts};
 use crate::registry::{piped, registry};
 
 fn agree(language: &str) -> Outcome<()> {
-    let given = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+    let given =
+        |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
     let python = parts::path("venv/bin/python")?.display().to_string();
     let script = parts::repository().join("compat-tests/clients/interop.py");
     let script = script.display().to_string();

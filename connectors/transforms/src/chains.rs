@@ -222,7 +222,7 @@ fn run(context: &PluginContext, chain: &[Json], node: &Json) -> String {
         }
     }
     let or_null =
-        |number: Option<i64>| number.map_or("null".to_owned(), |number| number.to_string());
+        |number: Option<i64>| number.map_or_else(|| "null".to_owned(), |number| number.to_string());
     let mut out = format!(
         "{} {} {} key {} value {}",
         quoted(&record.topic),

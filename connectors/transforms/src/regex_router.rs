@@ -100,7 +100,7 @@ impl Transformation for RegexRouter {
         if let Some((class, message)) = &self.bad_replacement
             && regex.matches(&record.topic)
         {
-            return Err(Error::data(message.clone()).with_class(*class));
+            return Err(Error::data(message.clone()).with_class(class));
         }
         let renamed = match regex.replace_full(&record.topic, &self.replacement) {
             Some(name) => Topic::from(name),
