@@ -7,8 +7,11 @@
 
 pub(crate) mod content;
 pub(crate) mod decode_logical_decoding_message_content;
+pub(crate) mod enforce_record_size;
 pub(crate) mod event_router;
 pub(crate) mod extract_changed_record_state;
+pub(crate) mod extract_schema_to_new_record;
+pub(crate) mod geometry;
 pub(crate) mod header_to_value;
 mod json_payload;
 pub(crate) mod murmur;

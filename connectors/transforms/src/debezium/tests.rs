@@ -549,3 +549,93 @@ fn the_content_of_a_message_becomes_a_new_row() {
     assert!(decoder.apply(message(b"plain")).is_err());
     assert!(decoder.apply(Record::default()).unwrap().is_some());
 }
+
+#[test]
+fn what_is_too_large_is_taken_from_the_longest_columns() {
+    let long = "x".repeat(1000);
+    let options = [("max.bytes", "3000"), ("min.field.size", "100")];
+    let shortened = apply(
+        "EnforceRecordSize",
+        &options,
+        change("u", Some(&long), Some(&long)),
+    )
+    .unwrap();
+    let payload = |record: &Record, part: &str| {
+        let event = record.value.value.as_struct().unwrap();
+        let row = event.get(part).unwrap().as_struct().unwrap();
+        row.get("payload").unwrap().as_str().unwrap().len()
+    };
+    let left = payload(&shortened, "after");
+    assert_eq!(payload(&shortened, "before"), left);
+    assert!((1..1000).contains(&left), "{left}");
+    // What fits, and columns that are short enough, stay.
+    let small = change("c", None, Some("{}"));
+    let same = apply("EnforceRecordSize", &options, small.clone()).unwrap();
+    assert_eq!(same, small);
+    let options = [("max.bytes", "10"), ("min.field.size", "1000")];
+    let large = change("c", None, Some(&long));
+    assert_eq!(
+        apply("EnforceRecordSize", &options, large.clone()),
+        Some(large)
+    );
+    let refused = fails("EnforceRecordSize", &[("max.bytes", "0")]);
+    assert!(refused.ends_with("Must be a positive integer"), "{refused}");
+}
+
+#[test]
+fn an_event_tells_its_columns_types() {
+    let column = |name: &str, kind: &str| {
+        Schema::string()
+            .parameter("__debezium.source.column.type", kind)
+            .parameter("__debezium.source.column.length", "10")
+            .parameter("__debezium.source.column.name", name)
+            .optional()
+            .build()
+    };
+    let row = Schema::structure()
+        .optional()
+        .field("a", column("A", "VARCHAR"))
+        .build();
+    let source = Schema::structure()
+        .field("table", Schema::string().build())
+        .build();
+    let envelope = |row: &SchemaRef| {
+        Schema::structure()
+            .name("p.public.t.Envelope")
+            .field("before", Arc::clone(row))
+            .field("after", Arc::clone(row))
+            .field("source", Arc::clone(&source))
+            .build()
+    };
+    let record = |row: &SchemaRef, value: Value| {
+        let values = vec![
+            Value::Null,
+            value,
+            Value::Struct(Struct::new(Arc::clone(&source), vec![Value::text("t")])),
+        ];
+        let schema = envelope(row);
+        Record {
+            value: SchemaAndValue::new(Arc::clone(&schema), Struct::new(schema, values)),
+            ..Record::default()
+        }
+    };
+    let value = Struct::new(Arc::clone(&row), vec![Value::text("x")]);
+    let name = "ExtractSchemaToNewRecord";
+    let told = apply(name, &[], record(&row, Value::Struct(value))).unwrap();
+    let event = told.value.value.as_struct().unwrap();
+    assert_eq!(
+        convert_to_string(event.get("sourceSchema").unwrap()),
+        concat!(
+            r#"{"id":"t","table":{"columns":[{"name":"A","typeName":"VARCHAR","length":10,"#,
+            r#""scale":null,"comment":null}]}}"#
+        )
+    );
+    let truncation = record(&row, Value::Null);
+    assert_eq!(apply(name, &[], truncation.clone()), Some(truncation));
+    // Without `column.propagate.source.type` there is nothing to tell.
+    let bare = row_schema();
+    let values = vec![Value::Null; bare.fields().len()];
+    let bare = record(&bare, Value::Struct(Struct::new(Arc::clone(&bare), values)));
+    let error = transformation(name, &[]).unwrap().apply(bare).unwrap_err();
+    assert!(error.message().starts_with("Ensure that enable"), "{error}");
+}
