@@ -7,12 +7,93 @@ use compat_tests::parts::{free_port, run_folder};
 use compat_tests::tls::Authority;
 use compat_tests::worker::{Target, Worker, WorkerOptions};
 use compat_tests::{Outcome, wait};
-use std::time::Duration;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const PLAIN: &str = "org.apache.kafka.common.security.plain.PlainLoginModule";
 const SCRAM: &str = "org.apache.kafka.common.security.scram.ScramLoginModule";
+
+const OAUTH: &str = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule";
+
+/// Where tokens come from: an endpoint that knows one client and its secret.
+struct TokenEndpoint {
+    url: String,
+    asked: Arc<AtomicUsize>,
+}
+
+impl TokenEndpoint {
+    const SECRET: &str = "hush hush";
+
+    fn start() -> Outcome<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let url = format!("http://{}/token", listener.local_addr()?);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::Relaxed);
+                drop(Self::answer(stream));
+            }
+        });
+        Ok(Self { url, asked })
+    }
+
+    /// One token by the client credentials grant, good for a minute, without a signature.
+    fn answer(mut stream: TcpStream) -> Outcome<()> {
+        let mut request = String::new();
+        while !request.ends_with("scope=connect") {
+            let mut bytes = [0; 1024];
+            let count = stream.read(&mut bytes)?;
+            if count == 0 {
+                break;
+            }
+            request.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+        // worker:hush hush
+        let (status, body) = match request.contains("Basic d29ya2VyOmh1c2ggaHVzaA==") {
+            true => (200, format!(r#"{{"access_token":"{}"}}"#, token()?)),
+            false => (401, r#"{"error":"invalid_client"}"#.to_owned()),
+        };
+        let length = body.len();
+        write!(
+            stream,
+            "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{body}"
+        )?;
+        Ok(())
+    }
+}
+
+/// A JWT that a broker's unsecured validator takes.
+fn token() -> Outcome<String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let claims = format!(r#"{{"sub":"worker","iat":{now},"exp":{}}}"#, now + 60);
+    Ok(format!(
+        "{}.{}.",
+        base64_url(br#"{"alg":"none"}"#),
+        base64_url(claims.as_bytes())
+    ))
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let number = chunk
+            .iter()
+            .fold(0_usize, |number, &byte| number << 8 | usize::from(byte));
+        let number = number << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            out.push(char::from(DIGITS[number >> (18 - 6 * place) & 63]));
+        }
+    }
+    out
+}
 
 /// A broker with a listener of each kind; its certificates are the authority's.
 fn broker(authority: &Authority) -> Outcome<Kafka> {
@@ -28,7 +109,7 @@ fn broker(authority: &Authority) -> Outcome<Kafka> {
         ("listener.name.mutual.ssl.client.auth", "required"),
         (
             "sasl.enabled.mechanisms",
-            "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+            "PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         ),
         ("authorizer.class.name", ""),
     ]
@@ -39,6 +120,10 @@ fn broker(authority: &Authority) -> Outcome<Kafka> {
         properties.push((
             format!("{prefix}.plain.sasl.jaas.config"),
             format!("{PLAIN} required user_ann=\"secret\";"),
+        ));
+        properties.push((
+            format!("{prefix}.oauthbearer.sasl.jaas.config"),
+            format!("{OAUTH} required unsecuredLoginStringClaim_sub=\"broker\";"),
         ));
         for mechanism in ["scram-sha-256", "scram-sha-512"] {
             let key = format!("{prefix}.{mechanism}.sasl.jaas.config");
@@ -167,6 +252,32 @@ fn a_group_meets_behind_every_kind_of_listener() -> Outcome<()> {
         ("ssl.keystore.certificate.chain", chain.as_str()),
     ]);
     meet("mutual-pem", kafka.listener("MUTUAL"), &inline)?;
+    // Tokens of one's own making, renewed every few seconds, and those of an endpoint.
+    let unsecured = format!(
+        "{OAUTH} required unsecuredLoginStringClaim_sub=\"ann\" unsecuredLoginLifetimeSeconds=\"20\";"
+    );
+    let own = by("SASL_PLAINTEXT", "OAUTHBEARER", &unsecured, false);
+    meet("oauth", sasl, &own)?;
+    let endpoint = TokenEndpoint::start()?;
+    let credentials = |secret: &str| {
+        format!("{OAUTH} required clientId=\"worker\" clientSecret=\"{secret}\" scope=\"connect\";")
+    };
+    let good = credentials(TokenEndpoint::SECRET);
+    let mut fetched = by("SASL_SSL", "OAUTHBEARER", &good, true);
+    let from_endpoint = [
+        (
+            "sasl.login.callback.handler.class",
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler",
+        ),
+        ("sasl.oauthbearer.token.endpoint.url", endpoint.url.as_str()),
+    ];
+    fetched.extend(from_endpoint);
+    meet("oauth-endpoint", both, &fetched)?;
+    let asked = endpoint.asked.load(Ordering::Relaxed);
+    assert!((2..20).contains(&asked), "clients share a token: {asked}");
+    let bad = credentials("wrong");
+    let mut wrong_secret = by("SASL_PLAINTEXT", "OAUTHBEARER", &bad, false);
+    wrong_secret.extend(from_endpoint);
     // What cannot be is said, before anything is touched.
     for (name, servers, settings, expected) in [
         (
@@ -190,6 +301,12 @@ fn a_group_meets_behind_every_kind_of_listener() -> Outcome<()> {
                 false,
             ),
             "uthentication failed",
+        ),
+        (
+            "wrong-secret",
+            sasl,
+            wrong_secret,
+            "status 401, invalid_client",
         ),
     ] {
         let options = WorkerOptions::new(Target::Ferroconnect, servers, &unique(name));
