@@ -2,6 +2,8 @@
 //! find each other behind each kind of listener.
 
 use crate::shared::unique;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use compat_tests::kafka::{Kafka, KafkaOptions};
 use compat_tests::parts::{free_port, run_folder};
 use compat_tests::tls::Authority;
@@ -75,24 +77,9 @@ fn token() -> Outcome<String> {
     let claims = format!(r#"{{"sub":"worker","iat":{now},"exp":{}}}"#, now + 60);
     Ok(format!(
         "{}.{}.",
-        base64_url(br#"{"alg":"none"}"#),
-        base64_url(claims.as_bytes())
+        URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#),
+        URL_SAFE_NO_PAD.encode(claims)
     ))
-}
-
-fn base64_url(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let number = chunk
-            .iter()
-            .fold(0_usize, |number, &byte| number << 8 | usize::from(byte));
-        let number = number << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            out.push(char::from(DIGITS[number >> (18 - 6 * place) & 63]));
-        }
-    }
-    out
 }
 
 /// A broker with a listener of each kind; its certificates are the authority's.

@@ -123,9 +123,10 @@ impl Transformation for HeaderFrom {
                         None,
                         map.get_str(field).cloned().unwrap_or_default(),
                     );
-                    if self.moves {
-                        map.remove(&Value::from(field.as_str()));
-                    }
+                }
+                // Afterwards: a field may be named twice.
+                for field in self.fields.iter().filter(|_| self.moves) {
+                    map.remove(&Value::from(field.as_str()));
                 }
                 operand.value = Value::Map(map);
             }
