@@ -107,15 +107,9 @@ impl FaultProxy {
             upstream.write_all(&body)?;
             let without_body = head.starts_with(b"HEAD ");
             let mut answers = BufReader::new(upstream);
-            let given = loop {
-                let given = message(&mut answers, without_body)?;
-                // What only says that the body may come is not the answer.
-                match &given {
-                    Some((head, _)) if head.starts_with(b"HTTP/1.1 100") => {}
-                    _ => break given,
-                }
+            let Some((head, body)) = final_answer(&mut answers, without_body)? else {
+                break;
             };
-            let Some((head, body)) = given else { break };
             match fault {
                 Fault::Lost => break,
                 Fault::Broken => answer(&mut client, "500 Internal Server Error", "InternalError")?,
@@ -135,6 +129,19 @@ fn answer(client: &mut &TcpStream, status: &str, code: &str) -> Outcome<()> {
     let length = body.len();
     let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");
     Ok(client.write_all(text.as_bytes())?)
+}
+
+/// The answer to a request; what only says that the body may come is none.
+pub(crate) fn final_answer(
+    from: &mut impl BufRead,
+    without_body: bool,
+) -> Outcome<Option<(Vec<u8>, Vec<u8>)>> {
+    loop {
+        match message(from, without_body)? {
+            Some((head, _)) if head.starts_with(b"HTTP/1.1 100") => {}
+            given => return Ok(given),
+        }
+    }
 }
 
 /// A request or an answer: head and body as they stand. `None` at the connection's end.

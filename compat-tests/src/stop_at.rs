@@ -2,7 +2,7 @@
 //! so that the worker can be killed at exactly that point.
 
 use crate::Outcome;
-use crate::fault::message;
+use crate::fault::{final_answer, message};
 use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,14 +138,9 @@ impl Shared {
             upstream.write_all(&body)?;
             let without_body = head.starts_with(b"HEAD ");
             let mut answers = BufReader::new(upstream);
-            let given = loop {
-                let given = message(&mut answers, without_body)?;
-                match &given {
-                    Some((head, _)) if head.starts_with(b"HTTP/1.1 100") => {}
-                    _ => break given,
-                }
+            let Some((head, body)) = final_answer(&mut answers, without_body)? else {
+                break;
             };
-            let Some((head, body)) = given else { break };
             if when == Some(When::After) {
                 self.hold();
                 break;
