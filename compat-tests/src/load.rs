@@ -61,27 +61,94 @@ pub fn order_json(i: usize) -> String {
     )
 }
 
-/// Fills a topic with `count` orders, spread over `partitions`, as JSON with or without schema.
+/// How the values of [`produce_orders`] are serialized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderFormat {
+    /// JSON alone.
+    Json,
+    /// JsonConverter's schema and payload.
+    JsonWithSchemas,
+    /// Avro behind the id of [`ORDER_AVRO_SCHEMA`] in a registry.
+    Avro(u32),
+}
+
+/// The schema of an order in Avro, as AvroConverter registers it.
+pub const ORDER_AVRO_SCHEMA: &str = concat!(
+    r#"{"type":"record","name":"Value","namespace":"perf.public.orders","fields":["#,
+    r#"{"name":"id","type":"long"},"#,
+    r#"{"name":"customer","type":["null","string"],"default":null},"#,
+    r#"{"name":"status","type":"string"},"#,
+    r#"{"name":"amount","type":["null","double"],"default":null},"#,
+    r#"{"name":"qty","type":["null","int"],"default":null},"#,
+    r#"{"name":"note","type":["null","string"],"default":null},"#,
+    r#"{"name":"paid","type":["null","boolean"],"default":null},"#,
+    r#"{"name":"created_at","type":["null","long"],"default":null},"#,
+    r#"{"name":"updated_at","type":["null","string"],"default":null},"#,
+    r#"{"name":"doc","type":["null","string"],"default":null}],"#,
+    r#""connect.name":"perf.public.orders.Value"}"#
+);
+
+/// Order number `i` in Avro, behind its schema's id.
+pub fn order_avro(schema: u32, i: usize) -> Vec<u8> {
+    fn long(out: &mut Vec<u8>, value: usize) {
+        let mut rest = value << 1;
+        while rest > 0x7f {
+            out.push((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        out.push(rest as u8);
+    }
+    fn text(out: &mut Vec<u8>, value: &str) {
+        long(out, value.len());
+        out.extend_from_slice(value.as_bytes());
+    }
+    // The branch of a union that is not null.
+    const SOME: u8 = 2;
+    let mut out = vec![0];
+    out.extend_from_slice(&schema.to_be_bytes());
+    long(&mut out, i);
+    out.push(SOME);
+    text(&mut out, &format!("c{i:032}"));
+    text(&mut out, ["new", "paid", "sent"][i % 3]);
+    out.push(SOME);
+    out.extend_from_slice(&((i % 10_000) as f64 / 100.0).to_le_bytes());
+    out.push(SOME);
+    long(&mut out, i % 17);
+    out.push(SOME);
+    text(&mut out, &"n".repeat(60));
+    out.extend([SOME, u8::from(i % 2 == 1)]);
+    out.push(SOME);
+    long(&mut out, 1_705_314_600_000_000 + i);
+    out.push(SOME);
+    text(&mut out, "2024-01-15T10:30:00Z");
+    out.push(SOME);
+    text(&mut out, &format!("{{\"k\":{i}}}"));
+    out
+}
+
+/// Fills a topic with `count` orders, spread over `partitions`.
 pub fn produce_orders(
     kafka: &Kafka,
     topic: &str,
     count: usize,
     partitions: i32,
-    schemas: bool,
+    format: OrderFormat,
 ) -> Outcome<()> {
     kafka.create_topic(topic, partitions, 1)?;
     let producer = kafka.producer()?;
     for i in 0..count {
-        let row = order_json(i);
-        let value = if schemas {
-            format!(r#"{{"schema":{ORDER_SCHEMA},"payload":{row}}}"#)
-        } else {
-            row
+        let value = match format {
+            OrderFormat::Json => order_json(i).into_bytes(),
+            OrderFormat::JsonWithSchemas => {
+                let row = order_json(i);
+                format!(r#"{{"schema":{ORDER_SCHEMA},"payload":{row}}}"#).into_bytes()
+            }
+            OrderFormat::Avro(schema) => order_avro(schema, i),
         };
         let partition = i32::try_from(i % usize::try_from(partitions)?)?;
         let timestamp = FIRST_TIMESTAMP + i64::try_from(i / 1000)?;
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic)
-            .payload(value.as_bytes())
+            .payload(&value)
             .partition(partition)
             .timestamp(timestamp);
         send(&producer, record)?;

@@ -90,6 +90,14 @@ impl Registry {
         Ok(serde_json::from_str(&text)?)
     }
 
+    /// Registers an Avro schema and gives its id.
+    pub fn register(&self, subject: &str, schema: &str) -> Outcome<u32> {
+        let path = format!("/subjects/{subject}/versions");
+        let answer = self.call("POST", &path, Some(&json!({"schema": schema})))?;
+        let id = answer["id"].as_u64().ok_or("an answer without id")?;
+        Ok(u32::try_from(id)?)
+    }
+
     /// Serves its Confluent API at the root of another address, until this program ends.
     pub fn at_root(&self, address: &str) -> Outcome<()> {
         let listener = TcpListener::bind(address)?;

@@ -70,7 +70,7 @@ fn a_running_cluster_is_judged_connector_by_connector() -> Outcome<()> {
         }
     })?;
     // A class that only the JVM has.
-    let class = "io.debezium.transforms.SwapGeometryCoordinates";
+    let class = "io.debezium.transforms.tracing.ActivateTracingSpan";
     let mut foreign = file.to_vec();
     foreign.extend([("transforms", "swap"), ("transforms.swap.type", class)]);
     worker.rest.create_config("foreign", &foreign)?;

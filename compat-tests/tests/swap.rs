@@ -19,7 +19,10 @@ fn start(target: Target, group: &str) -> Outcome<Worker> {
         // The member that was killed is waited for no longer than this.
         .property("session.timeout.ms", "6000")
         .property("heartbeat.interval.ms", "1500")
-        .property("scheduled.rebalance.max.delay.ms", "0");
+        .property("scheduled.rebalance.max.delay.ms", "0")
+        // A polite end may take its time on a busy machine: what is cut off is sent again.
+        .property("task.shutdown.graceful.timeout.ms", "25000")
+        .property("offset.flush.timeout.ms", "20000");
     if target == Target::Java {
         // Small requests, so that a kill finds something on its way.
         options = options.property("producer.batch.size", "4096");
@@ -85,7 +88,7 @@ fn a_jvm_worker_and_ours_take_turns_and_nothing_is_missing() -> Outcome<()> {
         ("max.queue.size", "2000"),
     ];
     let mut next = LARGE + 1;
-    let mut kills = Vec::new();
+    let (mut kills, mut log) = (Vec::new(), String::new());
     for turn in 0..turns {
         let target = if turn % 2 == 0 {
             Target::Java
@@ -131,6 +134,7 @@ fn a_jvm_worker_and_ours_take_turns_and_nothing_is_missing() -> Outcome<()> {
             worker.kill();
         } else {
             worker.terminate()?;
+            log.push_str(&format!("turn {turn}, {target:?}:\n{}\n", worker.log()));
         }
         let now = kafka().count(&topic)?;
         println!(
@@ -161,14 +165,18 @@ fn a_jvm_worker_and_ours_take_turns_and_nothing_is_missing() -> Outcome<()> {
     // Rows that were first written in the turns that ended politely are there once.
     let polite = i64::from(turns - 2);
     let quiet = (LARGE + 1) * polite..next;
-    let doubled: Vec<_> = count
+    let mut doubled: Vec<_> = count
         .iter()
         .filter(|(id, times)| quiet.contains(id) && **times > 1)
+        .map(|(id, _)| *id)
         .collect();
+    doubled.sort_unstable();
     assert!(
         doubled.is_empty(),
-        "sent twice without a kill: {:?}",
-        doubled.len()
+        "sent twice without a kill: {} rows of {:?} to {:?}\n{log}",
+        doubled.len(),
+        doubled.first(),
+        doubled.last()
     );
     Ok(())
 }

@@ -12,10 +12,13 @@ mod bare;
 mod report;
 
 use compat_tests::kafka::{Kafka, KafkaOptions};
-use compat_tests::load::{ORDERS_TABLE, insert_orders, produce_orders};
+use compat_tests::load::{
+    ORDER_AVRO_SCHEMA, ORDERS_TABLE, OrderFormat, insert_orders, produce_orders,
+};
 use compat_tests::parts::run_folder;
 use compat_tests::postgres::{Postgres, PostgresOptions};
 use compat_tests::process::{cpu_seconds, memory_mib};
+use compat_tests::registry::Registry;
 use compat_tests::s3::S3Server;
 use compat_tests::worker::{Target, Worker, WorkerOptions};
 use compat_tests::{Outcome, fail};
@@ -23,6 +26,7 @@ use report::{Footprint, Measurement, Report};
 use std::time::{Duration, Instant};
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
+const AVRO: &str = "io.confluent.connect.avro.AvroConverter";
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -99,6 +103,37 @@ fn footprint(kafka: &Kafka, target: Target) -> Outcome<Footprint> {
     })
 }
 
+/// What records are converted to and from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Convert {
+    Json,
+    JsonWithSchemas,
+    /// Its converter is not to be had for the JVM worker here: it is measured without that.
+    Avro,
+}
+
+impl Convert {
+    /// The options of one converter, `key` or `value`.
+    fn options(self, role: &str, registry: &str) -> Vec<(String, String)> {
+        let (class, option, value) = match self {
+            Self::Json => (JSON, "schemas.enable", "false"),
+            Self::JsonWithSchemas => (JSON, "schemas.enable", "true"),
+            Self::Avro => (AVRO, "schema.registry.url", registry),
+        };
+        vec![
+            (format!("{role}.converter"), class.to_owned()),
+            (format!("{role}.converter.{option}"), value.to_owned()),
+        ]
+    }
+
+    fn workers(self) -> &'static [Target] {
+        match self {
+            Self::Json | Self::JsonWithSchemas => &[Target::Java, Target::Ferroconnect],
+            Self::Avro => &[Target::Ferroconnect],
+        }
+    }
+}
+
 /// A load that the source is measured with.
 struct SourceLoad {
     /// Short, for databases, slots and topics.
@@ -107,29 +142,33 @@ struct SourceLoad {
     title: &'static str,
     /// Rows that a snapshot reads, or else changes that wait in a slot.
     is_snapshot: bool,
-    schemas: bool,
+    convert: Convert,
 }
 
-const SOURCE_TARGETS: [Target; 2] = [Target::Java, Target::Ferroconnect];
-
-const SOURCE_LOADS: [SourceLoad; 3] = [
+const SOURCE_LOADS: [SourceLoad; 4] = [
     SourceLoad {
         name: "stream",
         title: "catch-up of waiting changes into Kafka, JSON",
         is_snapshot: false,
-        schemas: false,
+        convert: Convert::Json,
     },
     SourceLoad {
         name: "schemas",
         title: "catch-up of waiting changes into Kafka, JSON with schemas",
         is_snapshot: false,
-        schemas: true,
+        convert: Convert::JsonWithSchemas,
+    },
+    SourceLoad {
+        name: "avro",
+        title: "catch-up of waiting changes into Kafka, Avro",
+        is_snapshot: false,
+        convert: Convert::Avro,
     },
     SourceLoad {
         name: "snapshot",
         title: "snapshot of a table into Kafka, JSON",
         is_snapshot: true,
-        schemas: false,
+        convert: Convert::Json,
     },
 ];
 
@@ -142,48 +181,54 @@ fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
         ..PostgresOptions::default()
     };
     let postgres = Postgres::start(&run_folder("postgres")?, options)?;
-    let [java, ferroconnect] = SOURCE_TARGETS;
-    let mut workers = [
-        worker(kafka, java, "source")?,
-        worker(kafka, ferroconnect, "source")?,
-    ];
+    let registry = Registry::start(&run_folder("registry")?)?;
+    let java = worker(kafka, Target::Java, "source")?;
+    let mut ours = worker(kafka, Target::Ferroconnect, "source")?;
     for load in &SOURCE_LOADS {
         let mut measured = Vec::new();
         // A first round warms the JVM's compiler; the second counts.
         for (round, count) in [("warm", records / 5), ("load", records)] {
             // What it holds from one load is not the memory of the next.
-            workers[1].terminate()?;
-            workers[1].restart()?;
+            ours.terminate()?;
+            ours.restart()?;
+            let parts: Vec<Part<'_>> = (load.convert.workers().iter())
+                .map(|target| Part {
+                    target: *target,
+                    worker: match target {
+                        Target::Java => &java,
+                        Target::Ferroconnect => &ours,
+                    },
+                    slot: format!("{}_{round}_{target:?}", load.name).to_lowercase(),
+                })
+                .collect();
             let database = format!("{}_{round}", load.name);
             postgres.sql("postgres", &format!("create database {database}"))?;
             postgres.sql(&database, ORDERS_TABLE)?;
-            let slots =
-                SOURCE_TARGETS.map(|target| format!("{database}_{target:?}").to_lowercase());
+            let create = |part: &Part<'_>| create(part, &postgres, &database, load, registry.url());
             if !load.is_snapshot {
-                for (worker, slot) in workers.iter().zip(&slots) {
-                    start_and_stop(worker, &postgres, &database, slot, load)?;
+                for part in &parts {
+                    create(part)?;
+                    stop_at_once(part, &postgres)?;
                 }
             }
             println!("source: {count} rows into the database ({database})");
             insert_orders(&postgres, &database, count, 10)?;
             postgres.sql(&database, "checkpoint")?;
             measured.clear();
-            for ((worker, slot), target) in workers.iter().zip(&slots).zip(SOURCE_TARGETS) {
+            for part in &parts {
+                let (rest, slot) = (&part.worker.rest, &part.slot);
                 let topic = format!("{slot}.public.orders");
                 let begin = || match load.is_snapshot {
-                    true => create(worker, &postgres, &database, slot, load),
-                    false => worker
-                        .rest
-                        .put(&format!("/connectors/{slot}/resume"))
-                        .map(drop),
+                    true => create(part),
+                    false => rest.put(&format!("/connectors/{slot}/resume")).map(drop),
                 };
-                let one = measure(worker.id(), name(target), count, || {
+                let one = measure(part.worker.id(), name(part.target), count, || {
                     begin()?;
-                    arrived(kafka, &topic, count, worker, slot)
+                    arrived(kafka, &topic, count, part)
                 })?;
                 println!("source ({database}): {one}");
                 measured.push(one);
-                worker.rest.delete(&format!("/connectors/{slot}"))?;
+                rest.delete(&format!("/connectors/{slot}"))?;
                 postgres.wait_slot(slot, false)?;
                 postgres.sql(
                     "postgres",
@@ -193,10 +238,12 @@ fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
         }
         let topic = format!("{}_load_ferroconnect.public.orders", load.name);
         measured.push(bare_producer(kafka, &topic, records)?);
-        report.sources.push((load.title, measured));
+        let title = format!("Postgres source: {}", load.title);
+        report.loads.push((title, measured));
         for round in ["warm", "load"] {
-            for target in ["java", "ferroconnect"] {
-                kafka.delete_topic(&format!("{}_{round}_{target}.public.orders", load.name))?;
+            for target in load.convert.workers() {
+                let slot = format!("{}_{round}_{target:?}", load.name).to_lowercase();
+                kafka.delete_topic(&format!("{slot}.public.orders"))?;
             }
             postgres.sql(
                 "postgres",
@@ -209,11 +256,8 @@ fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
 
 /// The values of a topic's first records over and over through a bare producer, with headers.
 fn bare_producer(kafka: &Kafka, topic: &str, records: usize) -> Outcome<Measurement> {
-    let sample: String = kafka
-        .some_records(topic, 1000)?
-        .iter()
-        .map(|record| record.value_text() + "\n")
-        .collect();
+    let records_there = kafka.some_records(topic, 1000)?.into_iter();
+    let sample = bare::pack(records_there.filter_map(|record| record.value))?;
     let sample_file = run_folder("sample")?.join("values");
     std::fs::write(&sample_file, sample)?;
     let count = records.to_string();
@@ -227,69 +271,67 @@ fn bare_producer(kafka: &Kafka, topic: &str, records: usize) -> Outcome<Measurem
     Ok(measured)
 }
 
-/// Creates a source that begins with what comes next, and stops it again.
-fn start_and_stop(
-    worker: &Worker,
-    postgres: &Postgres,
-    database: &str,
-    slot: &str,
-    load: &SourceLoad,
-) -> Outcome<()> {
-    create(worker, postgres, database, slot, load)?;
-    worker.rest.wait_running(slot)?;
+/// One worker's part in a load: its connector is named like its slot.
+struct Part<'a> {
+    target: Target,
+    worker: &'a Worker,
+    slot: String,
+}
+
+/// Stops a new source, which then goes on with what comes next.
+fn stop_at_once(part: &Part<'_>, postgres: &Postgres) -> Outcome<()> {
+    let (rest, slot) = (&part.worker.rest, &part.slot);
+    rest.wait_running(slot)?;
     postgres.wait_slot(slot, true)?;
     std::thread::sleep(Duration::from_secs(2));
-    worker.rest.put(&format!("/connectors/{slot}/stop"))?;
+    rest.put(&format!("/connectors/{slot}/stop"))?;
     postgres.wait_slot(slot, false)
 }
 
 fn create(
-    worker: &Worker,
+    part: &Part<'_>,
     postgres: &Postgres,
     database: &str,
-    slot: &str,
     load: &SourceLoad,
+    registry: &str,
 ) -> Outcome<()> {
     let port = postgres.port().to_string();
-    let schemas = load.schemas.to_string();
+    let slot = part.slot.as_str();
     let snapshot = match load.is_snapshot {
         true => "initial",
         false => "no_data",
     };
-    worker.rest.create_config(
-        slot,
-        &[
-            (
-                "connector.class",
-                "io.debezium.connector.postgresql.PostgresConnector",
-            ),
-            ("tasks.max", "1"),
-            ("database.hostname", "127.0.0.1"),
-            ("database.port", &port),
-            ("database.user", "postgres"),
-            ("database.password", "x"),
-            ("database.dbname", database),
-            ("topic.prefix", slot),
-            ("slot.name", slot),
-            ("publication.name", slot),
-            ("plugin.name", "pgoutput"),
-            ("snapshot.mode", snapshot),
-            ("key.converter", JSON),
-            ("value.converter", JSON),
-            ("key.converter.schemas.enable", &schemas),
-            ("value.converter.schemas.enable", &schemas),
-        ],
-    )?;
+    let mut config = vec![
+        (
+            "connector.class",
+            "io.debezium.connector.postgresql.PostgresConnector",
+        ),
+        ("tasks.max", "1"),
+        ("database.hostname", "127.0.0.1"),
+        ("database.port", &port),
+        ("database.user", "postgres"),
+        ("database.password", "x"),
+        ("database.dbname", database),
+        ("topic.prefix", slot),
+        ("slot.name", slot),
+        ("publication.name", slot),
+        ("plugin.name", "pgoutput"),
+        ("snapshot.mode", snapshot),
+    ];
+    let converters: Vec<_> = ["key", "value"]
+        .into_iter()
+        .flat_map(|role| load.convert.options(role, registry))
+        .collect();
+    config.extend(
+        converters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    );
+    part.worker.rest.create_config(slot, &config)?;
     Ok(())
 }
 
-fn arrived(
-    kafka: &Kafka,
-    topic: &str,
-    count: usize,
-    worker: &Worker,
-    connector: &str,
-) -> Outcome<()> {
+fn arrived(kafka: &Kafka, topic: &str, count: usize, part: &Part<'_>) -> Outcome<()> {
     let mut last = (0, Instant::now());
     loop {
         let found = kafka.count(topic)?;
@@ -302,7 +344,7 @@ fn arrived(
         if last.1.elapsed() > Duration::from_secs(120) {
             return fail(format!(
                 "stalled at {found}: {}",
-                worker.rest.status(connector)?
+                part.worker.rest.status(&part.slot)?
             ));
         }
         std::thread::sleep(Duration::from_millis(100));
@@ -327,15 +369,36 @@ fn measure(
     })
 }
 
+const PARQUET: &str = "parquet.ParquetFormat";
+
+/// Name, title, converter and format of each load of the sink.
+const SINK_LOADS: [(&str, &str, Convert, &str); 3] = [
+    (
+        "parquet",
+        "JSON with schemas to Parquet",
+        Convert::JsonWithSchemas,
+        PARQUET,
+    ),
+    ("avro", "Avro to Parquet", Convert::Avro, PARQUET),
+    ("json", "JSON to JSON", Convert::Json, "json.JsonFormat"),
+];
+
 /// N records wait in a topic; the sink is created and timed until the last object has landed.
 fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
     let minio = S3Server::minio(&run_folder("minio")?)?;
     let environment = minio.s3.environment();
-    for (format, schemas) in [("parquet.ParquetFormat", true), ("json.JsonFormat", false)] {
-        let short = if schemas { "parquet" } else { "json" };
+    let registry = Registry::start(&run_folder("registry")?)?;
+    for (short, title, convert, format) in SINK_LOADS {
         let topic = format!("sink-{short}");
         println!("sink: {records} records into {topic}");
-        produce_orders(kafka, &topic, records, 4, schemas)?;
+        let orders = match convert {
+            Convert::Json => OrderFormat::Json,
+            Convert::JsonWithSchemas => OrderFormat::JsonWithSchemas,
+            Convert::Avro => {
+                OrderFormat::Avro(registry.register(&format!("{topic}-value"), ORDER_AVRO_SCHEMA)?)
+            }
+        };
+        produce_orders(kafka, &topic, records, 4, orders)?;
         let bucket = minio.s3.create_bucket(&topic)?;
         // A worker of its own for each, so that the peak is its own.
         let options = WorkerOptions::new(
@@ -345,9 +408,8 @@ fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
         )
         .environment(environment.clone());
         let worker = Worker::start(&run_folder("worker")?, options)?;
-        let format = format!("io.confluent.connect.s3.format.{format}");
-        let schemas_enable = schemas.to_string();
-        let config = [
+        let class = format!("io.confluent.connect.s3.format.{format}");
+        let mut config = vec![
             ("connector.class", "io.confluent.connect.s3.S3SinkConnector"),
             ("tasks.max", "2"),
             ("topics", topic.as_str()),
@@ -355,13 +417,11 @@ fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
             ("s3.region", "us-east-1"),
             ("storage.class", "io.confluent.connect.s3.storage.S3Storage"),
             ("flush.size", "50000"),
-            ("format.class", format.as_str()),
+            ("format.class", class.as_str()),
             (
                 "key.converter",
                 "org.apache.kafka.connect.storage.StringConverter",
             ),
-            ("value.converter", JSON),
-            ("value.converter.schemas.enable", schemas_enable.as_str()),
             (
                 "partitioner.class",
                 "io.confluent.connect.storage.partitioner.TimeBasedPartitioner",
@@ -372,6 +432,12 @@ fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
             ("timezone", "UTC"),
             ("timestamp.extractor", "Record"),
         ];
+        let converter = convert.options("value", registry.url());
+        config.extend(
+            converter
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         let want = records / 50_000;
         let measured = measure(worker.id(), "Ferroconnect", records, || {
             worker.rest.create_config(&topic, &config)?;
@@ -395,22 +461,22 @@ fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
             records,
             &["consume", kafka.bootstrap(), &topic, "-", &count],
         )?;
-        if schemas {
-            report
-                .parquet
-                .extend([measured, Measurement::recorded_parquet()]);
-            let bare = ["parquet", "-", "-", "-", &count];
-            report.parquet.push(bare::child(
+        let mut rows = vec![measured];
+        match convert {
+            Convert::JsonWithSchemas => rows.push(Measurement::recorded_parquet()),
+            Convert::Json => rows.push(Measurement::recorded_json()),
+            // It was not recorded.
+            Convert::Avro => {}
+        }
+        if format == PARQUET {
+            rows.push(bare::child(
                 "bare Parquet writer, rows made in memory",
                 records,
-                &bare,
+                &["parquet", "-", "-", "-", &count],
             )?);
-            report.parquet.push(consumer);
-        } else {
-            report
-                .json
-                .extend([measured, Measurement::recorded_json(), consumer]);
         }
+        rows.push(consumer);
+        report.loads.push((format!("S3 sink: {title}"), rows));
         kafka.delete_topic(&topic)?;
     }
     Ok(())

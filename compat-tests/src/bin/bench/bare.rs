@@ -73,10 +73,33 @@ pub(crate) fn run(role: &str, arguments: &[String]) -> Outcome<()> {
     Ok(())
 }
 
+/// Values in one file, each behind its length in four bytes.
+pub(crate) fn pack(values: impl Iterator<Item = Vec<u8>>) -> Outcome<Vec<u8>> {
+    let mut packed = Vec::new();
+    for value in values {
+        packed.extend_from_slice(&u32::try_from(value.len())?.to_be_bytes());
+        packed.extend_from_slice(&value);
+    }
+    Ok(packed)
+}
+
+fn unpack(mut packed: &[u8]) -> Outcome<Vec<&[u8]>> {
+    let mut values = Vec::new();
+    while let Some((length, rest)) = packed.split_first_chunk() {
+        let length = usize::try_from(u32::from_be_bytes(*length))?;
+        let Some((value, rest)) = rest.split_at_checked(length) else {
+            return fail("the sample ends inside a value");
+        };
+        values.push(value);
+        packed = rest;
+    }
+    Ok(values)
+}
+
 fn produce(bootstrap: &str, topic: &str, file: &str, count: usize) -> Outcome<()> {
     Kafka::existing(bootstrap).create_topic(topic, 1, 1)?;
-    let values = std::fs::read_to_string(file)?;
-    let values: Vec<&str> = values.lines().collect();
+    let sample = std::fs::read(file)?;
+    let values = unpack(&sample)?;
     // Durable as Connect's producer is: all replicas, idempotent.
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", bootstrap)
@@ -99,11 +122,11 @@ fn produce(bootstrap: &str, topic: &str, file: &str, count: usize) -> Outcome<()
             value: Some(value),
         });
     }
-    for (i, value) in values.iter().cycle().take(count).enumerate() {
+    for (i, value) in values.into_iter().cycle().take(count).enumerate() {
         let key = format!("{{\"id\":{i}}}");
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic)
             .key(key.as_bytes())
-            .payload(value.as_bytes())
+            .payload(value)
             .headers(headers.clone());
         send(&producer, record)?;
         if i % 1000 == 0 {

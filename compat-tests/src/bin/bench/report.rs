@@ -69,10 +69,8 @@ pub(crate) struct Footprint {
 pub(crate) struct Report {
     records: usize,
     pub(crate) footprints: Vec<Footprint>,
-    /// Each load of the source with its title.
-    pub(crate) sources: Vec<(&'static str, Vec<Measurement>)>,
-    pub(crate) parquet: Vec<Measurement>,
-    pub(crate) json: Vec<Measurement>,
+    /// Each load with its title.
+    pub(crate) loads: Vec<(String, Vec<Measurement>)>,
 }
 
 impl Report {
@@ -80,9 +78,7 @@ impl Report {
         Self {
             records,
             footprints: Vec::new(),
-            sources: Vec::new(),
-            parquet: Vec::new(),
-            json: Vec::new(),
+            loads: Vec::new(),
         }
     }
 
@@ -98,32 +94,13 @@ impl Report {
         Ok(())
     }
 
-    fn parts(&self) -> Vec<(String, &[Measurement])> {
-        let n = thousands(self.records as f64);
-        let sources = self
-            .sources
-            .iter()
-            .map(|(title, rows)| (format!("Postgres source: {title} ({n} records)"), rows));
-        let sinks = [
-            (
-                format!("S3 sink: {n} records, JSON with schemas to Parquet"),
-                &self.parquet,
-            ),
-            (format!("S3 sink: {n} records, JSON to JSON"), &self.json),
-        ];
-        sources
-            .chain(sinks)
-            .filter(|(_, rows)| !rows.is_empty())
-            .map(|(title, rows)| (title, rows.as_slice()))
-            .collect()
-    }
-
     fn table(&self) -> Outcome<String> {
         let mut text = String::from("# Benchmark\n\n`make bench` makes this page anew.\n\n");
         text.push_str("![Records per second and CPU seconds per million records](chart.svg)\n\n");
-        for (title, rows) in self.parts() {
+        for (title, rows) in &self.loads {
             text.push_str(&format!(
-                "**{title}**\n\n| | records/s | CPU s per million | peak memory |\n|---|---:|---:|---:|\n"
+                "**{title} ({} records)**\n\n| | records/s | CPU s per million | peak memory |\n|---|---:|---:|---:|\n",
+                thousands(self.records as f64)
             ));
             for row in rows {
                 let peak = if row.peak_mib.is_nan() {
@@ -166,7 +143,7 @@ impl Report {
         const WIDTH: usize = 980;
         let mut body = String::new();
         let mut y = 30;
-        for (title, rows) in self.parts() {
+        for (title, rows) in &self.loads {
             body.push_str(&format!(r#"<text x="10" y="{y}" class="t">{title}</text>"#));
             body.push('\n');
             y += 10;
