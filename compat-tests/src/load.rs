@@ -148,7 +148,7 @@ pub fn produce_orders(
         let partition = i32::try_from(i % usize::try_from(partitions)?)?;
         let timestamp = FIRST_TIMESTAMP + i64::try_from(i / 1000)?;
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic)
-            .payload(&value)
+            .payload(value.as_slice())
             .partition(partition)
             .timestamp(timestamp);
         send(&producer, record)?;
