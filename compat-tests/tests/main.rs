@@ -8,6 +8,7 @@ mod bad_input;
 mod chaos;
 mod chaos_source;
 mod config_topic;
+mod deploy;
 mod exactly_once;
 mod examples;
 mod footprint;

@@ -3,14 +3,16 @@
 //! The library writes a row group's columns one after the other; rows come with all columns at
 //! once. So each column writes its pages to a buffer of its own.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use parquet::column::page::{CompressedPage, PageWriteSpec, PageWriter};
 use parquet::column::writer::{ColumnCloseResult, ColumnWriter, get_column_writer};
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 
 use super::column::{Column, Data};
@@ -19,16 +21,78 @@ use super::plan::{PAGE_BYTES, Plan};
 /// What a column takes beside its finished pages, roughly.
 const OPEN_BYTES: usize = 2 * PAGE_BYTES;
 
-/// The pages of a column chunk.
-#[derive(Clone, Debug, Default)]
-struct Pages(Arc<Mutex<Vec<u8>>>);
+/// Smaller writes share a piece.
+const PIECE_BYTES: usize = 64 * 1024;
 
-impl Write for Pages {
+/// The pages of a column chunk, in pieces of just their size: none moves to grow, and each is let go
+/// of when it has been read.
+#[derive(Debug, Default)]
+pub(super) struct Pages {
+    pieces: VecDeque<Bytes>,
+    piece_bytes: usize,
+    /// The end, while it is small.
+    end: Vec<u8>,
+}
+
+impl Pages {
+    fn len(&self) -> usize {
+        self.piece_bytes + self.end.len()
+    }
+
+    fn held(&self) -> usize {
+        self.piece_bytes + self.end.capacity()
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if self.end.len() + bytes.len() <= PIECE_BYTES {
+            return self.end.extend_from_slice(bytes);
+        }
+        if !self.end.is_empty() {
+            self.push(Bytes::copy_from_slice(&self.end));
+            self.end.clear();
+        }
+        self.push(Bytes::copy_from_slice(bytes));
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        self.piece_bytes += piece.len();
+        self.pieces.push_back(piece);
+    }
+}
+
+impl Read for Pages {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.pieces.is_empty() && !self.end.is_empty() {
+            let end = std::mem::take(&mut self.end);
+            self.push(end.into());
+        }
+        let Some(piece) = self.pieces.front_mut() else {
+            return Ok(0);
+        };
+        let count = piece.len().min(out.len());
+        let taken = piece.split_to(count);
+        out[..count].copy_from_slice(&taken);
+        self.piece_bytes -= count;
+        if piece.is_empty() {
+            self.pieces.pop_front();
+        }
+        Ok(count)
+    }
+}
+
+/// Pages that their encoder and its owner share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SharedPages(Arc<Mutex<Pages>>);
+
+impl SharedPages {
+    fn lock(&self) -> MutexGuard<'_, Pages> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for SharedPages {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
+        self.lock().append(bytes);
         Ok(bytes.len())
     }
     fn flush(&mut self) -> io::Result<()> {
@@ -36,8 +100,34 @@ impl Write for Pages {
     }
 }
 
+impl Length for SharedPages {
+    fn len(&self) -> u64 {
+        self.lock().len() as u64
+    }
+}
+
+/// Read once, from the start, as a row group takes its columns.
+impl ChunkReader for SharedPages {
+    type T = Pages;
+
+    fn get_read(&self, start: u64) -> Result<Pages> {
+        match start {
+            0 => Ok(std::mem::take(&mut *self.lock())),
+            _ => Err(ParquetError::General(
+                "a column's pages are read from their start".to_owned(),
+            )),
+        }
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
+        let mut bytes = vec![0; length];
+        self.get_read(start)?.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
 /// Writes pages one after the other, as into a file.
-struct BufferedPages(TrackedWrite<Pages>);
+struct BufferedPages(TrackedWrite<SharedPages>);
 
 impl PageWriter for BufferedPages {
     fn write_page(&mut self, page: CompressedPage) -> Result<PageWriteSpec> {
@@ -51,7 +141,7 @@ impl PageWriter for BufferedPages {
 /// The encoder of one column.
 pub(super) struct Encoder {
     writer: ColumnWriter<'static>,
-    pages: Pages,
+    pages: SharedPages,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -63,7 +153,7 @@ impl std::fmt::Debug for Encoder {
 impl Encoder {
     /// An encoder for a column of which `first` are the first values.
     pub(super) fn new(plan: &Plan, column: usize, first: &Column) -> Self {
-        let pages = Pages::default();
+        let pages = SharedPages::default();
         let properties = match first.is_worth_a_dictionary() {
             true => &plan.properties,
             false => &plan.plain_properties,
@@ -120,29 +210,18 @@ impl Encoder {
 
     /// Bytes of finished pages.
     pub(super) fn encoded(&self) -> usize {
-        self.pages
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+        self.pages.lock().len()
     }
 
     /// What it takes of the memory: finished pages, the one under way, a dictionary.
     pub(super) fn held(&self) -> usize {
-        self.pages
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .capacity()
-            + OPEN_BYTES
+        self.pages.lock().held() + OPEN_BYTES
     }
 
     /// The column chunk's bytes, and what the row group has to know of it.
-    pub(super) fn finish(self) -> Result<(Bytes, ColumnCloseResult)> {
+    pub(super) fn finish(self) -> Result<(SharedPages, ColumnCloseResult)> {
         let closed = self.writer.close()?;
-        let pages =
-            std::mem::take(&mut *self.pages.0.lock().unwrap_or_else(PoisonError::into_inner));
-        Ok((Bytes::from(pages), closed))
+        Ok((self.pages, closed))
     }
 }
 
@@ -152,4 +231,30 @@ fn slices<'a>(bytes: &[u8], ends: &'a [usize]) -> impl Iterator<Item = Bytes> + 
     let mut start = 0;
     ends.iter()
         .map(move |&end| shared.slice(std::mem::replace(&mut start, end)..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_come_back_whole_and_let_go_of_what_was_read() {
+        let mut pages = Pages::default();
+        let mut all = Vec::new();
+        for size in [10, 70_000, 3, PIECE_BYTES - 3, 1, 500_000, 0, 20] {
+            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            pages.append(&bytes);
+            all.extend_from_slice(&bytes);
+        }
+        assert_eq!(pages.len(), all.len());
+        assert!(pages.held() < all.len() + 2 * PIECE_BYTES);
+        let mut front = vec![0; 100_000];
+        pages.read_exact(&mut front).expect("there is as much");
+        assert_eq!(front, all[..100_000]);
+        assert_eq!(pages.len(), all.len() - 100_000);
+        let mut rest = Vec::new();
+        pages.read_to_end(&mut rest).expect("read");
+        assert_eq!(rest, all[100_000..]);
+        assert_eq!(pages.len(), 0);
+    }
 }
