@@ -1,35 +1,23 @@
-"""Other stores than S3, by clients that are not ours.
+"""Azure's store by a client that is not ours.
 
-stores.py azure URL create NAME
-stores.py azure URL read NAME      the objects as lines of JSON: key, length, and the text of short ones
+stores.py URL create CONTAINER
+stores.py URL read CONTAINER      the objects as lines of JSON: key, length, and the text of short ones
 """
 import json
 import sys
+
+from azure.storage.blob import ContainerClient
 
 # The account that every Azurite has.
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
-
-class Azure:
-    def __init__(self, url, name):
-        from azure.storage.blob import ContainerClient
-
-        self.container = ContainerClient(f"{url}/{ACCOUNT}", name, credential=KEY)
-
-    def create(self):
-        self.container.create_container()
-
-    def objects(self):
-        for blob in self.container.list_blobs():
-            yield blob.name, self.container.download_blob(blob.name).readall()
-
-
-kind, url, action, name = sys.argv[1:5]
-store = {"azure": Azure}[kind](url, name)
+url, action, name = sys.argv[1:4]
+container = ContainerClient(f"{url}/{ACCOUNT}", name, credential=KEY)
 if action == "create":
-    store.create()
+    container.create_container()
 else:
-    for key, data in store.objects():
+    for blob in container.list_blobs():
+        data = container.download_blob(blob.name).readall()
         text = data.decode() if len(data) < 10_000 else None
-        print(json.dumps({"key": key, "length": len(data), "text": text}))
+        print(json.dumps({"key": blob.name, "length": len(data), "text": text}))

@@ -13,11 +13,11 @@ use std::process::Command;
 use std::time::Duration;
 
 /// Runs `clients/stores.py`.
-fn client(store: &str, url: &str, action: &str, name: &str) -> Outcome<Vec<Value>> {
+fn client(url: &str, action: &str, name: &str) -> Outcome<Vec<Value>> {
     let script = parts::repository().join("compat-tests/clients/stores.py");
     let done = Command::new(parts::path("stores/bin/python")?)
         .arg(script)
-        .args([store, url, action, name])
+        .args([url, action, name])
         .output()?;
     if !done.status.success() {
         return fail(String::from_utf8_lossy(&done.stderr).into_owned());
@@ -27,16 +27,16 @@ fn client(store: &str, url: &str, action: &str, name: &str) -> Outcome<Vec<Value
     Ok(lines.collect::<Result<_, _>>()?)
 }
 
-/// Seven small records and as many large ones through sinks into `store_url`; the offsets that are
+/// Seven small records and as many large ones through sinks into the store at `url`; the offsets that are
 /// committed are those of complete objects.
-fn stores(store: &str, url: &str, scheme: &str, environment: Vec<(String, String)>) -> Outcome<()> {
-    let bucket = unique(store);
+fn stores(url: &str, environment: Vec<(String, String)>) -> Outcome<()> {
+    let bucket = unique("azure");
     wait::until("the store", Duration::from_secs(60), || {
-        client(store, url, "create", &bucket).map(Some)
+        client(url, "create", &bucket).map(Some)
     })?;
-    let options = WorkerOptions::new(Target::Ferroconnect, kafka().bootstrap(), &unique(store));
-    let worker = Worker::start(&run_folder(store)?, options.environment(environment))?;
-    let store_url = format!("{scheme}://{bucket}");
+    let options = WorkerOptions::new(Target::Ferroconnect, kafka().bootstrap(), &unique("azure"));
+    let worker = Worker::start(&run_folder("azure")?, options.environment(environment))?;
+    let store_url = format!("az://{bucket}");
     let (small, large) = (unique("small"), unique("large"));
     let producer = kafka().producer()?;
     let texts: Vec<Vec<u8>> = (0..7).map(|i| format!("{{\"i\":{i}}}").into()).collect();
@@ -81,7 +81,7 @@ fn stores(store: &str, url: &str, scheme: &str, environment: Vec<(String, String
         worker.rest.create_config(topic, &config)?;
     }
     let found = wait::until("three objects", Duration::from_secs(90), || {
-        let found = client(store, url, "read", &bucket)?;
+        let found = client(url, "read", &bucket)?;
         match found.len() {
             3 => Ok(Some(found)),
             _ => Err(format!(
@@ -144,5 +144,5 @@ fn objects_land_in_azures_store() -> Outcome<()> {
         ("AZURE_STORAGE_USE_EMULATOR".to_owned(), "true".to_owned()),
         ("AZURITE_BLOB_STORAGE_URL".to_owned(), url.clone()),
     ];
-    stores("azure", &url, "az", environment)
+    stores(&url, environment)
 }

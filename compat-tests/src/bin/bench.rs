@@ -145,6 +145,13 @@ struct SourceLoad {
     convert: Convert,
 }
 
+impl SourceLoad {
+    /// The slot, connector and topic prefix of a worker in a round.
+    fn slot(&self, round: &str, target: Target) -> String {
+        format!("{}_{round}_{target:?}", self.name).to_lowercase()
+    }
+}
+
 const SOURCE_LOADS: [SourceLoad; 4] = [
     SourceLoad {
         name: "stream",
@@ -198,7 +205,7 @@ fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
                         Target::Java => &java,
                         Target::Ferroconnect => &ours,
                     },
-                    slot: format!("{}_{round}_{target:?}", load.name).to_lowercase(),
+                    slot: load.slot(round, *target),
                 })
                 .collect();
             let database = format!("{}_{round}", load.name);
@@ -242,7 +249,7 @@ fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
         report.loads.push((title, measured));
         for round in ["warm", "load"] {
             for target in load.convert.workers() {
-                let slot = format!("{}_{round}_{target:?}", load.name).to_lowercase();
+                let slot = load.slot(round, *target);
                 kafka.delete_topic(&format!("{slot}.public.orders"))?;
             }
             postgres.sql(
