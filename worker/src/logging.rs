@@ -113,13 +113,14 @@ impl Loggers {
 
     /// Whether there is such a level.
     pub fn is_level(text: &str) -> bool {
+        let text = text.trim();
         LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
     }
 
     /// Sets a logger's level, and that of the loggers below it; answers whose level changed. `None`
     /// where there is no such level. A logger that is new has the level of the one above it.
     pub fn set(&self, logger: &str, wanted: &str, now_ms: i64) -> Option<Vec<String>> {
-        let wanted = wanted.to_uppercase();
+        let wanted = wanted.trim().to_uppercase();
         Self::is_level(&wanted).then_some(())?;
         let logger = canonical(logger);
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);

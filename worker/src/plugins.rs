@@ -178,7 +178,9 @@ impl Plugins {
         }
         let class = self.class(name);
         self.connectors().find(|plugin| plugin.class == class).ok_or_else(|| {
-            let available: Vec<String> = self.connectors().map(describe).collect();
+            let mut available: Vec<&'static Plugin> = self.connectors().collect();
+            available.sort_by_key(|plugin| plugin.class);
+            let available: Vec<String> = available.into_iter().map(describe).collect();
             RequestError::bad_request(format!(
                 "Failed to find any class that implements Connector and which name matches {name}, \
                  available connectors are: {}",

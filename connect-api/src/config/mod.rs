@@ -449,17 +449,33 @@ impl Config {
     }
 }
 
-/// The entries whose keys begin with `prefix`, the prefix cut off.
+/// The entries whose keys begin with `prefix`, the prefix cut off
+/// (`AbstractConfig.originalsWithPrefix`).
 pub fn props_with_prefix(props: &Props, prefix: &str) -> Props {
     props
         .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(prefix)?.to_owned(), value.clone())))
+        .filter_map(|(key, value)| Some((behind_prefix(key, prefix)?.to_owned(), value.clone())))
         .collect()
+}
+
+/// What of a key follows the prefix; none where nothing does.
+pub fn behind_prefix<'a>(key: &'a str, prefix: &str) -> Option<&'a str> {
+    key.strip_prefix(prefix).filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prefix_alone_is_no_entry() {
+        let pair = |key: &str| (key.to_owned(), "x".to_owned());
+        let props = Props::from_iter([pair("a."), pair("a.b"), pair("b.a.c")]);
+        assert_eq!(
+            props_with_prefix(&props, "a."),
+            Props::from_iter([pair("b")])
+        );
+    }
 
     fn definition() -> ConfigDef {
         ConfigDef::new()

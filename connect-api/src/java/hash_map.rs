@@ -152,6 +152,15 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
             buckets: capacity.next_power_of_two(),
         }
     }
+    /// An empty map with the table of a `ConcurrentHashMap` that has grown to this many mappings:
+    /// it grows as soon as three quarters are reached, not only beyond them.
+    pub fn concurrent(count: usize) -> Self {
+        let mut buckets = 16;
+        while count >= buckets / 4 * 3 {
+            buckets *= 2;
+        }
+        Self::with_capacity(buckets)
+    }
     /// An empty map that iterates in the order of insertion (`LinkedHashMap`).
     pub fn linked() -> Self {
         Self {

@@ -129,6 +129,62 @@ pub struct TableId {
     pub table: String,
 }
 
+impl TableId {
+    /// Reads `schema.table`, whose parts may stand in double, single or back quotes; a quote in
+    /// them is written twice. `None` where it is not two names (`TableIdParser`).
+    #[must_use]
+    pub fn parse(identifier: &str) -> Option<Self> {
+        let mut rest = identifier.trim_start();
+        let mut parts = Vec::with_capacity(2);
+        loop {
+            let first = rest.chars().next()?;
+            let (part, after) = match first {
+                '"' | '\'' | '`' => quoted(rest, first)?,
+                '.' => return None,
+                _ => {
+                    let end = rest.find(|c: char| c == '.' || c.is_whitespace());
+                    let (part, after) = rest.split_at(end.unwrap_or(rest.len()));
+                    (part.to_owned(), after)
+                }
+            };
+            let doubled = [("''", "'"), ("\"\"", "\""), ("``", "`")];
+            parts.push(
+                doubled
+                    .iter()
+                    .fold(part, |part, (two, one)| part.replace(two, one)),
+            );
+            match after.trim_start().strip_prefix('.') {
+                Some(more) => rest = more.trim_start(),
+                None if after.trim_start().is_empty() => break,
+                None => return None,
+            }
+        }
+        let [schema, table] = <[String; 2]>::try_from(parts).ok()?;
+        Some(Self { schema, table })
+    }
+}
+
+/// What stands between a quote and the next single one, and what follows that.
+fn quoted(text: &str, quote: char) -> Option<(String, &str)> {
+    let mut chars = text.chars();
+    chars.next();
+    let mut inner = String::new();
+    while let Some(character) = chars.next() {
+        if character == quote {
+            let after = chars.as_str();
+            match after.strip_prefix(quote) {
+                None => return Some((inner, after)),
+                Some(more) => {
+                    inner.push(quote);
+                    chars = more.chars();
+                }
+            }
+        }
+        inner.push(character);
+    }
+    None
+}
+
 impl std::fmt::Display for TableId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.schema, self.table)
@@ -299,4 +355,35 @@ pub enum Phase {
     Snapshot,
     /// Decoded from the log.
     Stream,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables_are_read_in_quotes_and_without() {
+        let parse = |text| TableId::parse(text).map(|id| (id.schema, id.table));
+        for (text, schema, table) in [
+            ("public.orders", "public", "orders"),
+            (" public . orders ", "public", "orders"),
+            (r#"public."We Ird""#, "public", "We Ird"),
+            (r#""a.b"."c""d""#, "a.b", "c\"d"),
+            ("'s'.`t``u`", "s", "t`u"),
+        ] {
+            let expected = Some((schema.to_owned(), table.to_owned()));
+            assert_eq!(parse(text), expected, "{text}");
+        }
+        for text in [
+            "",
+            "orders",
+            ".orders",
+            "public.",
+            "a.b.c",
+            "public.We Ird",
+            "a.\"b",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
 }

@@ -307,9 +307,11 @@ impl Transformation for ExtractNewRecordState {
                 value: Value::Null,
             },
             _ => {
-                let row = std::mem::take(&mut envelope.values[state]);
-                let row = take_struct(row, PURPOSE)?;
-                self.unwrap_row(&plan, row, &envelope, deleted)?
+                // Read first: what is added may be a part of the row.
+                let added = plan.added.iter().map(|part| part.fitting(&envelope.values));
+                let added = added.collect::<Result<Vec<_>>>()?;
+                let row = take_struct(std::mem::take(&mut envelope.values[state]), PURPOSE)?;
+                self.unwrap_row(&plan, row, added, deleted)
             }
         };
         if let Some(topic) = topic {
@@ -369,9 +371,9 @@ impl ExtractNewRecordState {
         &self,
         plan: &Plan,
         row: Struct,
-        envelope: &Struct,
+        added: Vec<Value>,
         deleted: bool,
-    ) -> Result<SchemaAndValue> {
+    ) -> SchemaAndValue {
         let mut values = row.values;
         values.reserve_exact(plan.unwrapped.fields().len().saturating_sub(values.len()));
         if self.handling.rewrites() {
@@ -384,13 +386,11 @@ impl ExtractNewRecordState {
             }
             values.push(Value::text(if deleted { "true" } else { "false" }));
         }
-        for part in &plan.added {
-            values.push(part.fitting(&envelope.values)?);
-        }
-        Ok(SchemaAndValue {
+        values.extend(added);
+        SchemaAndValue {
             schema: Some(Arc::clone(&plan.unwrapped)),
             value: Value::Struct(Struct::new(Arc::clone(&plan.unwrapped), values)),
-        })
+        }
     }
 
     /// Leaves out the fields that a header lists.

@@ -258,12 +258,32 @@ fn source(options: ConfigDef) -> ConfigDef {
         )
 }
 
+/// What is said where the transformation whose type stands at `type_name` is negated without a
+/// predicate. A key that is given as null is given, too.
+pub(super) fn negated_alone(type_name: &str, props: &Props, nulls: &[&str]) -> Option<String> {
+    let prefix = type_name.strip_suffix("type")?;
+    if !prefix.starts_with("transforms.") {
+        return None;
+    }
+    let given = |name: &str| {
+        let key = format!("{prefix}{name}");
+        props.contains_key(&key) || nulls.contains(&key.as_str())
+    };
+    (given("negate") && !given("predicate")).then(|| {
+        format!(
+            "Config '{prefix}negate' was provided but there is no config '{prefix}predicate' \
+             defining a predicate to be negated."
+        )
+    })
+}
+
 /// Adds the options of the transformations or predicates that `props` names.
 pub(super) fn add_aliases(
     options: &mut ConfigDef,
     kind: PluginKind,
     plugins: &Plugins,
     props: &Props,
+    nulls: &[&str],
 ) {
     let (list, label) = match kind {
         PluginKind::Predicate => ("predicates", "Predicate"),
@@ -297,9 +317,6 @@ pub(super) fn add_aliases(
         let problem = plugin
             .zip(props.get(&version_name))
             .and_then(|(plugin, wanted)| plugins.version_problem(plugin, wanted));
-        let negate_alone = kind == PluginKind::Transformation
-            && props.contains_key(&format!("{prefix}negate"))
-            && !props.contains_key(&format!("{prefix}predicate"));
         let names = classes.clone();
         options.add(
             ConfigKey::new(type_name.clone(), Type::Class, High)
@@ -307,7 +324,7 @@ pub(super) fn add_aliases(
                     plugins,
                     kind,
                     label,
-                    negate_alone.then(|| prefix.clone()),
+                    negated_alone(&type_name, props, nulls),
                     problem.clone(),
                 ))
                 .recommender(move |_, _| Recommendation {
@@ -477,7 +494,7 @@ fn plugin_class(plugins: &Plugins, kind: PluginKind, mismatch: Option<String>) -
     })
 }
 
-/// The `type` of a transformation or predicate; `negated` is the prefix of one that is negated
+/// The `type` of a transformation or predicate; `negated` is what is said of one that is negated
 /// without a predicate, `mismatch` what is said of its version.
 fn alias_type(
     plugins: &Plugins,
@@ -492,15 +509,14 @@ fn alias_type(
             Some(Parsed::Class(class)) => Some(class),
             _ => None,
         };
-        if let Some(class) = class.filter(|class| plugins.any(class).is_none()) {
-            return Err(plugins
-                .abstract_class(class)
-                .unwrap_or_else(|| not_found(name, class)));
+        let unknown = class.filter(|class| plugins.any(class).is_none());
+        let is_abstract = unknown.and_then(|class| plugins.abstract_class(class));
+        // Of a class that is not there it is said as well, see `validate.rs`.
+        if let Some(class) = unknown.filter(|_| is_abstract.is_none()) {
+            return Err(not_found(name, class));
         }
-        if let Some(prefix) = &negated {
-            return Err(format!(
-                "Config '{prefix}negate' was provided but there is no config '{prefix}predicate' defining a predicate to be negated."
-            ));
+        if let Some(why) = negated.clone().or(is_abstract) {
+            return Err(why);
         }
         match class {
             Some(class) if plugins.find(kind, class).is_none() => {

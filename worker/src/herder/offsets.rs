@@ -3,6 +3,7 @@
 //! Works beside the herder's thread: the caller has made sure that a connector whose offsets are
 //! changed is stopped. Answers for the offsets methods of `Worker` and for `SinkUtils`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ pub(super) async fn change(
 ) -> Answer<String> {
     let (parts, name) = (parts.clone(), name.to_owned());
     let runtime = parts.runtime.clone();
+    let changes = changes.map(folded);
     let work = move || {
         let done = if changes.is_some() {
             "altered"
@@ -104,6 +106,22 @@ pub(super) async fn change(
         })
     };
     finished(runtime.spawn_blocking(work).await)
+}
+
+/// The changes as the map in which the JVM keeps them: one for each partition, the last that is
+/// named, in the map's order (`ConnectorOffsets.toMap`).
+fn folded(changes: Vec<OffsetEntry>) -> Vec<OffsetEntry> {
+    let mut map = JavaHashMap::new();
+    for entry in changes {
+        let partition = object(&entry.partition).map(|members| {
+            let members = from_json(members);
+            let member =
+                |(name, value): (&_, &Value)| (Value::String(Clone::clone(name)), value.clone());
+            Value::Map(Box::new(members.iter().map(member).collect()))
+        });
+        map.insert(partition.unwrap_or(Value::Null), entry);
+    }
+    map.values().cloned().collect()
 }
 
 fn finished<T>(joined: Result<Answer<T>, tokio::task::JoinError>) -> Answer<T> {
@@ -278,8 +296,18 @@ fn change_group(
     let props = parts.resolver.resolve(config)?.props;
     let failed = |what: &str, error: &Error| {
         tracing::error!(connector = name, error = %Chain(error), "changing consumer group offsets");
+        let why = match has_members(error) {
+            true => format!(
+                " either because its tasks haven't stopped completely yet or the connector was \
+                 resumed before the request to {what} its offsets could be successfully completed. \
+                 If the connector is in a stopped state, this operation can be safely retried. If it \
+                 doesn't eventually succeed, the Connect cluster may need to be restarted to get rid \
+                 of the zombie sink tasks."
+            ),
+            false => String::new(),
+        };
         RequestError::failure(format!(
-            "Failed to {what} consumer group offsets for connector {name}"
+            "Failed to {what} consumer group offsets for connector {name}{why}"
         ))
     };
     let Some(changes) = changes else {
@@ -295,8 +323,7 @@ fn change_group(
             .map_err(|error| failed("reset", &error))?;
         return Ok(handled);
     };
-    let mut offsets = Offsets::new();
-    let mut forgotten = Vec::new();
+    let mut wanted: HashMap<TopicPartition, Option<i64>> = HashMap::new();
     let mut asked = Vec::new();
     for entry in &changes {
         let partition = partition(&entry.partition)?;
@@ -305,34 +332,42 @@ fn change_group(
             Some(as_map(&partition)),
             object(&entry.offset).map(from_json),
         ));
-        match offset {
-            Some(offset) if offset >= 0 => drop(offsets.insert(partition, offset)),
-            Some(_) => {
-                return Err(RequestError::failure(format!(
-                    "Failed to modify offsets for sink connector {name}"
-                )));
-            }
-            None => forgotten.push(partition),
+        if offset.is_some_and(|offset| offset < 0) {
+            return Err(RequestError::failure(format!(
+                "Failed to modify offsets for sink connector {name}"
+            )));
         }
+        wanted.insert(partition, offset);
     }
     let handled = ask_connector(parts, name, &props, &asked)?;
     let (consumer, group) = group_consumer(parts, name, &props)?;
-    if !forgotten.is_empty() {
-        // The client cannot delete single offsets: the group is made anew with the others.
-        let mut kept = committed(&consumer, &props)?;
-        kept.retain(|partition, _| !forgotten.contains(partition));
-        kept.extend(offsets);
-        offsets = kept;
-        admin(parts, name, &props)?
-            .delete_group(&group)
-            .map_err(|error| failed("alter", &error))?;
+    let mut offsets = Offsets::new();
+    let mut forgotten = Vec::new();
+    for (partition, offset) in wanted {
+        match offset {
+            Some(offset) => drop(offsets.insert(partition, offset)),
+            None => forgotten.push(partition),
+        }
     }
     if !offsets.is_empty() {
         consumer
             .commit(&offsets, true)
             .map_err(|error| failed("alter", &error))?;
     }
+    if !forgotten.is_empty() {
+        admin(parts, name, &props)?
+            .delete_group_offsets(&group, &forgotten)
+            .map_err(|error| failed("alter", &error))?;
+    }
     Ok(handled)
+}
+
+/// Whether a change was refused since somebody is in the group.
+fn has_members(error: &Error) -> bool {
+    let trace = error.trace();
+    ["UnknownMemberId", "GroupSubscribedToTopic", "GroupNotEmpty"]
+        .iter()
+        .any(|reason| trace.contains(reason))
 }
 
 fn admin(parts: &Parts, name: &str, props: &Props) -> Answer<Admin> {

@@ -8,7 +8,9 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use connect_api::config::{ConfigDef, ConfigKey, ConfigValue, Default, Type, props_with_prefix};
+use connect_api::config::{
+    ConfigDef, ConfigKey, ConfigValue, Default, Type, behind_prefix, props_with_prefix,
+};
 use connect_api::connector::ExactlyOnceSupport;
 use connect_api::context::PluginContext;
 use connect_api::java::{self, Regex};
@@ -267,6 +269,9 @@ impl Validator {
                 .any(|error| connector_config::is_not_found(error))
             {
                 value.value = None;
+                value
+                    .errors
+                    .extend(connector_config::negated_alone(&value.name, props, &nulls));
             }
         }
         let mut found = Found(values);
@@ -330,7 +335,7 @@ impl Validator {
         let mut options =
             connector_config::framework(plugin, &self.plugins, props, nulls, worker_class);
         for kind in [PluginKind::Transformation, PluginKind::Predicate] {
-            connector_config::add_aliases(&mut options, kind, &self.plugins, props);
+            connector_config::add_aliases(&mut options, kind, &self.plugins, props, nulls);
         }
         options
     }
@@ -521,7 +526,7 @@ impl Validator {
         for (_, prefix, known) in clients.into_iter().filter(|(used, ..)| *used) {
             let given = raw
                 .keys()
-                .filter_map(|key| Some((key.strip_prefix(prefix)?.to_owned(), props.get(key))))
+                .filter_map(|key| Some((behind_prefix(key, prefix)?.to_owned(), props.get(key))))
                 .collect();
             self.overrides_of(prefix, known, &given, infos)?;
         }

@@ -3,15 +3,20 @@
 //! Every call blocks its thread and goes on until a broker answers or [`API_TIMEOUT`] is over. Answers
 //! for `TopicAdmin` and `SharedTopicAdmin`.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use connect_api::record::TopicPartition;
 use connect_api::{Error, Result};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+use kafka_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DeleteGroupsRequest, DescribeConfigsRequest, GroupId, MetadataRequest,
-    TopicName,
+    CreateTopicsRequest, DeleteGroupsRequest, DescribeConfigsRequest, GroupId,
+    InitProducerIdRequest, MetadataRequest, OffsetDeleteRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use rdkafka::ClientConfig;
@@ -224,6 +229,23 @@ impl Admin {
         .map_err(|error| self.failed(format!("reading the settings of topic {topic}"), error))
     }
 
+    /// Whether brokers number this client's records: they must be of Kafka 0.11 or newer, and those
+    /// before 2.8 ask for IDEMPOTENT_WRITE. Asked once; who does not answer is taken to do it.
+    pub fn numbers_records(&self) -> bool {
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_transaction_timeout_ms(i32::MAX);
+        let answer = self.runtime.block_on(async {
+            let mut broker = self.reach(Place::Any).await?;
+            broker.ask(|_| request, API_TIMEOUT).await
+        });
+        match answer {
+            Ok(answer) => answer.error_code != ResponseError::ClusterAuthorizationFailed.code(),
+            // No version of the request in common.
+            Err(error) => error.is_retriable(),
+        }
+    }
+
     /// Forgets a group with all its offsets; it is no error if there is none.
     ///
     /// # Errors
@@ -238,6 +260,37 @@ impl Admin {
             }
         })
         .map_err(|error| self.failed(format!("deleting consumer group {group}"), error))
+    }
+
+    /// Forgets a group's offsets of some partitions, and no others (KIP-496).
+    ///
+    /// # Errors
+    /// There is no such group or partition, the group reads them at present, or the cluster does
+    /// not answer.
+    pub fn delete_group_offsets(&self, group: &str, partitions: &[TopicPartition]) -> Result<()> {
+        let mut topics: BTreeMap<&str, Vec<OffsetDeleteRequestPartition>> = BTreeMap::new();
+        for partition in partitions {
+            let entry =
+                OffsetDeleteRequestPartition::default().with_partition_index(partition.partition);
+            topics.entry(&partition.topic).or_default().push(entry);
+        }
+        let topic = |(name, partitions): (&str, _)| {
+            OffsetDeleteRequestTopic::default()
+                .with_name(TopicName(text(name)))
+                .with_partitions(partitions)
+        };
+        let request = OffsetDeleteRequest::default()
+            .with_group_id(GroupId(text(group)))
+            .with_topics(topics.into_iter().map(topic).collect());
+        self.ask(Place::Coordinator(group), &request, |answer| {
+            refusal(answer.error_code, None)?;
+            let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+            // What is said of a single partition is not asked again, as by the JVM.
+            partitions
+                .try_for_each(|partition| refusal(partition.error_code, None))
+                .map_err(|error| Error::fatal("of a partition").with_source(error))
+        })
+        .map_err(|error| self.failed(format!("deleting offsets of consumer group {group}"), error))
     }
 
     fn failed(&self, doing: String, error: Error) -> Error {
@@ -270,6 +323,8 @@ fn refusal(code: i16, message: Option<&str>) -> Result<()> {
         ResponseError::GroupAuthorizationFailed => class!("GroupAuthorizationException"),
         ResponseError::UnsupportedVersion => class!("UnsupportedVersionException"),
         ResponseError::NonEmptyGroup => class!("GroupNotEmptyException"),
+        ResponseError::GroupIdNotFound => class!("GroupIdNotFoundException"),
+        ResponseError::GroupSubscribedToTopic => class!("GroupSubscribedToTopicException"),
         ResponseError::RequestTimedOut => class!("TimeoutException"),
         ResponseError::UnknownTopicOrPartition => class!("UnknownTopicOrPartitionException"),
         _ => class!("ApiException"),

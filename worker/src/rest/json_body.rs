@@ -5,6 +5,8 @@
 //! `FAIL_ON_TRAILING_TOKENS`, for the bodies that REST takes: a map of strings,
 //! `CreateConnectorRequest` and `ConnectorOffsets`.
 
+use connect_api::java::double_to_string;
+
 use super::json_reader::{Failure, Place, Reader, Token, Within, read};
 use crate::herder::request::{OffsetEntry, RawConfig, Refusal, RequestError, TargetState};
 
@@ -222,9 +224,17 @@ impl Reader<'_> {
                 ),
                 Err(failure) => return failure,
             },
-            Token::Integer(text) => no_creator(class, "int/Int", &format!("Number value ({text})")),
+            Token::Integer(text) => {
+                let argument = match (text.parse::<i32>(), text.parse::<i64>()) {
+                    (Ok(_), _) => "int/Int",
+                    (_, Ok(_)) => "long/Long",
+                    _ => "BigInteger",
+                };
+                no_creator(class, argument, &format!("Number value ({text})"))
+            }
             Token::Float(text) => {
-                no_creator(class, "double/Double", &format!("Number value ({text})"))
+                let number = text.parse().map_or(text, double_to_string);
+                no_creator(class, "double/Double", &format!("Number value ({number})"))
             }
             Token::True => no_creator(class, "boolean/Boolean", "boolean value (true)"),
             _ => no_creator(class, "boolean/Boolean", "boolean value (false)"),
@@ -364,6 +374,15 @@ mod tests {
     }
 
     #[test]
+    fn a_lone_surrogate_is_replaced() {
+        let map = string_map(br#"{"a":"x\ud800y","b":"\ud83d\ude00"}"#)
+            .expect("valid")
+            .expect("a map");
+        let values: Vec<_> = map.values().map(|value| value.as_deref()).collect();
+        assert_eq!(values, [Some("x\u{fffd}y"), Some("\u{1f600}")]);
+    }
+
+    #[test]
     fn nothing_and_null_are_no_request() {
         assert_eq!(create_request(b""), Ok(None));
         assert_eq!(create_request(b" null "), Ok(None));
@@ -443,6 +462,10 @@ mod tests {
         check(
             "12",
             "Cannot construct instance of `C` (although at least one Creator exists): no int/Int-argument constructor/factory method to deserialize from Number value (12)\n at [Source: S; line: 1, column: 1]",
+        );
+        check(
+            "1e5",
+            "Cannot construct instance of `C` (although at least one Creator exists): no double/Double-argument constructor/factory method to deserialize from Number value (100000.0)\n at [Source: S; line: 1, column: 1]",
         );
         check(
             "{}{}",

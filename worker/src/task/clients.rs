@@ -48,11 +48,45 @@ fn overridden(
 
 /// A task's producer.
 ///
+/// Unless it is set otherwise, its records are numbered (`enable.idempotence`), which the JVM's are
+/// not: librdkafka has a second request ready while the first is under way, and would send it before
+/// a first one that has to be tried again.
+///
 /// # Errors
 /// A setting is refused.
 pub fn producer(worker: &WorkerConfig, id: &TaskId, connector: &Props) -> Result<ClientConfig> {
+    let mut props = given_to_producer(worker, &format!("connector-producer-{id}"), connector)?;
+    let setting = |key: &str| props.get(key).map(|text| text.trim());
+    let can_be_numbered = setting("acks").is_none_or(|acks| matches!(acks, "all" | "-1"))
+        && setting("retries").is_none_or(|retries| retries != "0")
+        && setting("max.in.flight.requests.per.connection")
+            .is_none_or(|count| count.parse().is_ok_and(|count: u32| count <= 5));
+    numbered_unless_given(&mut props, can_be_numbered);
+    translate(Client::Producer, &props)
+}
+
+/// The same producer for brokers that number no records for this client.
+///
+/// # Errors
+/// A setting is refused.
+pub fn unnumbered_producer(
+    worker: &WorkerConfig,
+    id: &TaskId,
+    connector: &Props,
+) -> Result<ClientConfig> {
     let props = producer_props(worker, &format!("connector-producer-{id}"), connector)?;
     translate(Client::Producer, &props)
+}
+
+/// Whether the client's records are numbered.
+pub fn is_numbered(config: &ClientConfig) -> bool {
+    config.get("enable.idempotence") == Some("true")
+}
+
+fn numbered_unless_given(props: &mut Props, numbered: bool) {
+    props
+        .entry("enable.idempotence".to_owned())
+        .or_insert_with(|| numbered.to_string());
 }
 
 /// The producer of a task that writes exactly once. What transactions need cannot be overridden.
@@ -175,13 +209,18 @@ pub fn dead_letter_producer(
 }
 
 fn producer_props(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<Props> {
+    let mut props = given_to_producer(worker, client_id, connector)?;
+    numbered_unless_given(&mut props, false);
+    Ok(props)
+}
+
+fn given_to_producer(worker: &WorkerConfig, client_id: &str, connector: &Props) -> Result<Props> {
     let props = base(
         worker,
         "producer.",
         &[
             ("client.id", client_id),
             ("acks", "all"),
-            ("enable.idempotence", "false"),
             ("max.in.flight.requests.per.connection", "1"),
             ("delivery.timeout.ms", "2147483647"),
         ],
@@ -299,4 +338,106 @@ pub fn of_worker(worker: &WorkerConfig, client: Client, role: &str) -> Result<Cl
         Client::Admin => {}
     }
     translate(client, &props)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use rdkafka::{Message as _, Offset, TopicPartitionList};
+
+    use super::*;
+
+    fn task_producer(servers: &str, connector: &[(&str, &str)]) -> ClientConfig {
+        let props = [
+            ("group.id", "g"),
+            ("bootstrap.servers", servers),
+            ("config.storage.topic", "c"),
+            ("offset.storage.topic", "o"),
+            ("status.storage.topic", "s"),
+            (
+                "key.converter",
+                "org.apache.kafka.connect.json.JsonConverter",
+            ),
+            (
+                "value.converter",
+                "org.apache.kafka.connect.json.JsonConverter",
+            ),
+        ];
+        let owned = |pairs: &[(&str, &str)]| -> Props {
+            let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            pairs.iter().map(pair).collect()
+        };
+        let worker = WorkerConfig::new(owned(&props), false, "box").expect("valid");
+        let id = TaskId {
+            connector: "c".into(),
+            task: 0,
+        };
+        producer(&worker, &id, &owned(connector)).expect("valid")
+    }
+
+    #[test]
+    fn records_are_numbered_unless_settings_are_against_it() {
+        for (setting, numbered) in [
+            (("linger.ms", "5"), true),
+            (("acks", "all"), true),
+            (("acks", "1"), false),
+            (("retries", "0"), false),
+            (("max.in.flight.requests.per.connection", "6"), false),
+            (("enable.idempotence", "false"), false),
+        ] {
+            let key = format!("producer.override.{}", setting.0);
+            let config = task_producer("localhost:9092", &[(&key, setting.1)]);
+            assert_eq!(is_numbered(&config), numbered, "{setting:?}");
+        }
+    }
+
+    // A new topic's leader may not know yet that it leads. The broker takes its time to say so, and
+    // meanwhile the records that follow are made ready.
+    #[test]
+    fn a_record_that_is_tried_again_stays_before_those_that_follow() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic("t", 1, 1).expect("a topic");
+        let mut config = task_producer(&cluster.bootstrap_servers(), &[]);
+        config.set("linger.ms", "0");
+        let producer: BaseProducer = config.create().expect("a producer");
+        let send = |value: &str| {
+            let record = BaseRecord::to("t").key("k").payload(value);
+            producer.send(record).expect("queued");
+        };
+        send("0");
+        producer.flush(Duration::from_secs(30)).expect("delivered");
+        let delay = Duration::from_millis(300);
+        cluster.broker_round_trip_time(1, delay).expect("set");
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
+        send("1");
+        producer.poll(delay / 3);
+        for value in ["2", "3"] {
+            send(value);
+        }
+        producer.flush(Duration::from_secs(30)).expect("delivered");
+
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "g")
+            .create()
+            .expect("a consumer");
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset("t", 0, Offset::Beginning)
+            .expect("an offset");
+        consumer.assign(&all).expect("assigned");
+        let (mut values, limit) = (Vec::new(), Instant::now() + Duration::from_secs(30));
+        while values.len() < 4 && Instant::now() < limit {
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+                let value = message.payload().unwrap_or_default();
+                values.push(String::from_utf8_lossy(value).into_owned());
+            }
+        }
+        assert_eq!(values, ["0", "1", "2", "3"]);
+    }
 }

@@ -24,10 +24,10 @@ use super::topic_creation::TopicCreation;
 use super::transaction::{Boundary, Transaction};
 use crate::config::ExactlyOnce;
 use crate::herder::fencing;
-use crate::kafka::API_TIMEOUT;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::{Outgoing, RecordProducer, Refused};
 use crate::kafka::topic::KafkaTopics;
+use crate::kafka::{API_TIMEOUT, ClientConfig};
 use crate::store::offset;
 use crate::store::status::State;
 
@@ -88,6 +88,27 @@ fn start(
     Ok(())
 }
 
+/// The settings of the task's producer, as far as the brokers let it have them.
+fn producer_config(context: &TaskContext) -> Result<ClientConfig> {
+    let (worker, props) = (&context.parts.config, &context.connector.props);
+    let config = clients::producer(worker, &context.id, props)?;
+    let refused = || {
+        Admin::new(&config, context.parts.runtime.clone())
+            .is_ok_and(|admin| !admin.numbers_records())
+    };
+    if clients::is_numbered(&config) && refused() {
+        let unnumbered = clients::unnumbered_producer(worker, &context.id, props)?;
+        if !clients::is_numbered(&unnumbered) {
+            tracing::warn!(
+                "the brokers number no records for this producer (IDEMPOTENT_WRITE on the cluster is \
+                 missing): a record whose request fails may come after later ones"
+            );
+            return Ok(unnumbered);
+        }
+    }
+    Ok(config)
+}
+
 struct Worker<'a> {
     context: &'a TaskContext,
     pipeline: Pipeline,
@@ -114,7 +135,7 @@ impl<'a> Worker<'a> {
         let exactly_once = context.parts.config.exactly_once() == ExactlyOnce::Enabled;
         let config = match exactly_once {
             true => clients::transactional_producer(&context.parts.config, &context.id, props)?,
-            false => clients::producer(&context.parts.config, &context.id, props)?,
+            false => producer_config(context)?,
         };
         let acknowledgements = Acknowledgements::new(pipeline.tolerance.drops());
         let creation = match options.bool("topic.creation.enable") {

@@ -269,3 +269,13 @@ fn a_whole_row_is_added_only_while_it_is_null() {
     let error = smt.apply(record(Some(1), Some(2), "u")).unwrap_err();
     assert_eq!(error.to_string(), "Struct schemas do not match.");
 }
+
+#[test]
+fn fields_of_both_states_are_added() {
+    let options = [("add.fields", "before.id:was,after.id:is")];
+    let unwrapped = unwrap(&options, record(Some(1), Some(2), "u"));
+    assert_eq!(
+        text(unwrapped).as_deref(),
+        Some(r#"{"id":2,"to":"topic2","__was":1,"__is":2}"#)
+    );
+}

@@ -27,7 +27,7 @@ use tokio::runtime::Handle;
 
 use self::chunk::{Reading, copy_rows, join_key, key_text, reading};
 use self::marks::{Metadata, insert_sql, instant_text};
-use self::progress::{Collection, collections_json, parse_collections, parse_table};
+use self::progress::{Collection, collections_json, parse_collections};
 use super::Request;
 use super::java::KeyPart;
 use crate::change::{
@@ -122,7 +122,7 @@ impl Incremental {
         let signal_table = config
             .signal_data_collection
             .as_deref()
-            .and_then(parse_table);
+            .and_then(TableId::parse);
         let collections = stored
             .map(|stored| parse_collections(&stored.collections))
             .unwrap_or_default();
@@ -225,11 +225,7 @@ impl Incremental {
             return;
         }
         let first = !self.is_running();
-        for name in self.expand(&request.collections, step) {
-            let Some(table) = parse_table(&name) else {
-                tracing::warn!("Unable to parse table identifier from {name}. Skipping it.");
-                continue;
-            };
+        for (name, table) in self.expand(&request.collections, step) {
             self.collections.push_back(Collection {
                 condition: request.condition(&name).map(|filter| format!("({filter})")),
                 surrogate_key: request.surrogate_key.clone(),
@@ -247,36 +243,43 @@ impl Incremental {
         }
     }
 
-    /// The captured tables that the names match as regular expressions, or the names themselves.
-    fn expand(&self, names: &[String], step: &mut Step<'_>) -> Vec<String> {
+    /// The captured tables that the names match as regular expressions, in the order of Debezium's
+    /// map of tables, or what the names themselves say; with the names that conditions go by.
+    fn expand(&self, names: &[String], step: &mut Step<'_>) -> Vec<(String, TableId)> {
         let session = &mut *step.session;
-        let known = step
+        let mut tables = step
             .runtime
             .block_on(async { Catalog::tables(session.get().await?).await })
             .unwrap_or_else(|error: PgError| {
                 tracing::warn!(%error, "the tables cannot be listed");
                 Vec::new()
             });
-        let mut known: Vec<String> = known
-            .iter()
-            .filter(|id| self.config.tables.includes(id))
-            .map(ToString::to_string)
-            .collect();
-        known.sort();
-        let mut expanded: Vec<String> = Vec::new();
+        tables.retain(|id| self.config.tables.includes(id));
+        let mut known = HashMap::concurrent(tables.len());
+        for id in tables {
+            known.insert(id.to_string(), id);
+        }
+        let mut expanded: Vec<(String, TableId)> = Vec::new();
         for name in names {
             let regex = Regex::new(name).ok();
-            let mut matches: Vec<String> = known
+            let mut matches: Vec<(String, TableId)> = known
                 .iter()
-                .filter(|id| regex.as_ref().is_some_and(|regex| regex.matches(id)))
-                .cloned()
+                .filter(|(id, _)| regex.as_ref().is_some_and(|regex| regex.matches(id)))
+                .map(|(name, id)| (name.clone(), id.clone()))
                 .collect();
             if matches.is_empty() {
-                matches.push(name.clone());
+                match TableId::parse(name) {
+                    Some(id) => matches.push((name.clone(), id)),
+                    None => {
+                        tracing::warn!(
+                            "Unable to parse table identifier from {name}. Skipping it."
+                        );
+                    }
+                }
             }
-            for id in matches {
-                if !expanded.contains(&id) {
-                    expanded.push(id);
+            for found in matches {
+                if !expanded.contains(&found) {
+                    expanded.push(found);
                 }
             }
         }

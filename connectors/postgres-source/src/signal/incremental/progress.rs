@@ -81,7 +81,8 @@ impl Progress {
     }
 }
 
-pub(super) fn parse_table(name: &str) -> Option<TableId> {
+/// Reads what [`TableId`]'s `Display` wrote.
+fn parse_table(name: &str) -> Option<TableId> {
     let (schema, table) = name.trim().split_once('.')?;
     Some(TableId {
         schema: schema.to_owned(),

@@ -77,6 +77,7 @@ impl Transformation for EventRouter {
                 "Unable to find payload field {} in event",
                 options.payload
             ))
+            .with_class("org.apache.kafka.connect.errors.ConnectException")
         })?;
         let mut payload_schema = Some(Arc::clone(&payload_field.schema));
         let timestamp = match &options.timestamp {
