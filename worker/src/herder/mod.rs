@@ -392,11 +392,8 @@ fn load(shared: &Arc<Shared>) -> Result<Option<Arc<Stores>>> {
     for topic in &topics {
         topic.ensure(&admin)?;
     }
-    let producer = Arc::new(StoreProducer::new(&clients::of_worker(
-        worker,
-        Client::Producer,
-        "stores",
-    )?)?);
+    let producer = clients::stores_producer(worker, admin.numbers_records())?;
+    let producer = Arc::new(StoreProducer::new(&producer)?);
     let consumer = |role: &str| clients::of_worker(worker, Client::Consumer, role);
     let [offsets, status, config] = &topics;
     let stores = Arc::new(Stores {

@@ -294,6 +294,19 @@ pub fn leader_producer(worker: &WorkerConfig) -> Result<ClientConfig> {
     Ok(config)
 }
 
+/// The producer of the worker's own topics. Its records are numbered where the brokers do that, for
+/// the reason that [`producer`] gives.
+///
+/// # Errors
+/// A setting is refused.
+pub fn stores_producer(worker: &WorkerConfig, numbers_records: bool) -> Result<ClientConfig> {
+    let mut config = of_worker(worker, Client::Producer, "stores")?;
+    if numbers_records && config.get("retries") != Some("0") {
+        config.set("enable.idempotence", "true");
+    }
+    Ok(config)
+}
+
 /// The worker's own clients: all top-level properties that such a client knows.
 ///
 /// # Errors
