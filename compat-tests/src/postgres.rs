@@ -264,9 +264,13 @@ impl Postgres {
             .flatten())
     }
 
-    /// Whether a replication slot is being read from.
+    /// Whether a replication slot is being read from. One that is being made is in use, too, and
+    /// knows no position yet; what is written meanwhile is not in its stream.
     pub fn slot_active(&self, slot: &str) -> Outcome<bool> {
-        let query = format!("select active from pg_replication_slots where slot_name = '{slot}'");
+        let query = format!(
+            "select active and confirmed_flush_lsn is not null from pg_replication_slots \
+             where slot_name = '{slot}'"
+        );
         Ok(self.value("postgres", &query)?.as_deref() == Some("t"))
     }
 
