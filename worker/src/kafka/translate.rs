@@ -7,7 +7,7 @@ use connect_api::{Error, Props, Result};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::security;
+use super::{checks, security};
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,6 +330,7 @@ pub fn remark(client: Client, key: &str) -> Option<&'static str> {
 /// # Errors
 /// Kind Config: a value is none of Java's, or a security setting cannot be honoured.
 pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
+    checks::values(client, props)?;
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Info);
     for (key, value) in defaults(client) {

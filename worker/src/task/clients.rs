@@ -10,7 +10,7 @@ use connect_api::{Error, Props, Result};
 use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::herder::request::TaskId;
 use crate::kafka::translate::{Client, is_known, translate};
-use crate::kafka::{ClientConfig, bootstrap};
+use crate::kafka::{ClientConfig, bootstrap, checks};
 
 fn base(worker: &WorkerConfig, prefix: &str, defaults: &[(&str, &str)]) -> Props {
     let mut props = Props::new();
@@ -42,7 +42,19 @@ fn overridden(
         )));
     }
     props.extend(overrides);
-    bootstrap::check(props.get("bootstrap.servers").map_or("", String::as_str))?;
+    let client = match prefix {
+        "producer.override." => Client::Producer,
+        "consumer.override." => Client::Consumer,
+        _ => Client::Admin,
+    };
+    let servers = props.get("bootstrap.servers").map_or("", String::as_str);
+    if servers.trim().is_empty() {
+        return Err(Error::config(
+            "Configuration 'bootstrap.servers' must not be empty. Valid values include: any \
+             non-empty value",
+        ));
+    }
+    bootstrap::check(servers).map_err(|why| checks::failed(client, why))?;
     Ok(props)
 }
 
@@ -225,7 +237,9 @@ fn given_to_producer(worker: &WorkerConfig, client_id: &str, connector: &Props) 
             ("delivery.timeout.ms", "2147483647"),
         ],
     );
-    overridden(worker, props, "producer.override.", connector)
+    let props = overridden(worker, props, "producer.override.", connector)?;
+    checks::producer(&props)?;
+    Ok(props)
 }
 
 /// A sink task's consumer, and the most records that a poll shall give.
@@ -247,6 +261,7 @@ pub fn consumer(
         ],
     );
     let props = overridden(worker, props, "consumer.override.", connector)?;
+    checks::consumer(&props)?;
     let max_poll_records = props
         .get("max.poll.records")
         .and_then(|text| text.trim().parse().ok());
