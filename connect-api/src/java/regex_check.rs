@@ -212,9 +212,21 @@ impl Check<'_> {
         self.at += 1;
         match (self.peek(0), self.peek(1)) {
             (Some('<'), Some('=' | '!')) => self.at += 2,
-            (Some('<'), _) => {
-                while self.peek(0).is_some_and(|next| next != '>') {
+            (Some('<'), first) => {
+                self.at += 1;
+                if !first.is_some_and(|first| first.is_ascii_alphabetic()) {
+                    let why = "capturing group name does not start with a Latin letter";
+                    return Err((why.to_owned(), Some(self.at)));
+                }
+                while self
+                    .peek(0)
+                    .is_some_and(|next| next.is_ascii_alphanumeric())
+                {
                     self.at += 1;
+                }
+                if self.peek(0) != Some('>') {
+                    let why = "named capturing group is missing trailing '>'";
+                    return Err((why.to_owned(), Some(self.at)));
                 }
                 self.at += 1;
             }
@@ -279,6 +291,14 @@ mod tests {
         check(
             "(?P<a>x)",
             "Unknown inline modifier near index 2\n(?P<a>x)\n  ^",
+        );
+        check(
+            "(?<1>a)",
+            "capturing group name does not start with a Latin letter near index 3\n(?<1>a)\n   ^",
+        );
+        check(
+            "(?<a",
+            "named capturing group is missing trailing '>' near index 4\n(?<a",
         );
         check("(?i", "Unknown inline modifier near index 3\n(?i");
         check("(?iz)", "Unknown inline modifier near index 3\n(?iz)\n   ^");
