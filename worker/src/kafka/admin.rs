@@ -157,6 +157,15 @@ impl Admin {
     /// # Errors
     /// The cluster refuses, or does not answer.
     pub fn create_topic(&self, plan: &TopicPlan) -> Result<bool> {
+        self.try_create_topic(plan)
+            .map_err(|error| not_created(&plan.name, error))
+    }
+
+    /// The same; the error is the broker's own.
+    ///
+    /// # Errors
+    /// The cluster refuses, or does not answer.
+    pub fn try_create_topic(&self, plan: &TopicPlan) -> Result<bool> {
         let setting = |(key, value): &(String, String)| {
             CreatableTopicConfig::default()
                 .with_name(text(key))
@@ -180,7 +189,6 @@ impl Admin {
                 None => Ok(true),
             }
         })
-        .map_err(|error| not_created(&plan.name, error))
     }
 
     /// All topics with their numbers of partitions. Creates none, as a question for one would.
@@ -298,6 +306,14 @@ impl Admin {
     }
 }
 
+/// The error as Java's futures give it.
+pub fn executed(error: Error) -> Error {
+    let text = format!("{}: {}", error.java_class(), error.message());
+    Error::new(error.kind(), text)
+        .with_class("java.util.concurrent.ExecutionException")
+        .with_source(error)
+}
+
 /// What is said of a topic that could not be created: of a wrong name or setting why, too.
 fn not_created(topic: &str, error: Error) -> Error {
     let class = error.java_class();
@@ -312,13 +328,10 @@ fn not_created(topic: &str, error: Error) -> Error {
             ),
             error,
         ),
-        _ => {
-            let around = Error::new(error.kind(), format!("{class}: {}", error.message()))
-                .with_class("java.util.concurrent.ExecutionException")
-                .with_source(error);
-            let doing = format!("Error while attempting to create/find topic(s) '{topic}'");
-            (doing, around)
-        }
+        _ => (
+            format!("Error while attempting to create/find topic(s) '{topic}'"),
+            executed(error),
+        ),
     };
     Error::new(error.kind(), doing).with_source(error)
 }

@@ -91,6 +91,9 @@ pub(super) fn values(client: Client, props: &Props) -> Result<()> {
     }
     for (key, value) in props {
         let value = value.trim();
+        if let Some(error) = assignor(client, key, value) {
+            return Err(error);
+        }
         if let Some(why) = wrong_word(client, key, value) {
             return Err(Error::config(format!(
                 "Invalid value {value} for configuration {key}: {why}"
@@ -116,6 +119,14 @@ fn wrong_word(client: Client, key: &str, value: &str) -> Option<String> {
     };
     match (client, key) {
         (Client::Producer, "acks") => exactly(&["all", "-1", "0", "1"]),
+        (Client::Producer, "compression.gzip.level") => {
+            let level = value.parse().ok();
+            let known = level.is_some_and(|level: i32| level == -1 || (1..=9).contains(&level));
+            (!known).then(|| "Value must be between 1 and 9 or equal to -1".to_owned())
+        }
+        (Client::Producer, "transactional.id") | (Client::Consumer, "group.instance.id") => value
+            .is_empty()
+            .then(|| "String must be non-empty".to_owned()),
         (Client::Producer, "compression.type") => {
             exactly(&["none", "gzip", "snappy", "lz4", "zstd"])
         }
@@ -123,8 +134,7 @@ fn wrong_word(client: Client, key: &str, value: &str) -> Option<String> {
         (Client::Consumer, "group.protocol") => in_any_case(&["CONSUMER", "CLASSIC"]),
         (Client::Consumer, "auto.offset.reset") => {
             let known = ["earliest", "latest", "none"];
-            let is_known = known.contains(&value.to_lowercase().as_str())
-                || value.to_lowercase().starts_with("by_duration:");
+            let is_known = known.contains(&value) || value.starts_with("by_duration:P");
             (!is_known).then(|| {
                 format!(
                     "Invalid value `{value}` for configuration auto.offset.reset. The value must \
@@ -144,6 +154,25 @@ fn wrong_word(client: Client, key: &str, value: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// What is said of assignors that there are not, or that there is none.
+fn assignor(client: Client, key: &str, value: &str) -> Option<Error> {
+    if (client, key) != (Client::Consumer, "partition.assignment.strategy") {
+        return None;
+    }
+    let mut classes = value.split(',').map(str::trim);
+    if value.is_empty() {
+        let why = "Must configure at least one partition assigner class name to \
+                   partition.assignment.strategy configuration property";
+        return Some(Error::config(why).with_class("java.lang.IllegalStateException"));
+    }
+    let class = classes.find(|class| !class.starts_with("org.apache.kafka."))?;
+    let missing = Error::config(class.to_owned()).with_class("java.lang.ClassNotFoundException");
+    let why = Error::config(format!("{class} ClassNotFoundException exception occurred"))
+        .with_class("org.apache.kafka.common.KafkaException")
+        .with_source(missing);
+    Some(failed(client, why))
 }
 
 /// Refuses what a producer cannot have together.
@@ -289,6 +318,29 @@ mod tests {
                  timeout"
             )
         );
+    }
+
+    #[test]
+    fn assignors_that_there_are_not_are_told() {
+        let said = |value: &str| {
+            let props = props(&[("partition.assignment.strategy", value)]);
+            consumer(&props).map_err(|error| error.trace().trim_end().to_owned())
+        };
+        assert_eq!(
+            said("org.apache.kafka.clients.consumer.RangeAssignor"),
+            Ok(())
+        );
+        assert!(said("").is_err_and(|text| text.starts_with("java.lang.IllegalStateException: ")));
+        assert_eq!(
+            said("x.Y").expect_err("refused"),
+            "org.apache.kafka.common.KafkaException: Failed to construct kafka consumer\n\
+             Caused by: org.apache.kafka.common.KafkaException: x.Y ClassNotFoundException \
+             exception occurred\nCaused by: java.lang.ClassNotFoundException: x.Y"
+        );
+        for (key, value) in [("auto.offset.reset", "EARLIEST"), ("group.instance.id", "")] {
+            assert!(consumer(&props(&[(key, value)])).is_err(), "{key}");
+        }
+        assert!(producer(&props(&[("compression.gzip.level", "0")])).is_err());
     }
 
     #[test]

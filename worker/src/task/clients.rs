@@ -69,6 +69,13 @@ fn overridden(
 pub fn producer(worker: &WorkerConfig, id: &TaskId, connector: &Props) -> Result<ClientConfig> {
     let mut props = given_to_producer(worker, &format!("connector-producer-{id}"), connector)?;
     let setting = |key: &str| props.get(key).map(|text| text.trim());
+    if setting("transactional.id").is_some()
+        && setting("enable.idempotence").is_none_or(|text| !text.eq_ignore_ascii_case("true"))
+    {
+        return Err(Error::config(
+            "Cannot set a transactional.id without also enabling idempotence.",
+        ));
+    }
     let can_be_numbered = setting("acks").is_none_or(|acks| matches!(acks, "all" | "-1"))
         && setting("retries").is_none_or(|retries| retries != "0")
         && setting("max.in.flight.requests.per.connection")
