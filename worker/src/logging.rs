@@ -20,6 +20,8 @@ pub use lines::Lines;
 
 /// The logger above all others.
 pub const ROOT: &str = "root";
+/// The level of a logger that logs nothing.
+const OFF: &str = "OFF";
 
 /// The levels of log4j.
 const LEVELS: [&str; 8] = [
@@ -97,12 +99,12 @@ impl Loggers {
         }
     }
 
-    /// All loggers with a level of their own, by name.
+    /// All loggers with a level of their own, by name, but for those that are off.
     pub fn all(&self) -> BTreeMap<String, LoggerLevel> {
-        self.levels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let on = levels.iter().filter(|(_, known)| known.level != OFF);
+        on.map(|(name, known)| (name.clone(), known.clone()))
+            .collect()
     }
 
     /// A logger's level; `None` for one that nobody has asked for or set.
@@ -113,8 +115,8 @@ impl Loggers {
 
     /// Whether there is such a level.
     pub fn is_level(text: &str) -> bool {
-        let text = text.trim();
-        LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text))
+        let text = text.trim().to_uppercase();
+        LEVELS.iter().any(|level| *level == text)
     }
 
     /// Sets a logger's level, and that of the loggers below it; answers whose level changed. `None`
@@ -135,7 +137,8 @@ impl Loggers {
         for (name, known) in levels.iter_mut() {
             // As log4j does: by the beginning of the name, whether or not a dot follows.
             let below = logger == ROOT || name.starts_with(logger);
-            if below && known.level != wanted {
+            // What is off counts as a logger without a level.
+            if below && (known.level != wanted || wanted == OFF) {
                 *known = LoggerLevel {
                     level: wanted.clone(),
                     last_modified: Some(now_ms),
@@ -204,6 +207,21 @@ mod tests {
         let apply =
             move |filter: &str| *seen.lock().expect("no test panics with it") = filter.to_owned();
         (Loggers::new("info,postgres_source=warn", apply), applied)
+    }
+
+    #[test]
+    fn what_is_off_is_not_listed_and_can_be_put_off_again() {
+        let (loggers, _) = loggers();
+        for at in [7, 8] {
+            assert_eq!(loggers.set("a.b", "OFF", at), Some(vec!["a.b".to_owned()]));
+        }
+        assert!(!loggers.all().contains_key("a.b"));
+        assert_eq!(
+            loggers.get("a.b").map(|known| known.level).as_deref(),
+            Some("OFF")
+        );
+        assert_eq!(loggers.set("a.b", "ınfo", 9), Some(vec!["a.b".to_owned()]));
+        assert_eq!(loggers.set("a.b", "INFO", 9), Some(Vec::new()));
     }
 
     #[test]

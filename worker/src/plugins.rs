@@ -25,6 +25,47 @@ const OPTIONAL: [&str; 2] = [
     "io.debezium.transforms.Filter",
 ];
 
+/// Plugins of Java's workers of a kind that no connector can name; their aliases are taken.
+const POLICIES: [&str; 4] = [
+    "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.connector.policy.AllowlistConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.connector.policy.NoneConnectorClientConfigOverridePolicy",
+    "org.apache.kafka.connect.connector.policy.PrincipalConnectorClientConfigOverridePolicy",
+];
+
+/// Interfaces of plugins.
+const INTERFACES: [(&str, &[PluginKind]); 4] = [
+    (
+        "org.apache.kafka.connect.storage.Converter",
+        &[PluginKind::Converter],
+    ),
+    (
+        "org.apache.kafka.connect.storage.HeaderConverter",
+        &[PluginKind::HeaderConverter],
+    ),
+    (
+        "org.apache.kafka.connect.transforms.Transformation",
+        &[PluginKind::Transformation],
+    ),
+    (
+        "org.apache.kafka.connect.transforms.predicates.Predicate",
+        &[PluginKind::Predicate],
+    ),
+];
+
+/// A class that is none of the plugins, though a JVM has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// A plugin of a kind without options.
+    Policy,
+    /// One that anybody can make: Kafka's serializers.
+    Plain,
+    /// One that only the JDK can make.
+    Jdk,
+    /// An interface.
+    Interface,
+}
+
 #[derive(Clone, Debug)]
 enum Alias {
     One(&'static str),
@@ -55,6 +96,16 @@ impl Plugins {
                     .entry(alias.to_owned())
                     .and_modify(|known| known.add(plugin.class))
                     .or_insert(Alias::One(plugin.class));
+            }
+        }
+        for class in POLICIES {
+            let simple = class.rsplit_once('.').map_or(class, |(_, simple)| simple);
+            let cut = simple.strip_suffix("ConnectorClientConfigOverridePolicy");
+            for alias in [Some(simple), cut].into_iter().flatten() {
+                aliases
+                    .entry(alias.to_owned())
+                    .and_modify(|known| known.add(class))
+                    .or_insert(Alias::One(class));
             }
         }
         Self { all, aliases }
@@ -132,28 +183,86 @@ impl Plugins {
         self.check_version(plugin, wanted).unwrap_or_else(Some)
     }
 
-    /// What is said of a class that is none of the plugins, though the JVM would know it: one whose
-    /// inner classes are the plugins, the interface itself, or the class above some.
-    pub fn abstract_class(&self, class: &str) -> Option<String> {
+    /// What is said of a class that is no plugin of `kind`, though in Java it implements the kind's
+    /// interface: one whose inner classes are the plugins, the interface itself, or the class above
+    /// some.
+    pub fn abstract_class(&self, kind: PluginKind, class: &str) -> Option<String> {
         const ABSTRACT: &str = "This class is abstract and cannot be created.";
-        let prefix = format!("{class}$");
-        let mut inner: Vec<&str> = self
-            .all
-            .iter()
+        let inner: Vec<&str> = self
+            .of_kind(kind)
             .map(|plugin| plugin.class)
-            .filter(|known| known.starts_with(&prefix))
+            .filter(|known| is_inner(known, class))
             .collect();
-        inner.dedup();
-        let classes = [
+        if !inner.is_empty() {
+            return Some(format!("{ABSTRACT} Did you mean {}?", inner.join(", ")));
+        }
+        const NUMBERS: (&str, &[PluginKind]) = (
             "org.apache.kafka.connect.converters.NumberConverter",
-            "org.apache.kafka.connect.storage.Converter",
-            "org.apache.kafka.connect.storage.HeaderConverter",
-            "org.apache.kafka.connect.transforms.Transformation",
-            "org.apache.kafka.connect.transforms.predicates.Predicate",
+            &[PluginKind::Converter, PluginKind::HeaderConverter],
+        );
+        INTERFACES
+            .into_iter()
+            .chain([NUMBERS])
+            .any(|(name, kinds)| name == class && kinds.contains(&kind))
+            .then(|| ABSTRACT.to_owned())
+    }
+
+    /// A class that is none of the plugins, though a JVM has it: what people name by mistake.
+    pub fn other(&self, name: &str) -> Option<Other> {
+        let class = self.class(name);
+        if POLICIES.contains(&class) {
+            return Some(Other::Policy);
+        }
+        if INTERFACES.iter().any(|(interface, _)| *interface == class) {
+            return Some(Other::Interface);
+        }
+        let (package, simple) = class.rsplit_once('.')?;
+        const NUMBERS: &[&str] = &["Double", "Float", "Integer", "Long", "Short"];
+        const TYPES: &[&str] = &[
+            "Boolean",
+            "ByteArray",
+            "ByteBuffer",
+            "Bytes",
+            "List",
+            "String",
+            "UUID",
+            "Void",
         ];
-        match inner.is_empty() {
-            false => Some(format!("{ABSTRACT} Did you mean {}?", inner.join(", "))),
-            true => classes.contains(&class).then(|| ABSTRACT.to_owned()),
+        let serializes = |simple: &str| {
+            let of = simple
+                .strip_suffix("Serializer")
+                .or_else(|| simple.strip_suffix("Deserializer"));
+            of.is_some_and(|of| NUMBERS.contains(&of) || TYPES.contains(&of))
+        };
+        match (package, simple) {
+            ("org.apache.kafka.common.serialization", "Serializer" | "Deserializer" | "Serde")
+            | ("java.util", "Collection" | "List" | "Map" | "Set") => Some(Other::Interface),
+            ("org.apache.kafka.common.serialization", simple) if serializes(simple) => {
+                Some(Other::Plain)
+            }
+            (
+                "java.lang",
+                "Boolean" | "Byte" | "Character" | "Class" | "Number" | "Object" | "String",
+            )
+            | ("java.math", "BigDecimal" | "BigInteger")
+            | ("java.util", "ArrayList" | "Date" | "HashMap" | "HashSet" | "Properties" | "UUID") => {
+                Some(Other::Jdk)
+            }
+            ("java.lang", number) if NUMBERS.contains(&number) => Some(Other::Jdk),
+            _ => None,
+        }
+    }
+
+    /// A class that Java would find, as it describes it (`Class.toString`).
+    pub fn described(&self, name: &str) -> Option<String> {
+        let class = self.class(name);
+        let around = |plugin: &&Plugin| plugin.class == class || is_inner(plugin.class, class);
+        match self.other(class) {
+            Some(Other::Interface) => Some(format!("interface {class}")),
+            Some(_) => Some(format!("class {class}")),
+            None => (self.all.iter().any(around)
+                || self.abstract_class(PluginKind::Converter, class).is_some())
+            .then(|| format!("class {class}")),
         }
     }
 
@@ -195,6 +304,13 @@ impl Plugins {
             .copied()
             .filter(|plugin| matches!(plugin.kind(), PluginKind::Sink | PluginKind::Source))
     }
+}
+
+/// Whether `inner` is a class inside `outer`.
+fn is_inner(inner: &str, outer: &str) -> bool {
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.starts_with('$'))
 }
 
 impl Alias {
@@ -306,11 +422,42 @@ mod tests {
     #[test]
     fn a_class_around_plugins_is_abstract() {
         let plugins = Plugins::new(&[&LIST]);
+        let said = |class| plugins.abstract_class(PluginKind::Predicate, class);
         assert_eq!(
-            plugins.abstract_class("a.Has").as_deref(),
+            said("a.Has").as_deref(),
             Some("This class is abstract and cannot be created. Did you mean a.Has$Key?")
         );
-        assert_eq!(plugins.abstract_class("a.Plain"), None);
+        assert_eq!(said("a.Plain"), None);
+        assert_eq!(
+            plugins.abstract_class(PluginKind::Converter, "a.Has"),
+            None,
+            "it is no converter at all"
+        );
+    }
+
+    #[test]
+    fn classes_that_only_a_jvm_has_are_known_and_described() {
+        let plugins = Plugins::new(&[&LIST]);
+        let described = |name: &str| plugins.described(name);
+        let check = |name: &str, text: &str| assert_eq!(described(name).as_deref(), Some(text));
+        check("a.Has", "class a.Has");
+        check("Topic", "class c.TopicPredicate");
+        check("java.lang.String", "class java.lang.String");
+        check("java.util.Map", "interface java.util.Map");
+        check(
+            "org.apache.kafka.common.serialization.StringSerializer",
+            "class org.apache.kafka.common.serialization.StringSerializer",
+        );
+        check(
+            "None",
+            "class org.apache.kafka.connect.connector.policy.NoneConnectorClientConfigOverridePolicy",
+        );
+        check(
+            "org.apache.kafka.connect.storage.Converter",
+            "interface org.apache.kafka.connect.storage.Converter",
+        );
+        assert_eq!(described("String"), None);
+        assert_eq!(described("a.Nope"), None);
     }
 
     #[test]

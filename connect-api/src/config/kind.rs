@@ -69,13 +69,7 @@ impl Parsed {
         let given = text;
         let text = text.trim_matches(|character: char| character <= ' ');
         let number = |min: i64, max: i64| {
-            let digits = text
-                .strip_prefix('+')
-                .filter(|rest| !rest.starts_with('-'))
-                .unwrap_or(text);
-            digits
-                .parse()
-                .ok()
+            crate::java::parse_long(text)
                 .filter(|value| (min..=max).contains(value))
                 .map(Self::Int)
                 .ok_or_else(|| {
@@ -98,10 +92,10 @@ impl Parsed {
             Type::Int => number(i32::MIN.into(), i32::MAX.into()),
             Type::Short => number(i16::MIN.into(), i16::MAX.into()),
             Type::Long => number(i64::MIN, i64::MAX),
-            Type::Double => text
-                .parse()
+            Type::Double => crate::java::parsable(text)
+                .and_then(|text| text.parse().ok())
                 .map(Self::Double)
-                .map_err(|_| invalid(name, given, "Not a number of type DOUBLE")),
+                .ok_or_else(|| invalid(name, given, "Not a number of type DOUBLE")),
             Type::List if text.is_empty() => Ok(Self::List(Vec::new())),
             Type::List => Ok(Self::List(
                 text.split(',').map(|item| item.trim().to_owned()).collect(),

@@ -22,6 +22,33 @@ pub fn parsable(text: &str) -> Option<&str> {
     number.chars().all(decimal).then_some(number)
 }
 
+/// `Long.parseLong`: a sign, and decimal digits of any script of Unicode's basic plane.
+pub fn parse_long(text: &str) -> Option<i64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let mut digits = String::with_capacity(text.len());
+    digits.extend(text.chars().next().filter(|sign| *sign == '-'));
+    for character in unsigned.chars() {
+        let zero = ZEROS
+            .iter()
+            .copied()
+            .rfind(|zero| u32::from(*zero) <= u32::from(character))?;
+        digits.push(char::from_digit(
+            u32::from(character) - u32::from(zero),
+            10,
+        )?);
+    }
+    digits.parse().ok()
+}
+
+/// The digits zero of the scripts, as JDK 17 knows them.
+const ZEROS: [char; 37] = [
+    '0', '\u{660}', '\u{6f0}', '\u{7c0}', '\u{966}', '\u{9e6}', '\u{a66}', '\u{ae6}', '\u{b66}',
+    '\u{be6}', '\u{c66}', '\u{ce6}', '\u{d66}', '\u{de6}', '\u{e50}', '\u{ed0}', '\u{f20}',
+    '\u{1040}', '\u{1090}', '\u{17e0}', '\u{1810}', '\u{1946}', '\u{19d0}', '\u{1a80}', '\u{1a90}',
+    '\u{1b50}', '\u{1bb0}', '\u{1c40}', '\u{1c50}', '\u{a620}', '\u{a8d0}', '\u{a900}', '\u{a9d0}',
+    '\u{a9f0}', '\u{aa50}', '\u{abf0}', '\u{ff10}',
+];
+
 /// `Double.toString`.
 pub fn double_to_string(value: f64) -> String {
     const HIDDEN: u64 = 1 << 52;
@@ -340,6 +367,28 @@ fn bits_of_5(n: i32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_may_be_written_in_any_script() {
+        assert_eq!(parse_long("+٣"), Some(3));
+        assert_eq!(parse_long("-२४"), Some(-24));
+        assert_eq!(parse_long("３1"), Some(31));
+        assert_eq!(parse_long("9223372036854775807"), Some(i64::MAX));
+        for wrong in [
+            "",
+            "+",
+            "-",
+            "--1",
+            "+-1",
+            "3.",
+            "3L",
+            "𝟛",
+            "é",
+            "9223372036854775808",
+        ] {
+            assert_eq!(parse_long(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn texts_are_read_as_java_reads_them() {

@@ -29,6 +29,11 @@ fn describe(why: String, index: Option<usize>, pattern: &str, length: usize) -> 
     format!("{why} near index {index}\n{pattern}{mark}")
 }
 
+/// Letters that mean something behind a backslash.
+const LETTERS: &str = "ABDGHNPQRSVWXZabcdefhknprstuvwxz";
+/// The same within a class.
+const LETTERS_IN_CLASS: &str = "DHNPQSVWacdefhnprstuvwx";
+
 type Refused = (String, Option<usize>);
 
 struct Check<'a> {
@@ -50,9 +55,9 @@ impl Check<'_> {
                 '\\' if self.peek(1).is_none() => {
                     return Err(("Unexpected internal error".to_owned(), Some(self.at + 1)));
                 }
-                '\\' => self.escape(),
+                '\\' => self.escape(LETTERS)?,
                 '[' => self.class()?,
-                '(' => self.group(),
+                '(' => self.group()?,
                 ')' if self.open_groups == 0 => {
                     return Err(("Unmatched closing ')'".to_owned(), self.at.checked_sub(1)));
                 }
@@ -131,7 +136,7 @@ impl Check<'_> {
     }
 
     /// `\Q…\E`, `\p{…}`, `\x{…}`, `\k<…>`, or one character.
-    fn escape(&mut self) {
+    fn escape(&mut self, letters: &str) -> Result<(), Refused> {
         let until = |check: &Self, end: &[char]| {
             let rest = check.characters.get(check.at..).unwrap_or_default();
             rest.windows(end.len())
@@ -144,7 +149,16 @@ impl Check<'_> {
             (Some('k'), Some('<')) => until(self, &['>']).unwrap_or(2),
             _ => 2,
         };
-        self.step(length, true);
+        match self.peek(1) {
+            Some(letter) if letter.is_ascii_alphabetic() && !letters.contains(letter) => Err((
+                "Illegal/unsupported escape sequence".to_owned(),
+                Some(self.at + 1),
+            )),
+            _ => {
+                self.step(length, true);
+                Ok(())
+            }
+        }
     }
 
     /// `[…]`, classes in it too.
@@ -155,7 +169,7 @@ impl Check<'_> {
         while let Some(character) = self.peek(0) {
             match character {
                 '\\' => {
-                    self.escape();
+                    self.escape(LETTERS_IN_CLASS)?;
                     first = false;
                     continue;
                 }
@@ -189,27 +203,36 @@ impl Check<'_> {
     }
 
     /// The opening of a group: `(`, `(?:`, `(?<name>`, `(?i)`, …
-    fn group(&mut self) {
+    fn group(&mut self) -> Result<(), Refused> {
         self.open_groups += 1;
         self.step(1, false);
         if self.peek(0) != Some('?') {
-            return;
+            return Ok(());
         }
         self.at += 1;
         match (self.peek(0), self.peek(1)) {
             (Some('<'), Some('=' | '!')) => self.at += 2,
-            (Some('<'), _) => {
-                while self.peek(0).is_some_and(|next| next != '>') {
+            (Some('<'), first) => {
+                self.at += 1;
+                if !first.is_some_and(|first| first.is_ascii_alphabetic()) {
+                    let why = "capturing group name does not start with a Latin letter";
+                    return Err((why.to_owned(), Some(self.at)));
+                }
+                while self
+                    .peek(0)
+                    .is_some_and(|next| next.is_ascii_alphanumeric())
+                {
                     self.at += 1;
+                }
+                if self.peek(0) != Some('>') {
+                    let why = "named capturing group is missing trailing '>'";
+                    return Err((why.to_owned(), Some(self.at)));
                 }
                 self.at += 1;
             }
             (Some(':' | '=' | '!' | '>'), _) => self.at += 1,
             _ => {
-                while self
-                    .peek(0)
-                    .is_some_and(|next| next.is_ascii_alphabetic() || next == '-')
-                {
+                while self.peek(0).is_some_and(|next| "idmsuxU-".contains(next)) {
                     self.at += 1;
                 }
                 // `(?i)` is a switch and no group; `(?i:` is one.
@@ -219,10 +242,11 @@ impl Check<'_> {
                         self.at += 1;
                     }
                     Some(':') => self.at += 1,
-                    _ => {}
+                    _ => return Err(("Unknown inline modifier".to_owned(), Some(self.at))),
                 }
             }
         }
+        Ok(())
     }
 }
 
@@ -252,6 +276,32 @@ mod tests {
         );
         check("\\", "Unexpected internal error near index 1\n\\");
         check("[]", "Unclosed character class near index 1\n[]\n ^");
+        check(
+            "a\\q",
+            "Illegal/unsupported escape sequence near index 2\na\\q\n  ^",
+        );
+        check(
+            "\\E",
+            "Illegal/unsupported escape sequence near index 1\n\\E\n ^",
+        );
+        check(
+            "a[\\b]",
+            "Illegal/unsupported escape sequence near index 3\na[\\b]\n   ^",
+        );
+        check(
+            "(?P<a>x)",
+            "Unknown inline modifier near index 2\n(?P<a>x)\n  ^",
+        );
+        check(
+            "(?<1>a)",
+            "capturing group name does not start with a Latin letter near index 3\n(?<1>a)\n   ^",
+        );
+        check(
+            "(?<a",
+            "named capturing group is missing trailing '>' near index 4\n(?<a",
+        );
+        check("(?i", "Unknown inline modifier near index 3\n(?i");
+        check("(?iz)", "Unknown inline modifier near index 3\n(?iz)\n   ^");
         check("a{x}", "Illegal repetition near index 2\na{x}\n  ^");
     }
 

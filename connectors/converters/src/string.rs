@@ -136,6 +136,10 @@ impl StringConverter {
         self.charset = Charset::of(name).ok_or_else(|| {
             Error::fatal(format!("Unsupported encoding {name}"))
                 .with_class("org.apache.kafka.common.errors.SerializationException")
+                .with_source(
+                    Error::fatal(name.to_owned())
+                        .with_class("java.nio.charset.UnsupportedCharsetException"),
+                )
         })?;
         Ok(())
     }
@@ -177,6 +181,19 @@ header_converter_of_converter!(StringConverter);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_charset_that_is_not_there_is_told_with_its_cause() {
+        let props = Props::from_iter([(ENCODING.to_owned(), "x".to_owned())]);
+        let error = StringConverter::default()
+            .configure_as(&props, "key")
+            .expect_err("refused");
+        assert_eq!(
+            error.trace().trim_end(),
+            "org.apache.kafka.common.errors.SerializationException: Unsupported encoding x\n\
+             Caused by: java.nio.charset.UnsupportedCharsetException: x"
+        );
+    }
 
     #[test]
     fn texts_survive_every_charset_that_has_their_characters() {

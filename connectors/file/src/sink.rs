@@ -84,7 +84,7 @@ impl SinkTask for FileStreamSinkTask {
                         Error::fatal(format!(
                             "Couldn't find or create file '{name}' for FileStreamSinkTask"
                         ))
-                        .with_source(error)
+                        .with_source(of_file(name, &error))
                     })?;
                 Box::new(BufWriter::new(file))
             }
@@ -131,9 +131,33 @@ impl SinkTask for FileStreamSinkTask {
     }
 }
 
+/// Why a file could not be opened, as Java says it.
+fn of_file(name: &str, error: &std::io::Error) -> Error {
+    let (class, why) = match error.kind() {
+        std::io::ErrorKind::NotFound => ("java.nio.file.NoSuchFileException", name.to_owned()),
+        std::io::ErrorKind::PermissionDenied => {
+            ("java.nio.file.AccessDeniedException", name.to_owned())
+        }
+        kind => (
+            "java.nio.file.FileSystemException",
+            format!("{name}: {kind}"),
+        ),
+    };
+    Error::fatal(why).with_class(class)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_is_told_by_name() {
+        let missing = std::io::Error::from(std::io::ErrorKind::NotFound);
+        assert_eq!(
+            of_file("/x/y", &missing).trace().trim_end(),
+            "java.nio.file.NoSuchFileException: /x/y"
+        );
+    }
     use connect_api::data::SchemaAndValue;
     use connect_api::record::{Record, TimestampType};
 

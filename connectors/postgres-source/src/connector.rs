@@ -10,7 +10,6 @@ use connect_api::connector::{
     Connector, ConnectorContext, ExactlyOnceSupport, OffsetChange, TakeOver,
 };
 use connect_api::context::PluginContext;
-use connect_api::error::Error;
 use connect_api::{Props, Result};
 
 use crate::config::{self, PostgresConfig};
@@ -47,11 +46,13 @@ impl Connector for PostgresConnector {
         definition: &ConfigDef,
         props: &Props,
     ) -> Result<Vec<ConfigValue>> {
+        if let Some(error) = config::unreadable(props) {
+            return Err(error);
+        }
         let mut own = config::check(props);
         let faultless = own.iter().all(|value| value.errors.is_empty());
-        if faultless && let Some((_, class)) = config::unknown_class(props) {
-            let error = Error::config(format!("Unable to find class {class}"));
-            return Err(error.with_class("java.lang.IllegalArgumentException"));
+        if faultless && let Some(error) = config::unusable(props) {
+            return Err(error);
         }
         if faultless && let Err(text) = context.runtime.block_on(check_database(props)) {
             let hostname = own.iter_mut().find(|value| value.name == HOSTNAME);
@@ -204,6 +205,14 @@ mod tests {
         assert_eq!(
             error.trace().trim_end(),
             "java.lang.IllegalArgumentException: Unable to find class a.B"
+        );
+        let mut props = props;
+        props.shift_remove("topic.prefix");
+        props.insert("table.include.list".to_owned(), "a,b\\".to_owned());
+        let validated = PostgresConnector::new().validate(&context, &config::definition(), &props);
+        assert_eq!(
+            validated.unwrap_err().trace().trim_end(),
+            "io.debezium.text.ParsingException: Unterminated escape sequence at the end of the string"
         );
     }
 

@@ -96,14 +96,15 @@ fn common(
     let mut options = ConfigDef::new()
         .define(key("name", Type::String, High).validator(non_empty_without_control()).group(COMMON, 1, Width::Medium, "Connector name").doc("The name of the connector, unique in the cluster."))
         .define(key("connector.class", Type::String, High).group(COMMON, 2, Width::Long, "Connector class").doc("The class of the connector, or its alias: the class's own name, with or without `Connector` at its end."))
-        .define(version_key("connector.plugin.version", plugin, Medium).group(COMMON, 3, Width::Medium, "Connector version").doc("The version of the connector; the only one there is where it is left out."))
+        .define(version_key("connector.plugin.version", plugin, plugin, Medium).group(COMMON, 3, Width::Medium, "Connector version").doc("The version of the connector; the only one there is where it is left out."))
         .define(key("tasks.max", Type::Int, High).default(1).validator(at_least(1)).group(COMMON, 4, Width::Short, "Tasks max").doc("How many tasks the connector may have."))
         .define(key("tasks.max.enforce", Type::Boolean, Low).default("true").group(COMMON, 5, Width::Short, "Enforce tasks max").doc("Whether a connector that makes more tasks than it may is failed."));
     let labels = ["Key converter", "Value converter", "Header converter"];
     for ((role, label), order) in CONVERTER_ROLES.iter().zip(labels).zip([6, 8, 10]) {
         let default = worker_class(role.option);
         let class = props.get(role.option).or(default.as_ref());
-        let used = class.and_then(|class| plugins.find(role.kind, class.trim()));
+        // Java looks for the text as it is here, and for the trimmed one when it checks the class.
+        let used = class.and_then(|class| plugins.find(role.kind, class));
         let version_name = format!("{}.plugin.version", role.option);
         let wanted = props.get(&version_name);
         // Without a class of the connector's own only the text is looked at.
@@ -113,7 +114,15 @@ fn common(
             .map(|(plugin, wanted)| plugins.check_version(plugin, wanted))
             .or_else(|| wanted.map(|wanted| VersionRange::parse(wanted.trim()).map(|_| None)));
         let mismatch = checked.clone().and_then(|checked| checked.ok().flatten());
+        let not_loaded = checked.as_ref().is_none_or(Result::is_ok);
         let problem = checked.and_then(|checked| checked.unwrap_or_else(Some));
+        let given = props.get(role.option).map(String::as_str);
+        let mismatch = match given {
+            Some(given) if used.is_none() => {
+                not_loaded.then(|| format!("Failed to load class {given}: {given}"))
+            }
+            _ => mismatch,
+        };
         let names: Vec<String> = match default {
             Some(_) => plugins
                 .of_kind(role.kind)
@@ -127,7 +136,7 @@ fn common(
                 Some(class) => converter.default(plugins.class(class)),
                 None => converter.default_null(),
             }
-            .validator(plugin_class(plugins, role.kind, mismatch))
+            .validator(plugin_class(plugins, role.kind, given, mismatch))
             .recommender(move |_, _| Recommendation {
                 values: names.clone(),
                 visible: true,
@@ -139,10 +148,9 @@ fn common(
             converter_version_key(
                 &version_name,
                 used,
+                class.and_then(|class| plugins.find(role.kind, class.trim())),
                 !nulls.contains(&role.option)
-                    && class.map(|class| class.trim()).is_some_and(|class| {
-                        plugins.any(class).is_some() || plugins.abstract_class(class).is_some()
-                    }),
+                    && class.is_some_and(|class| plugins.described(class.trim()).is_some()),
             )
             .validator(refusing(problem))
             .group(COMMON, order + 1, Width::Short, format!("{label} version"))
@@ -310,9 +318,10 @@ pub(super) fn add_aliases(
         let prefix = format!("{list}.{alias}.");
         let group = format!("{group_label}: {alias}");
         let type_name = format!("{prefix}type");
-        let plugin = props
-            .get(&type_name)
-            .and_then(|class| plugins.find(kind, class.trim()));
+        let given = props.get(&type_name).map(String::as_str);
+        // Java looks for the text as it is here, and for the trimmed one when it checks the class.
+        let plugin = given.and_then(|class| plugins.find(kind, class));
+        let found = given.and_then(|class| plugins.find(kind, class.trim()));
         let version_name = format!("{prefix}plugin.version");
         let problem = plugin
             .zip(props.get(&version_name))
@@ -324,6 +333,7 @@ pub(super) fn add_aliases(
                     plugins,
                     kind,
                     label,
+                    given,
                     negated_alone(&type_name, props, nulls),
                     problem.clone(),
                 ))
@@ -343,7 +353,7 @@ pub(super) fn add_aliases(
                 )),
         );
         options.add(
-            version_key(&version_name, plugin, High)
+            version_key(&version_name, plugin, found, High)
                 .validator(refusing(problem.clone()))
                 .group(
                     group.clone(),
@@ -437,26 +447,36 @@ fn embed(options: &mut ConfigDef, prefix: &str, group: &str, order: i32, child: 
     }
 }
 
-/// The version of a plugin: the one that there is, by default and as the only recommendation.
-fn version_key(name: &str, plugin: Option<&'static Plugin>, importance: Importance) -> ConfigKey {
+/// The version of a plugin: that of `plugin` by default, that of `found` as the only recommendation.
+/// They are two since Java trims the class's name for the latter only.
+fn version_key(
+    name: &str,
+    plugin: Option<&'static Plugin>,
+    found: Option<&'static Plugin>,
+    importance: Importance,
+) -> ConfigKey {
     let key = ConfigKey::new(name, Type::String, importance);
-    let Some(plugin) = plugin else {
-        return key.default_null();
+    let key = match plugin {
+        Some(plugin) => key.default(plugin.version),
+        None => key.default_null(),
     };
-    key.default(plugin.version)
-        .recommender(move |_, _| Recommendation {
-            values: vec![plugin.version.to_owned()],
-            visible: true,
-        })
+    let Some(plugin) = found else {
+        return key;
+    };
+    key.recommender(move |_, _| Recommendation {
+        values: vec![plugin.version.to_owned()],
+        visible: true,
+    })
 }
 
 /// The version of a converter: hidden where there is no such class.
 fn converter_version_key(
     name: &str,
     plugin: Option<&'static Plugin>,
+    found: Option<&'static Plugin>,
     class_exists: bool,
 ) -> ConfigKey {
-    let key = version_key(name, plugin, Low);
+    let key = version_key(name, plugin, found, Low);
     match class_exists {
         true => key,
         false => key.recommender(|_, _| Recommendation {
@@ -471,9 +491,15 @@ fn refusing(problem: Option<String>) -> Validator {
     Arc::new(move |_, _| problem.clone().map_or(Ok(()), Err))
 }
 
-/// A class that is a plugin of that kind; `mismatch` is said of its version.
-fn plugin_class(plugins: &Plugins, kind: PluginKind, mismatch: Option<String>) -> Validator {
-    let plugins = plugins.clone();
+/// A class that is a plugin of that kind; `mismatch` is said of its version. `given` is the text that
+/// names it.
+fn plugin_class(
+    plugins: &Plugins,
+    kind: PluginKind,
+    given: Option<&str>,
+    mismatch: Option<String>,
+) -> Validator {
+    let (plugins, given) = (plugins.clone(), given.map(str::to_owned));
     Arc::new(move |name, value| {
         let Some(Parsed::Class(class)) = value else {
             return Ok(());
@@ -485,52 +511,51 @@ fn plugin_class(plugins: &Plugins, kind: PluginKind, mismatch: Option<String>) -
             PluginKind::HeaderConverter => "HeaderConverter",
             _ => "Converter",
         };
-        Err(match plugins.any(class) {
-            Some(other) => not_a(other.class, interface),
-            None => plugins
-                .abstract_class(class)
-                .unwrap_or_else(|| not_found(name, class)),
-        })
+        Err(plugins
+            .abstract_class(kind, class)
+            .or_else(|| Some(not_a(&plugins.described(class)?, interface)))
+            .unwrap_or_else(|| not_found(name, given.as_deref().unwrap_or(class))))
     })
 }
 
-/// The `type` of a transformation or predicate; `negated` is what is said of one that is negated
-/// without a predicate, `mismatch` what is said of its version.
+/// The `type` of a transformation or predicate, which `given` names; `negated` is what is said of one
+/// that is negated without a predicate, `mismatch` what is said of its version.
 fn alias_type(
     plugins: &Plugins,
     kind: PluginKind,
     label: &'static str,
+    given: Option<&str>,
     negated: Option<String>,
     mismatch: Option<String>,
 ) -> Validator {
-    let plugins = plugins.clone();
+    let (plugins, given) = (plugins.clone(), given.map(str::to_owned));
     Arc::new(move |name, value| {
         let class = match value {
             Some(Parsed::Class(class)) => Some(class),
             _ => None,
         };
-        let unknown = class.filter(|class| plugins.any(class).is_none());
-        let is_abstract = unknown.and_then(|class| plugins.abstract_class(class));
+        let described = class.and_then(|class| plugins.described(class));
         // Of a class that is not there it is said as well, see `validate.rs`.
-        if let Some(class) = unknown.filter(|_| is_abstract.is_none()) {
-            return Err(not_found(name, class));
+        if let Some(class) = class.filter(|_| described.is_none()) {
+            return Err(not_found(name, given.as_deref().unwrap_or(class)));
         }
+        let is_abstract = class.and_then(|class| plugins.abstract_class(kind, class));
         if let Some(why) = negated.clone().or(is_abstract) {
             return Err(why);
         }
-        match class {
-            Some(class) if plugins.find(kind, class).is_none() => {
-                Err(not_a(plugins.class(class), label))
+        match (class, described) {
+            (Some(class), Some(described)) if plugins.find(kind, class).is_none() => {
+                Err(not_a(&described, label))
             }
-            Some(_) => mismatch.clone().map_or(Ok(()), Err),
-            None => Ok(()),
+            (Some(_), _) => mismatch.clone().map_or(Ok(()), Err),
+            (None, _) => Ok(()),
         }
     })
 }
 
-/// What is said of a plugin of another kind.
-fn not_a(class: &str, interface: &str) -> String {
-    format!("Class class {class} does not implement the {interface} interface")
+/// What is said of a class that does something else.
+fn not_a(described: &str, interface: &str) -> String {
+    format!("Class {described} does not implement the {interface} interface")
 }
 
 /// What is said of a class that no plugin has.
@@ -587,4 +612,59 @@ fn at_least_or_null(min: i64) -> Validator {
         None => Ok(()),
         some => check(name, some),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connect_api::plugin::Make;
+
+    fn none() -> Box<dyn connect_api::transform::Predicate> {
+        unreachable!("look-ups make no instances")
+    }
+    static LIST: [Plugin; 1] = [Plugin {
+        class: "a.TopicPredicate",
+        version: "1",
+        config: ConfigDef::new,
+        make: Make::Predicate(none),
+    }];
+
+    #[test]
+    fn a_class_is_looked_for_trimmed_and_told_as_it_was_given() {
+        let plugins = Plugins::new(&[&LIST]);
+        let check = |class: &str, given: &str| {
+            let class = Parsed::Class(class.to_owned());
+            let kind = PluginKind::Predicate;
+            alias_type(&plugins, kind, "Predicate", Some(given), None, None)("t", Some(&class))
+        };
+        assert_eq!(check("a.TopicPredicate", " Topic "), Ok(()));
+        assert_eq!(
+            check("Nope", " Nope ").expect_err("unknown"),
+            "Invalid value  Nope  for configuration t: Class  Nope  could not be found."
+        );
+        assert_eq!(
+            check("java.util.Map", "java.util.Map").expect_err("no predicate"),
+            "Class interface java.util.Map does not implement the Predicate interface"
+        );
+    }
+
+    #[test]
+    fn a_converter_in_white_space_is_not_loaded() {
+        let plugins = Plugins::new(&[&LIST]);
+        let said = |class: &str| {
+            let props = Props::from_iter([("key.converter".to_owned(), class.to_owned())]);
+            let options = common(None, &plugins, &props, &[], |_| None);
+            let checked = options.validate(&props).into_iter();
+            let errors = checked.map(|value| (value.name, value.errors));
+            let of_it = errors.filter(|(name, _)| name == "key.converter");
+            of_it.flat_map(|(_, errors)| errors).collect::<Vec<_>>()
+        };
+        let key = version_key("v", None, Some(&LIST[0]), Low);
+        assert_eq!(key.default_text(), None);
+        assert!(key.recommender.is_some());
+        assert_eq!(
+            said("java.lang.String "),
+            ["Class class java.lang.String does not implement the Converter interface"]
+        );
+    }
 }

@@ -10,14 +10,16 @@ use std::time::Duration;
 use connect_api::connector::{Connector, OffsetChange};
 use connect_api::data::Value;
 use connect_api::error::Chain;
-use connect_api::java::{HashMap as JavaHashMap, Regex};
+use connect_api::java::{HashMap as JavaHashMap, Regex, double_to_string, parse_long};
 use connect_api::plugin::Make;
 use connect_api::record::{OffsetMap, Topic, TopicPartition};
 use connect_api::sink::Offsets;
 use connect_api::{Error, Props};
 use serde_json::{Map, Value as Json, json};
 
-use super::request::{Answer, ConnectorKind, OffsetEntry, Parts, RawConfig, RequestError, TaskId};
+use super::request::{
+    Answer, ConnectorKind, OffsetEntry, Parts, RawConfig, RequestError, TaskId, as_big_integer,
+};
 use super::{Stores, fencing};
 use crate::config::ExactlyOnce;
 use crate::kafka::admin::Admin;
@@ -208,11 +210,9 @@ fn change_source(
 fn check_primitive(map: &Json) -> Answer<()> {
     for (field, value) in object(map).into_iter().flatten() {
         let contains = match value {
+            _ if as_big_integer(value).is_some() => "class java.math.BigInteger",
             Json::Object(_) => "MAP",
             Json::Array(_) => "ARRAY",
-            Json::Number(number) if number.is_u64() && !number.is_i64() => {
-                "class java.math.BigInteger"
-            }
             _ => continue,
         };
         return Err(RequestError::failure(format!(
@@ -409,12 +409,14 @@ fn partition(value: &Json) -> Answer<TopicPartition> {
         ));
     }
     let number = text(number);
-    let partition = number.parse().map_err(|_not_a_number| {
-        RequestError::bad_request(format!(
-            "Failed to parse the following Kafka partition value in the provided offsets: \
+    let partition = parse_long(&number)
+        .and_then(|number| i32::try_from(number).ok())
+        .ok_or_else(|| {
+            RequestError::bad_request(format!(
+                "Failed to parse the following Kafka partition value in the provided offsets: \
              '{number}'. Partition values for sink connectors need to be integers."
-        ))
-    })?;
+            ))
+        })?;
     Ok(TopicPartition {
         topic: Topic::from(text(topic)),
         partition,
@@ -431,7 +433,7 @@ fn offset(value: &Json) -> Answer<Option<i64>> {
         ));
     };
     let offset = text(offset);
-    offset.parse().map(Some).map_err(|_not_a_number| {
+    parse_long(&offset).map(Some).ok_or_else(|| {
         RequestError::bad_request(format!(
             "Failed to parse the following Kafka offset value in the provided offsets: '{offset}'. \
              Offset values for sink connectors need to be integers."
@@ -439,15 +441,34 @@ fn offset(value: &Json) -> Answer<Option<i64>> {
     })
 }
 
+/// `String.valueOf`.
 fn text(value: &Json) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
+    if let Some(digits) = as_big_integer(value) {
+        return digits.to_owned();
+    }
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(double) => double_to_string(double),
+            None => number.to_string(),
+        },
+        Json::Array(items) => {
+            let items: Vec<String> = items.iter().map(text).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Json::Object(members) => {
+            let member = |(name, value): (&String, &Json)| format!("{name}={}", text(value));
+            let members: Vec<String> = members.iter().map(member).collect();
+            format!("{{{}}}", members.join(", "))
+        }
+        Json::Null | Json::Bool(_) => value.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::herder::request::big_integer;
 
     // As a JVM worker lists them; the two that meet in one bucket come by their bytes.
     #[test]
@@ -498,5 +519,24 @@ mod tests {
         ] {
             assert_eq!(partition(&given).expect_err("bad").message, message);
         }
+        let digits = "18446744073709551616";
+        let big = big_integer(digits);
+        let values = json!([[null, "x", true, 1e22], {"a": 1.50, "b": big}, 1e-5, big]);
+        let texts: Vec<String> = values.as_array().into_iter().flatten().map(text).collect();
+        assert_eq!(
+            texts,
+            [
+                "[null, x, true, 1.0E22]",
+                &format!("{{a=1.5, b={digits}}}"),
+                "1.0E-5",
+                digits
+            ]
+        );
+        assert_eq!(
+            check_primitive(&json!({"f": big}))
+                .expect_err("bad")
+                .message,
+            "Offsets may only contain primitive types as values, but field f contains class java.math.BigInteger"
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use connect_api::{Error, ErrorKind};
 use indexmap::IndexMap;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use tokio::sync::oneshot;
 
 use crate::config::WorkerConfig;
@@ -222,6 +222,19 @@ pub struct ConnectorStatus {
     /// What it is.
     pub kind: ConnectorKind,
 }
+
+/// An integer beyond 64 bits, which JSON numbers have no place for here.
+pub fn big_integer(digits: &str) -> Json {
+    Json::Object(Map::from_iter([(BIG_INTEGER.to_owned(), digits.into())]))
+}
+
+/// The digits of such a one.
+pub fn as_big_integer(value: &Json) -> Option<&str> {
+    value.as_object()?.get(BIG_INTEGER)?.as_str()
+}
+
+/// No key that anybody uses.
+const BIG_INTEGER: &str = "\0java.math.BigInteger";
 
 /// A stored offset, or a change of one (`ConnectorOffset`).
 #[derive(Clone, Debug, Default, PartialEq)]

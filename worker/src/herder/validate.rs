@@ -590,7 +590,7 @@ impl Validator {
             let Some(class) = resolved.props.get(role.option) else {
                 continue;
             };
-            let Some(plugin) = self.plugins.find(role.kind, class.trim()) else {
+            let Some(plugin) = self.plugins.find(role.kind, class) else {
                 continue;
             };
             let wanted = resolved

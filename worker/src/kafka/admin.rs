@@ -157,6 +157,15 @@ impl Admin {
     /// # Errors
     /// The cluster refuses, or does not answer.
     pub fn create_topic(&self, plan: &TopicPlan) -> Result<bool> {
+        self.try_create_topic(plan)
+            .map_err(|error| not_created(&plan.name, error))
+    }
+
+    /// The same; the error is the broker's own.
+    ///
+    /// # Errors
+    /// The cluster refuses, or does not answer.
+    pub fn try_create_topic(&self, plan: &TopicPlan) -> Result<bool> {
         let setting = |(key, value): &(String, String)| {
             CreatableTopicConfig::default()
                 .with_name(text(key))
@@ -180,7 +189,6 @@ impl Admin {
                 None => Ok(true),
             }
         })
-        .map_err(|error| self.failed(format!("Unable to create topic(s) '{}'", plan.name), error))
     }
 
     /// All topics with their numbers of partitions. Creates none, as a question for one would.
@@ -298,6 +306,36 @@ impl Admin {
     }
 }
 
+/// The error as Java's futures give it.
+pub fn executed(error: Error) -> Error {
+    let text = format!("{}: {}", error.java_class(), error.message());
+    Error::new(error.kind(), text)
+        .with_class("java.util.concurrent.ExecutionException")
+        .with_source(error)
+}
+
+/// What is said of a topic that could not be created: of a wrong name or setting why, too.
+fn not_created(topic: &str, error: Error) -> Error {
+    let class = error.java_class();
+    let (doing, error) = match class.rsplit('.').next().unwrap_or_default() {
+        "InvalidConfigurationException" | "InvalidTopicException" => (
+            format!("Unable to create topic(s) '{topic}': {}", error.message()),
+            error,
+        ),
+        "TimeoutException" => (
+            format!(
+                "Timed out while checking for or creating topic(s) '{topic}'. This could indicate a connectivity issue, unavailable topic partitions, or if this is your first use of the topic it may have taken too long to create."
+            ),
+            error,
+        ),
+        _ => (
+            format!("Error while attempting to create/find topic(s) '{topic}'"),
+            executed(error),
+        ),
+    };
+    Error::new(error.kind(), doing).with_source(error)
+}
+
 fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
 }
@@ -335,4 +373,35 @@ fn refusal(code: i16, message: Option<&str>) -> Result<()> {
         false => Error::fatal(message),
     };
     Err(made.with_class(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_a_topic_was_not_created_is_told_as_java_tells_it() {
+        let trace = |error: ResponseError, text| {
+            let refused = refusal(error.code(), Some(text)).expect_err("refused");
+            not_created("t", refused).trace().trim_end().to_owned()
+        };
+        let errors = "org.apache.kafka.common.errors";
+        let connect = "org.apache.kafka.connect.errors.ConnectException";
+        assert_eq!(
+            trace(ResponseError::InvalidTopicException, "why"),
+            format!(
+                "{connect}: Unable to create topic(s) 't': why\nCaused by: \
+                 {errors}.InvalidTopicException: why"
+            )
+        );
+        assert_eq!(
+            trace(ResponseError::InvalidReplicationFactor, "why"),
+            format!(
+                "{connect}: Error while attempting to create/find topic(s) 't'\nCaused by: \
+                 java.util.concurrent.ExecutionException: \
+                 {errors}.InvalidReplicationFactorException: why\nCaused by: \
+                 {errors}.InvalidReplicationFactorException: why"
+            )
+        );
+    }
 }

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod bootstrap;
+pub mod checks;
 pub mod consumer;
 pub mod jaas;
 pub(crate) mod oauth;

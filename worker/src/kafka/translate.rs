@@ -7,7 +7,7 @@ use connect_api::{Error, Props, Result};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::security;
+use super::{checks, security};
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +222,8 @@ const KEYS: &[(&str, u8, Rule)] = &[
     (
         "fetch.max.bytes",
         C,
-        Number(&["fetch.max.bytes"], 0, 2_147_483_135),
+        // librdkafka asks for no less than its largest message.
+        Number(&["fetch.max.bytes"], 1_000_000, 2_147_483_135),
     ),
     (
         "fetch.max.wait.ms",
@@ -330,6 +331,7 @@ pub fn remark(client: Client, key: &str) -> Option<&'static str> {
 /// # Errors
 /// Kind Config: a value is none of Java's, or a security setting cannot be honoured.
 pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
+    checks::values(client, props)?;
     let mut config = ClientConfig::new();
     config.set_log_level(RDKafkaLogLevel::Info);
     for (key, value) in defaults(client) {
@@ -406,8 +408,28 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
             Unsupported | Security | Ours | NoEffect => {}
         }
     }
+    if client == Client::Consumer {
+        end_sessions_before_polls(&mut config);
+    }
     security::apply(props, &mut config)?;
     Ok(config)
+}
+
+/// librdkafka wants a session to be no longer than the time between two polls, Java does not.
+fn end_sessions_before_polls(config: &mut ClientConfig) {
+    let number = |key: &str, default: i64| {
+        let number = config.get(key).and_then(|text| text.parse().ok());
+        number.unwrap_or(default)
+    };
+    let most = number("max.poll.interval.ms", 300_000);
+    let too_long = number("session.timeout.ms", 45_000) > most;
+    let too_slow = number("heartbeat.interval.ms", 3_000) >= most;
+    if too_long {
+        config.set("session.timeout.ms", most.to_string());
+    }
+    if too_long && too_slow {
+        config.set("heartbeat.interval.ms", (most / 3).max(1).to_string());
+    }
 }
 
 /// What differs between Java's defaults and librdkafka's, and what bounds memory.
@@ -492,6 +514,23 @@ mod tests {
             assert_eq!(config.get(key), Some(value), "{key}");
         }
         assert_eq!(config.get("key.serializer"), None);
+    }
+
+    #[test]
+    fn what_librdkafka_wants_beyond_java_is_made_so() {
+        let config = translate(
+            Client::Consumer,
+            &props(&[
+                ("fetch.max.bytes", "1000"),
+                ("session.timeout.ms", "600000"),
+                ("max.poll.interval.ms", "9000"),
+            ]),
+        )
+        .expect("valid");
+        assert_eq!(config.get("fetch.max.bytes"), Some("1000000"));
+        assert_eq!(config.get("session.timeout.ms"), Some("9000"));
+        let usual = translate(Client::Consumer, &props(&[])).expect("valid");
+        assert_eq!(usual.get("session.timeout.ms"), None);
     }
 
     #[test]

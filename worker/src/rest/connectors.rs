@@ -280,7 +280,9 @@ async fn tasks(_: Call, State(api): State<Api>, Path(name): Path<String>) -> Rep
 
 /// A task's number in a path: Java's int.
 fn task_number(text: &str) -> Answer<i32> {
-    text.parse().map_err(|_| no_such_path())
+    java::parse_long(text)
+        .and_then(|number| i32::try_from(number).ok())
+        .ok_or_else(no_such_path)
 }
 
 async fn task_status(
@@ -414,6 +416,13 @@ mod tests {
     fn a_location_keeps_slashes_and_encodes_the_rest() {
         assert_eq!(encode_path("a b/c%é"), "a%20b/c%25%C3%A9");
         assert_eq!(encode_path("a%2Fb%2"), "a%2Fb%252");
+    }
+
+    #[test]
+    fn a_tasks_number_is_an_int_of_java() {
+        assert_eq!(task_number("+٣"), Ok(3));
+        assert!(task_number("2147483648").is_err());
+        assert!(task_number("x").is_err());
     }
 
     #[test]

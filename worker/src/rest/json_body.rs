@@ -56,11 +56,9 @@ pub(super) struct CreateRequest {
 /// A map of strings; `None` for an empty body or null.
 pub(super) fn string_map(body: &[u8]) -> Result<Option<RawConfig>, RequestError> {
     let mut reader = Reader::new(body);
-    read(
-        &mut reader,
-        "java.util.LinkedHashMap<java.lang.String,java.lang.String>",
-        |reader, token, at| reader.map(token, at),
-    )
+    read(&mut reader, "java.util.Map", |reader, token, at| {
+        reader.map(token, at)
+    })
 }
 
 /// A list of maps of strings; `None` for null.
@@ -193,6 +191,13 @@ impl Reader<'_> {
             let token = reader.token(Within::Object)?;
             if record.members.contains(&key) {
                 bind(reader, key, token, at)
+                    .and_then(|()| match missing.is_empty() {
+                        false => Ok(()),
+                        // Jackson has made the record by now, and cannot change it.
+                        true => Err(Failure::without_place(format!(
+                            "Should never call `set()` on setterless property ('{key}')"
+                        ))),
+                    })
                     .map_err(|failure| failure.inside(record.class, key))?;
                 missing.retain(|member| *member != key);
             } else if missing.is_empty() {
@@ -202,7 +207,10 @@ impl Reader<'_> {
                 reader.skip(token, at)?;
             }
             match unknown.take_if(|_| missing.is_empty()) {
-                Some(key) => Err(reader.unknown(record, &key)),
+                Some(key) => {
+                    reader.look_ahead();
+                    Err(reader.unknown(record, &key))
+                }
                 None => Ok(()),
             }
         })?;
@@ -225,6 +233,7 @@ impl Reader<'_> {
                 Err(failure) => return failure,
             },
             Token::Integer(text) => {
+                let text = if text == "-0" { "0".to_owned() } else { text };
                 let argument = match (text.parse::<i32>(), text.parse::<i64>()) {
                     (Ok(_), _) => "int/Int",
                     (_, Ok(_)) => "long/Long",
@@ -352,6 +361,7 @@ fn no_creator(class: &str, argument: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::herder::request::as_big_integer;
 
     fn message(body: &str) -> String {
         create_request(body.as_bytes())
@@ -401,6 +411,23 @@ mod tests {
         assert_eq!(entries[0].offset, serde_json::Value::Null);
         assert_eq!(entries[1], OffsetEntry::default());
         assert_eq!(offsets(b"").expect("valid"), None);
+        let twice = br#"{"offsets":[{"partition":{},"partition":{"a":-0},"offset":{"b":18446744073709551616}}]}"#;
+        let entries = offsets(twice).expect("valid").expect("offsets");
+        assert_eq!(entries[0].partition, serde_json::json!({"a": 0}));
+        assert_eq!(
+            as_big_integer(&entries[0].offset["b"]),
+            Some("18446744073709551616")
+        );
+        let error = offsets(br#"{"offsets":[{"partition":{},"offset":{},"offset":null}]}"#);
+        assert_eq!(
+            error.expect_err("refused").message,
+            format!(
+                "Should never call `set()` on setterless property ('offset') (through reference \
+                 chain: {OFFSETS}[\"offsets\"]->java.util.ArrayList[0]->{OFFSET}[\"offset\"])"
+            )
+        );
+        let error = offsets(br#"{"x":1,"offsets":[]}"#).expect_err("refused");
+        assert!(error.message.contains("line: 1, column: 21]"), "{error:?}");
         let error = offsets(br#"{"offsets": [], "x": 1}"#).expect_err("refused");
         assert!(error.message.starts_with(&format!(
             "Unrecognized field \"x\" (class {OFFSETS}), not marked as ignorable (one known property: \"offsets\")"
@@ -470,6 +497,76 @@ mod tests {
         check(
             "{}{}",
             "Trailing token (of type START_OBJECT) found after value (bound as `C`): not allowed as per `DeserializationFeature.FAIL_ON_TRAILING_TOKENS`\n at [Source: S; line: 1, column: 3]",
+        );
+        check(
+            "-0",
+            "Cannot construct instance of `C` (although at least one Creator exists): no int/Int-argument constructor/factory method to deserialize from Number value (0)\n at [Source: S; line: 1, column: 1]",
+        );
+        check(
+            "-",
+            "Unexpected end-of-input in null\n at [Source: S; line: 1, column: 2]",
+        );
+        check(
+            "+",
+            "Unexpected end-of-input in a Number value\n at [Source: S; line: 1, column: 2]",
+        );
+        check(
+            "-I",
+            "Unexpected end-of-input in a Number value\n at [Source: S; line: 1, column: 3]",
+        );
+        check(
+            "-In",
+            "Unrecognized token '-In': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')\n at [Source: S; line: 1, column: 1]",
+        );
+        check(
+            "{\"name\":-INF}",
+            "Non-standard token '-INF': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow\n at [Source: S; line: 1, column: 13]",
+        );
+        check(
+            "{\"name\":-\n}",
+            "Unexpected character ((CTRL-CHAR, code 10)) in numeric value: expected digit (0-9) to follow minus sign, for valid numeric value\n at [Source: S; line: 1, column: 10]",
+        );
+        check(
+            "-é",
+            "Unexpected character ('Ã' (code 195)) in numeric value: expected digit (0-9) to follow minus sign, for valid numeric value\n at [Source: S; line: 1, column: 2]",
+        );
+        check(
+            "1.",
+            "Unexpected character ('.' (code 46)) in numeric value: Decimal point not followed by a digit\n at [Source: S; line: 1, column: 2]",
+        );
+        check(
+            "1e+",
+            "Unexpected end-of-input in null\n at [Source: S; line: 1, column: 4]",
+        );
+        check(
+            "1ex",
+            "Unexpected character ('x' (code 120)) in numeric value: Exponent indicator not followed by a digit\n at [Source: S; line: 1, column: 3]",
+        );
+        check(
+            "1a",
+            "Unexpected character ('a' (code 97)): Expected space separating root-level values\n at [Source: S; line: 1, column: 2]",
+        );
+        check(
+            "{\"a\":1,\"",
+            "Unexpected end-of-input: was expecting closing '\"' for name\n at [Source: S; line: 1, column: 9]",
+        );
+        check(
+            "é",
+            "Invalid UTF-8 start byte 0xa9\n at [Source: S; line: 1, column: 3]",
+        );
+        check(
+            "{é:1}",
+            "Unexpected character ('é' (code 233)): was expecting double-quote to start field name\n at [Source: S; line: 1, column: 3]",
+        );
+        check(
+            "\u{feff}{\"a\":1}",
+            "Unrecognized field \"a\" (class C), not marked as ignorable (3 known properties: \"config\", \"name\", \"initial_state\")\n at [Source: S; line: 1, column: 11] (through reference chain: C[\"a\"])",
+        );
+        assert!(
+            string_map(b"{}{")
+                .expect_err("refused")
+                .message
+                .contains("(bound as `java.util.Map`)")
         );
         check(
             "{} x",

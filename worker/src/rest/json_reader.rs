@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::encoding;
-use crate::herder::request::{Refusal, RequestError};
+use crate::herder::request::{Refusal, RequestError, big_integer};
 
 const SOURCE: &str = "REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled)";
 const STRING: &str = "java.lang.String";
@@ -94,6 +94,15 @@ impl Failure {
             no_json: true,
         }
     }
+    /// Of what was read well and cannot be used.
+    pub(super) fn without_place(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            at: None,
+            chain: Vec::new(),
+            no_json: false,
+        }
+    }
     /// The failure seen from the map that holds the value.
     pub(super) fn inside_map(self, class: &str, key: &str) -> Self {
         if self.no_json {
@@ -174,6 +183,21 @@ impl Token {
     }
 }
 
+/// Whether a character may be part of an identifier.
+fn is_part(character: char) -> bool {
+    character.is_alphanumeric() || "_$".contains(character)
+}
+
+/// A character as Jackson names it.
+fn named(character: char) -> String {
+    match u32::from(character) {
+        code if character.is_control() && character != '\u{7f}' => {
+            format!("(CTRL-CHAR, code {code})")
+        }
+        code => format!("'{character}' (code {code})"),
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Within {
     Root,
@@ -203,7 +227,8 @@ impl<'a> Reader<'a> {
             depth: 0,
             at,
             line: 1,
-            line_start: at,
+            // The byte order mark counts, too.
+            line_start: 0,
         }
     }
     fn peek(&self) -> Option<u8> {
@@ -244,18 +269,18 @@ impl<'a> Reader<'a> {
         let first = String::from_utf8_lossy(rest.get(..rest.len().min(4)).unwrap_or_default())
             .chars()
             .next();
-        let character = match (first, rest.first()) {
+        match (first, rest.first()) {
             // What is no UTF-8 is shown as the byte that it is.
-            (Some(char::REPLACEMENT_CHARACTER), Some(&byte)) => Some(char::from(byte)),
-            (first, _) => first,
-        };
-        match character {
-            Some(character) if character.is_control() && character != '\u{7f}' => {
-                format!("(CTRL-CHAR, code {})", u32::from(character))
-            }
-            Some(character) => format!("'{character}' (code {})", u32::from(character)),
-            None => String::new(),
+            (Some(char::REPLACEMENT_CHARACTER), Some(&byte)) => named(char::from(byte)),
+            (Some(first), _) => named(first),
+            (None, _) => String::new(),
         }
+    }
+    /// How many bytes it has, at least one.
+    fn character_length(&self) -> usize {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let more = rest.iter().skip(1).take_while(|byte| **byte & 0xc0 == 0x80);
+        1 + more.count()
     }
     fn unexpected<T>(&mut self, why: &str) -> Result<T, Failure> {
         let character = self.character();
@@ -267,6 +292,15 @@ impl<'a> Reader<'a> {
             ));
         }
         self.fail(format!("Unexpected character ({character}){why}"))
+    }
+
+    /// The same within a number, where Jackson looks at bytes.
+    fn unexpected_byte<T>(&self, why: &str) -> Result<T, Failure> {
+        let byte = self.peek().map(|byte| named(char::from(byte)));
+        self.fail(format!(
+            "Unexpected character ({}){why}",
+            byte.unwrap_or_default()
+        ))
     }
 
     /// Begins a value.
@@ -290,7 +324,10 @@ impl<'a> Reader<'a> {
                             numbers to have plus signs: enable \
                             `JsonReadFeature.ALLOW_LEADING_PLUS_SIGN_FOR_NUMBERS` to allow";
                 self.at += 1;
-                self.fail(text)
+                match self.peek() {
+                    Some(_) => self.fail(text),
+                    None => self.fail("Unexpected end-of-input in a Number value"),
+                }
             }
             b'}' | b']' if within == Within::Root => {
                 let (mark, kind) = if byte == b'}' {
@@ -342,20 +379,14 @@ impl<'a> Reader<'a> {
 
     /// `true`, `false`, `null`, or a word that is none of them.
     fn word(&mut self) -> Result<Token, Failure> {
+        let start = self.at;
         // The first byte counts as a character of its own, whatever it begins.
-        let part = |character: char| character.is_alphanumeric() || "_$".contains(character);
-        let rest = self.body.get(self.at..).unwrap_or_default();
-        let mut word = String::new();
-        if let Some((&first, rest)) = rest.split_first()
-            && part(char::from(first))
-        {
-            word.push(char::from(first));
-            let length = rest
-                .iter()
-                .position(|byte| byte.is_ascii() && !part(char::from(*byte)));
-            let rest = rest.get(..length.unwrap_or(rest.len())).unwrap_or_default();
-            let rest = String::from_utf8_lossy(rest);
-            word.extend(rest.chars().take_while(|character| part(*character)));
+        let first = self.peek().map(char::from).filter(|first| is_part(*first));
+        let mut word = String::from_iter(first);
+        if first.is_some() {
+            self.at += 1;
+            word.push_str(&self.rest_of_word()?);
+            self.at = start;
         }
         let token = match word.as_str() {
             "true" => Token::True,
@@ -376,6 +407,54 @@ impl<'a> Reader<'a> {
         Ok(token)
     }
 
+    /// The characters of an identifier from the reader's place on.
+    fn rest_of_word(&mut self) -> Result<String, Failure> {
+        let mut word = String::new();
+        while let Some(byte) = self.peek() {
+            let length = match byte {
+                0..=0x7f => 1,
+                0xc0..=0xdf => 2,
+                0xe0..=0xef => 3,
+                0xf0..=0xf7 => 4,
+                _ => {
+                    self.at += 1;
+                    return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
+                }
+            };
+            let character = self.character_of(length, "Unexpected end-of-input")?;
+            if !character.chars().all(is_part) {
+                self.at -= length;
+                break;
+            }
+            word.push_str(&character);
+        }
+        Ok(word)
+    }
+
+    /// What is said of a minus sign that is not followed by a digit.
+    fn no_negative_number(&mut self, start: usize) -> Result<Token, Failure> {
+        const DIGIT: &str =
+            " in numeric value: expected digit (0-9) to follow minus sign, for valid numeric value";
+        match self.peek() {
+            None => return self.fail("Unexpected end-of-input in null"),
+            Some(b'I') => self.at += 1,
+            Some(_) => return self.unexpected_byte(DIGIT),
+        }
+        match self.peek() {
+            None => return self.fail("Unexpected end-of-input in a Number value"),
+            Some(b'N' | b'n') => {}
+            Some(_) => return self.unexpected_byte(DIGIT),
+        }
+        let word = format!("-I{}", self.rest_of_word()?);
+        if matches!(word.as_str(), "-INF" | "-Infinity") {
+            return self.fail(format!("Non-standard token '{word}': enable `JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS` to allow"));
+        }
+        self.at = start;
+        self.fail(format!(
+            "Unrecognized token '{word}': was expecting {VALUES}"
+        ))
+    }
+
     fn number(&mut self) -> Result<Token, Failure> {
         let start = self.at;
         let digits = |reader: &mut Self| {
@@ -388,9 +467,7 @@ impl<'a> Reader<'a> {
         if self.peek() == Some(b'-') {
             self.at += 1;
             if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-                return self.unexpected(
-                    " in numeric value: expected digit (0-9) to follow minus sign, for valid numeric value",
-                );
+                return self.no_negative_number(start);
             }
         }
         let leading_zero = self.peek() == Some(b'0');
@@ -407,7 +484,11 @@ impl<'a> Reader<'a> {
             self.at += 1;
             float = true;
             if digits(self) == 0 {
-                return self.unexpected(" in numeric value: Decimal point not followed by a digit");
+                if self.peek().is_none() {
+                    self.at -= 1;
+                }
+                return self
+                    .unexpected_byte(" in numeric value: Decimal point not followed by a digit");
             }
         }
         if matches!(self.peek(), Some(b'e' | b'E')) {
@@ -417,8 +498,12 @@ impl<'a> Reader<'a> {
                 self.at += 1;
             }
             if digits(self) == 0 {
-                return self
-                    .unexpected(" in numeric value: Exponent indicator not followed by a digit");
+                if self.peek().is_none() {
+                    return self.fail("Unexpected end-of-input in null");
+                }
+                return self.unexpected_byte(
+                    " in numeric value: Exponent indicator not followed by a digit",
+                );
             }
         }
         let text =
@@ -431,6 +516,10 @@ impl<'a> Reader<'a> {
                 MAX_NUMBER,
                 "getMaxNumberLength",
             ));
+        }
+        let white = |byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+        if self.depth == 0 && self.peek().is_some_and(|byte| !white(byte)) {
+            return self.unexpected_byte(": Expected space separating root-level values");
         }
         Ok(if float {
             Token::Float(text)
@@ -591,9 +680,21 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
                 }
-                Some(_) => {
-                    return self.unexpected(": was expecting double-quote to start field name");
+                Some(byte) => {
+                    let length = self.character_length();
+                    let (at, wanted) =
+                        (self.at, ": was expecting double-quote to start field name");
+                    let mut refused = self.unexpected(wanted);
+                    // It stands where its last byte is.
+                    if let (Err(failure), 0x80..) = (&mut refused, byte) {
+                        self.at = at + length - 1;
+                        failure.at = Some(self.place());
+                    }
+                    return refused;
                 }
+            }
+            if self.peek().is_none() {
+                return self.fail("Unexpected end-of-input: was expecting closing '\"' for name");
             }
             let key = self.text("Unexpected end-of-input in field name")?;
             let length = key.encode_utf16().count();
@@ -616,6 +717,14 @@ impl<'a> Reader<'a> {
             }
             self.skip_white();
             member(self, &key)?;
+        }
+    }
+
+    /// Passes over the mark that closes an object, if it comes next.
+    pub(super) fn look_ahead(&mut self) {
+        self.skip_white();
+        if self.peek() == Some(b'}') {
+            self.at += 1;
         }
     }
 
@@ -642,7 +751,11 @@ impl<'a> Reader<'a> {
             Token::True => true.into(),
             Token::False => false.into(),
             Token::Text => self.scalar(token, start)?.into(),
-            Token::Integer(text) | Token::Float(text) => text
+            Token::Integer(text) => match text.parse::<i64>() {
+                Ok(number) => number.into(),
+                Err(_beyond) => big_integer(&text),
+            },
+            Token::Float(text) => text
                 .parse::<serde_json::Number>()
                 .map_or(serde_json::Value::Null, Into::into),
             Token::Object => {

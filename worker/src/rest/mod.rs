@@ -179,7 +179,9 @@ impl Call {
             Box::new(jetty::page(&refused, &parts.method, headers))
         };
         let content_type = media::content_type(headers).map_err(|_| malformed())?;
-        if content_type.is_some_and(|known| !known.covers("application", "json")) {
+        // Only these two say nothing of what they take.
+        let takes_all = matches!(parts.uri.path(), "/" | "/health");
+        if !takes_all && content_type.is_some_and(|known| !known.covers("application", "json")) {
             return Err(Box::new(error::bare(StatusCode::UNSUPPORTED_MEDIA_TYPE)));
         }
         let accepted = media::accepted(headers).map_err(|_| malformed())?;

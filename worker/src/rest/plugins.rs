@@ -12,7 +12,7 @@ use super::body::{Infos, Key};
 use super::{Api, Body, Call, json_body, ok, resource};
 use crate::herder::request::{Refusal, RequestError};
 use crate::herder::validate::KeyInfo;
-use crate::plugins::Plugins;
+use crate::plugins::{Other, Plugins};
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
@@ -72,7 +72,9 @@ async fn config(
             "Invalid version specification: {wanted}"
         )));
     }
-    let plugin = plugins.any(&name).ok_or_else(|| unknown(plugins, &name))?;
+    let plugin = plugins
+        .any(&name)
+        .ok_or_else(|| unknown(plugins, &name, versions.first().map(String::as_str)))?;
     if let Some(wanted) = versions.first()
         && let Some(why) = plugins.version_problem(plugin, wanted)
     {
@@ -100,21 +102,16 @@ fn of_another_kind(name: &str) -> RequestError {
     ))
 }
 
-/// A plugin that is none: perhaps a class that Java knows, of a kind without options or one that
-/// only holds the plugins for keys and values.
-fn unknown(plugins: &Plugins, name: &str) -> RequestError {
-    const POLICIES: &str = "org.apache.kafka.connect.connector.policy.";
-    let holds = |class: &str| {
-        class
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with('$'))
-    };
-    if plugins.all().iter().any(|plugin| holds(plugin.class)) {
-        RequestError::failure("Instantiation error")
-    } else if name.starts_with(POLICIES) && name.ends_with("ConnectorClientConfigOverridePolicy") {
-        of_another_kind(name)
-    } else {
-        RequestError::not_found(format!("Unknown plugin {name}."))
+/// A class that is no plugin: perhaps one that Java knows.
+fn unknown(plugins: &Plugins, name: &str, version: Option<&str>) -> RequestError {
+    let other = plugins.other(name);
+    match (plugins.described(name), version) {
+        (None, _) => RequestError::not_found(format!("Unknown plugin {name}.")),
+        (Some(_), Some(_)) if other != Some(Other::Policy) => RequestError::bad_request(format!(
+            "Plugin {name} is not part of Connect's plugin loading mechanism (ClassPath or Plugin Path)"
+        )),
+        _ if matches!(other, Some(Other::Policy | Other::Plain)) => of_another_kind(name),
+        _ => RequestError::failure("Instantiation error"),
     }
 }
 
@@ -167,6 +164,26 @@ fn with_class(error: RequestError) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_class_that_only_a_jvm_has_is_refused_as_it_refuses_it() {
+        let plugins = Plugins::new(&[]);
+        let said = |name: &str| unknown(&plugins, name, None).message;
+        assert_eq!(said("java.lang.String"), "Instantiation error");
+        assert_eq!(said("Nope"), "Unknown plugin Nope.");
+        let kinds =
+            "Valid types are sink, source, converter, header_converter, transformation, predicate.";
+        let serializer = "org.apache.kafka.common.serialization.StringSerializer";
+        for name in [serializer, "None"] {
+            assert_eq!(said(name), format!("Invalid plugin class {name}. {kinds}"));
+        }
+        assert_eq!(
+            unknown(&plugins, serializer, Some("1")).message,
+            format!(
+                "Plugin {serializer} is not part of Connect's plugin loading mechanism (ClassPath or Plugin Path)"
+            )
+        );
+    }
 
     #[test]
     fn refusals_of_validate_name_the_exception() {

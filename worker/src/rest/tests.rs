@@ -315,6 +315,19 @@ async fn check(api: &Api, request: &str, body: Option<&str>, status: u16, expect
 }
 
 #[tokio::test]
+async fn what_is_said_of_the_worker_itself_takes_requests_of_any_type() {
+    for (path, status) in [("/", 200), ("/health", 200), ("/connectors", 415)] {
+        let request = Request::builder()
+            .uri(path)
+            .header(header::CONTENT_TYPE, "text/plain")
+            .body(Body::empty())
+            .expect("a request");
+        let response = app(api()).oneshot(request).await.expect("never fails");
+        assert_eq!(response.status().as_u16(), status, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_connector_is_made_read_and_deleted() {
     let api = api();
     let request = r#"{"name":"c","config":{"topic":"t","connector.class":"FileStreamSource"}}"#;

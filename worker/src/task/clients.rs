@@ -10,7 +10,7 @@ use connect_api::{Error, Props, Result};
 use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::herder::request::TaskId;
 use crate::kafka::translate::{Client, is_known, translate};
-use crate::kafka::{ClientConfig, bootstrap};
+use crate::kafka::{ClientConfig, bootstrap, checks};
 
 fn base(worker: &WorkerConfig, prefix: &str, defaults: &[(&str, &str)]) -> Props {
     let mut props = Props::new();
@@ -42,7 +42,19 @@ fn overridden(
         )));
     }
     props.extend(overrides);
-    bootstrap::check(props.get("bootstrap.servers").map_or("", String::as_str))?;
+    let client = match prefix {
+        "producer.override." => Client::Producer,
+        "consumer.override." => Client::Consumer,
+        _ => Client::Admin,
+    };
+    let servers = props.get("bootstrap.servers").map_or("", String::as_str);
+    if servers.trim().is_empty() {
+        return Err(Error::config(
+            "Configuration 'bootstrap.servers' must not be empty. Valid values include: any \
+             non-empty value",
+        ));
+    }
+    bootstrap::check(servers).map_err(|why| checks::failed(client, why))?;
     Ok(props)
 }
 
@@ -57,6 +69,13 @@ fn overridden(
 pub fn producer(worker: &WorkerConfig, id: &TaskId, connector: &Props) -> Result<ClientConfig> {
     let mut props = given_to_producer(worker, &format!("connector-producer-{id}"), connector)?;
     let setting = |key: &str| props.get(key).map(|text| text.trim());
+    if setting("transactional.id").is_some()
+        && setting("enable.idempotence").is_none_or(|text| !text.eq_ignore_ascii_case("true"))
+    {
+        return Err(Error::config(
+            "Cannot set a transactional.id without also enabling idempotence.",
+        ));
+    }
     let can_be_numbered = setting("acks").is_none_or(|acks| matches!(acks, "all" | "-1"))
         && setting("retries").is_none_or(|retries| retries != "0")
         && setting("max.in.flight.requests.per.connection")
@@ -225,7 +244,9 @@ fn given_to_producer(worker: &WorkerConfig, client_id: &str, connector: &Props) 
             ("delivery.timeout.ms", "2147483647"),
         ],
     );
-    overridden(worker, props, "producer.override.", connector)
+    let props = overridden(worker, props, "producer.override.", connector)?;
+    checks::producer(&props)?;
+    Ok(props)
 }
 
 /// A sink task's consumer, and the most records that a poll shall give.
@@ -247,6 +268,7 @@ pub fn consumer(
         ],
     );
     let props = overridden(worker, props, "consumer.override.", connector)?;
+    checks::consumer(&props)?;
     let max_poll_records = props
         .get("max.poll.records")
         .and_then(|text| text.trim().parse().ok());

@@ -8,7 +8,7 @@ use connect_api::{Error, Props, Result};
 use super::clients;
 use super::lifecycle::TaskContext;
 use super::tolerance::Failure;
-use crate::kafka::admin::{Admin, TopicPlan};
+use crate::kafka::admin::{Admin, TopicPlan, executed};
 use crate::kafka::producer::{Outgoing, OutgoingHeaders, StoreProducer};
 
 /// A message as it was consumed.
@@ -84,7 +84,9 @@ impl DeadLetterQueue {
                 replication_factor: replicas,
                 config: Vec::new(),
             };
-            admin.create_topic(&plan).map_err(failed)?;
+            admin
+                .try_create_topic(&plan)
+                .map_err(|error| failed(executed(error)))?;
         }
         Ok(Some(Self {
             topic: topic.to_owned(),

@@ -166,6 +166,9 @@ impl<'a> Worker<'a> {
                     .map(str::trim)
                     .filter(|topic| !topic.is_empty())
                     .collect();
+                if let Some(error) = invalid_topics(&topics) {
+                    return Err(error);
+                }
                 consumer.subscribe(&topics)?;
                 Subscription::Named
             }
@@ -621,4 +624,33 @@ fn convert(
         original_topic: message.topic.clone(),
         original_partition: message.partition,
     }))
+}
+
+/// What the brokers refuse: a name that no topic can have (`Topic.validate`).
+fn invalid_topics(topics: &[&str]) -> Option<Error> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let can_be = |topic: &str| {
+        topic.len() <= 249 && topic != "." && topic != ".." && topic.bytes().all(legal)
+    };
+    let wrong: Vec<&str> = topics
+        .iter()
+        .copied()
+        .filter(|topic| !can_be(topic))
+        .collect();
+    (!wrong.is_empty()).then(|| {
+        Error::config(format!("Invalid topics: [{}]", wrong.join(", ")))
+            .with_class("org.apache.kafka.common.errors.InvalidTopicException")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_no_topic_can_have_are_told() {
+        assert!(invalid_topics(&["a.b_c-1"]).is_none());
+        let error = invalid_topics(&["a", "a b", ".."]).expect("refused");
+        assert_eq!(error.message(), "Invalid topics: [a b, ..]");
+    }
 }

@@ -20,11 +20,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use connect_api::Props;
 use connect_api::config::{
     ConfigDef, ConfigKey, ConfigValue, Recommendation, Values, props_with_prefix,
 };
 use connect_api::java::Regex;
+use connect_api::{Error, Props};
 
 use crate::change::Operation;
 use crate::column::modes::{
@@ -238,6 +238,32 @@ pub fn check(props: &Props) -> Vec<ConfigValue> {
         }
     })
     .collect()
+}
+
+/// What the whole request fails with in Debezium, whatever else is wrong.
+#[must_use]
+pub fn unreadable(props: &Props) -> Option<Error> {
+    let mut keys = keys::GROUPS.iter().flat_map(|(_, keys)| keys.iter());
+    keys.any(|key| rules::unterminated(key, props)).then(|| {
+        Error::config("Unterminated escape sequence at the end of the string")
+            .with_class("io.debezium.text.ParsingException")
+    })
+}
+
+/// What Debezium fails with when it reads options that passed [`check`].
+#[must_use]
+pub fn unusable(props: &Props) -> Option<Error> {
+    if let Some((_, class)) = unknown_class(props) {
+        let error = Error::config(format!("Unable to find class {class}"));
+        return Some(error.with_class("java.lang.IllegalArgumentException"));
+    }
+    let operations = props.get("skipped.operations");
+    if let Some((class, why)) = operations.and_then(|text| rules::unusable_operations(text)) {
+        return Some(Error::config(why).with_class(class));
+    }
+    let table = props.get("signal.data.collection");
+    let (class, why) = table.and_then(|text| rules::unusable_table(text))?;
+    Some(Error::config(why).with_class(class))
 }
 
 /// Reads options from texts that passed [`check`]: what does not parse falls back to its default.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 
 use connect_api::Props;
 use connect_api::config::Type;
-use connect_api::java::Regex;
+use connect_api::java::{Regex, parse_long};
 
 use super::keys::Key;
 
@@ -54,12 +54,14 @@ pub(super) fn problems(key: &Key, props: &Props) -> Vec<String> {
         .or_else(|| alias(key.name, props));
     let mut found: Vec<String> = type_problem(key, given).into_iter().collect();
     for rule in key.rules {
-        if *rule == Rule::KeyColumns || *rule == Rule::ReplicaIdentities {
-            found.extend(
-                given
-                    .filter(|text| text.is_empty())
-                    .map(|_| "Must not be empty".to_owned()),
-            );
+        let form = match rule {
+            Rule::KeyColumns => Some((';', KEY_COLUMNS)),
+            Rule::ReplicaIdentities => Some((',', REPLICA_IDENTITY)),
+            _ => None,
+        };
+        if let Some(((separator, pattern), text)) = form.zip(given) {
+            found.extend(text.is_empty().then(|| "Must not be empty".to_owned()));
+            found.extend(format_problems(text, separator, pattern));
         }
         if *rule == Rule::QueueSize
             && given
@@ -104,20 +106,79 @@ fn type_problem(key: &Key, given: Option<&str>) -> Option<String> {
     Some(why.to_owned())
 }
 
-/// `SourceVersion.isName`, but for Java's keywords: identifiers apart by dots.
+/// Words that are no identifiers in Java.
+const KEYWORDS: &[&str] = &[
+    "_",
+    "abstract",
+    "assert",
+    "boolean",
+    "break",
+    "byte",
+    "case",
+    "catch",
+    "char",
+    "class",
+    "const",
+    "continue",
+    "default",
+    "do",
+    "double",
+    "else",
+    "enum",
+    "extends",
+    "false",
+    "final",
+    "finally",
+    "float",
+    "for",
+    "goto",
+    "if",
+    "implements",
+    "import",
+    "instanceof",
+    "int",
+    "interface",
+    "long",
+    "native",
+    "new",
+    "null",
+    "package",
+    "private",
+    "protected",
+    "public",
+    "return",
+    "short",
+    "static",
+    "strictfp",
+    "super",
+    "switch",
+    "synchronized",
+    "this",
+    "throw",
+    "throws",
+    "transient",
+    "true",
+    "try",
+    "void",
+    "volatile",
+    "while",
+];
+
+/// `SourceVersion.isName`: identifiers apart by dots.
 fn is_java_name(text: &str) -> bool {
     let is_identifier = |part: &str| {
         let mut characters = part.chars();
         let begins = |character: char| character.is_alphabetic() || matches!(character, '_' | '$');
-        characters.next().is_some_and(begins)
+        !KEYWORDS.contains(&part)
+            && characters.next().is_some_and(begins)
             && characters.all(|character| begins(character) || character.is_numeric())
     };
     text.split('.').all(is_identifier)
 }
 
 /// `Integer.valueOf`, `Long.valueOf`: a sign and digits, no blanks.
-pub(super) fn java_number<T: std::str::FromStr>(text: &str) -> Option<T> {
-    text.parse().ok()
+pub(super) fn java_number<T: TryFrom<i64>>(text: &str) -> Option<T> {
+    T::try_from(parse_long(text)?).ok()
 }
 
 /// `true` or `false` in any case, no blanks.
@@ -191,7 +252,7 @@ impl Rule {
                 Some(format!("\"{other}\" is already specified"))
             }
             Self::TopicPrefix | Self::Hostname
-                if given && (self == Self::TopicPrefix || !text.is_empty()) =>
+                if given && (self == Self::TopicPrefix || !text.trim().is_empty()) =>
             {
                 let name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
                 (text.is_empty() || !text.bytes().all(name)).then(|| {
@@ -209,8 +270,6 @@ impl Rule {
                 "Notification topic name must be provided when kafka notification channel is enabled",
             ),
             Self::HttpUrl if channel_enabled("http", props) => http_url(text, props),
-            Self::KeyColumns if given => format_problem(text, ';', KEY_COLUMNS),
-            Self::ReplicaIdentities if given => format_problem(text, ',', REPLICA_IDENTITY),
             Self::QueueSize => queue_size(text, props),
             Self::SlotName if !is_slot_name(text) => says(
                 "Valid replication slot name must contain only digits, lowercase characters and underscores with length <= 63",
@@ -248,7 +307,7 @@ fn regex_list(text: &str) -> Option<String> {
 }
 
 fn skipped_operations(text: &str) -> Option<String> {
-    let operations: Vec<&str> = text.split(',').map(str::trim).collect();
+    let operations: Vec<&str> = split(text, ',').map(str::trim).collect();
     let none = operations.contains(&"none");
     for operation in &operations {
         // Reads can be named; a snapshot is taken all the same.
@@ -258,6 +317,86 @@ fn skipped_operations(text: &str) -> Option<String> {
     }
     (none && operations.iter().any(|operation| *operation != "none"))
         .then(|| "'none' cannot be specified with other skipped operation types".to_owned())
+}
+
+/// An option that makes the reading of all fail, whatever else is wrong: a list that ends in the middle
+/// of an escape.
+pub(super) fn unterminated(key: &Key, props: &Props) -> bool {
+    let text = props.get(key.name).map_or("", String::as_str);
+    let escapes = text.len() - text.trim_end_matches('\\').len();
+    key.rules.contains(&Rule::Regexes) && escapes % 2 == 1
+}
+
+/// What `EnumSet.copyOf` says of operations that pass their rule, class and text.
+pub(super) fn unusable_operations(text: &str) -> Option<(&'static str, &'static str)> {
+    if text.trim() == "none" {
+        return None;
+    }
+    let mut operations = split(text, ',').map(str::trim).peekable();
+    if operations.peek().is_none() {
+        return Some(("java.lang.IllegalArgumentException", "Collection is empty"));
+    }
+    operations.any(|operation| operation == "none").then_some((
+        "java.lang.NullPointerException",
+        "Cannot invoke \"java.lang.Enum.getDeclaringClass()\" because \"e\" is null",
+    ))
+}
+
+/// What Debezium says of the signalling table when it is no identifier, class and text
+/// (`TableIdParser`).
+pub(super) fn unusable_table(text: &str) -> Option<(&'static str, String)> {
+    const ILLEGAL: &str = "java.lang.IllegalArgumentException";
+    let invalid = || Some((ILLEGAL, format!("Invalid identifier: {text}")));
+    let unexpected = |token: &str| Some((ILLEGAL, format!("Unexpected input: {token}")));
+    let mut rest = text.trim_start();
+    let mut parts = Vec::new();
+    loop {
+        let part = match rest.chars().next() {
+            None if parts.is_empty() => return None,
+            None => return invalid(),
+            Some('.') => return unexpected("."),
+            Some(quote @ ('"' | '\'' | '`')) => {
+                let Some(length) = quoted_length(rest, quote) else {
+                    return invalid();
+                };
+                rest.split_at(length)
+            }
+            Some(_) => {
+                let end = |c: char| c == '.' || c.is_whitespace();
+                rest.split_at(rest.find(end).unwrap_or(rest.len()))
+            }
+        };
+        parts.push(part.0);
+        rest = part.1.trim_start();
+        match rest.strip_prefix('.') {
+            Some(next) => rest = next.trim_start(),
+            None if rest.is_empty() => break,
+            None => {
+                let end = |c: char| c == '.' || c.is_whitespace();
+                return unexpected(rest.split(end).next().unwrap_or_default());
+            }
+        }
+    }
+    // Without a schema it becomes an expression all the same.
+    let [only] = parts[..] else { return None };
+    let plain = only.trim_matches(['"', '\'', '`']);
+    let error = Regex::ignoring_case(&format!("null.{plain}")).err()?;
+    Some(("java.util.regex.PatternSyntaxException", error.to_string()))
+}
+
+/// How long a quoted text is, its quotes included; quotes in it are doubled.
+fn quoted_length(text: &str, quote: char) -> Option<usize> {
+    let mut characters = text.char_indices().skip(1).peekable();
+    while let Some((at, character)) = characters.next() {
+        if character == quote
+            && characters
+                .next_if(|(_, following)| *following == quote)
+                .is_none()
+        {
+            return Some(at + character.len_utf8());
+        }
+    }
+    None
 }
 
 fn channel_enabled(channel: &str, props: &Props) -> bool {
@@ -309,14 +448,21 @@ fn http_url(text: &str, props: &Props) -> Option<String> {
     Some(format!("URL resolves to non-public address: {address}"))
 }
 
-fn format_problem(text: &str, separator: char, pattern: &str) -> Option<String> {
-    let regex = Regex::new(pattern).ok()?;
-    // Java's split drops what is empty at the end.
-    let entries = text.trim_end_matches(separator).split(separator);
-    let entry = entries.into_iter().find(|entry| !regex.find(entry))?;
-    Some(format!(
-        "{entry} has an invalid format (expecting '{pattern}')"
-    ))
+/// Each entry that is not of the pattern's form.
+fn format_problems(text: &str, separator: char, pattern: &str) -> Vec<String> {
+    let Ok(regex) = Regex::new(pattern) else {
+        return Vec::new();
+    };
+    let wrong = |entry: &&str| !regex.find(entry);
+    let told = |entry| format!("{entry} has an invalid format (expecting '{pattern}')");
+    split(text, separator).filter(wrong).map(told).collect()
+}
+
+/// `String.split`: what is empty at the end is dropped, and all of a text of separators.
+fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let kept = text.trim_end_matches(separator);
+    let some = text.is_empty() || !kept.is_empty();
+    some.then(|| kept.split(separator)).into_iter().flatten()
 }
 
 fn queue_size(text: &str, props: &Props) -> Option<String> {

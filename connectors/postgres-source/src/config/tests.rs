@@ -304,3 +304,97 @@ fn the_configurations_that_people_have_are_accepted() {
         "postgres"
     );
 }
+
+fn errors_of(key: &str, text: &str) -> Vec<String> {
+    let props = Props::from_iter([(key.to_owned(), text.to_owned())]);
+    let checked = super::check(&props).into_iter();
+    let errors = checked.filter(|value| value.name == key);
+    let prefix = format!("The '{key}' value is invalid: ");
+    errors
+        .flat_map(|value| value.errors)
+        .map(|error| error.trim_start_matches(&prefix).to_owned())
+        .collect()
+}
+
+// Recorded from Debezium 3.7.0.Final, as are those below.
+#[test]
+fn javas_words_are_no_class_names_and_its_numbers_may_be_of_any_script() {
+    for word in ["true", "a.class", "_", "null.a"] {
+        assert_eq!(
+            errors_of("sourceinfo.struct.maker", word)
+                .first()
+                .map(String::as_str),
+            Some("A Java class name is expected"),
+            "{word}"
+        );
+    }
+    assert_eq!(errors_of("max.batch.size", "٣"), [""; 0]);
+    assert_eq!(errors_of("database.hostname", " "), ["A value is required"]);
+}
+
+#[test]
+fn each_wrong_entry_of_a_list_is_told() {
+    let wrong = |key, text| {
+        let errors = errors_of(key, text).into_iter();
+        let entry = |error: String| {
+            error
+                .split_once(" has an invalid format")
+                .map(|(entry, _)| entry.to_owned())
+        };
+        errors.filter_map(entry).collect::<Vec<_>>()
+    };
+    assert_eq!(wrong("message.key.columns", "a;;b;"), ["a", "", "b"]);
+    assert_eq!(wrong("message.key.columns", ";"), [""; 0]);
+    assert_eq!(wrong("message.key.columns", ""), [""]);
+    assert_eq!(
+        wrong("replica.identity.autoset.values", "a.t:FULL,b,c:NOPE"),
+        ["b", "c:NOPE"]
+    );
+    assert_eq!(wrong("replica.identity.autoset.values", ",,"), [""; 0]);
+}
+
+#[test]
+fn options_that_pass_their_rules_can_still_be_unusable() {
+    let said = |key: &str, text: &str| {
+        let props = Props::from_iter([(key.to_owned(), text.to_owned())]);
+        let error = super::unusable(&props)?;
+        Some(format!("{}: {}", error.java_class(), error.message()))
+    };
+    assert_eq!(errors_of("skipped.operations", "c,"), [""; 0]);
+    assert_eq!(said("skipped.operations", "c,u"), None);
+    assert_eq!(
+        said("skipped.operations", ",").as_deref(),
+        Some("java.lang.IllegalArgumentException: Collection is empty")
+    );
+    let table = |text| said("signal.data.collection", text);
+    let good = [
+        "",
+        "a.b",
+        " a . \"b.c\" ",
+        "\"a\"\"b\"",
+        "a\"b",
+        "a.b[",
+        "[a]",
+        "`a`",
+    ];
+    for text in good {
+        assert_eq!(table(text), None, "{text}");
+    }
+    let illegal = "java.lang.IllegalArgumentException";
+    for (text, why) in [
+        ("\"a", "Invalid identifier: \"a"),
+        ("a.", "Invalid identifier: a."),
+        ("a b.c", "Unexpected input: b"),
+        ("\"a\"b", "Unexpected input: b"),
+        ("a..b", "Unexpected input: ."),
+        (".", "Unexpected input: ."),
+    ] {
+        assert_eq!(table(text), Some(format!("{illegal}: {why}")), "{text}");
+    }
+    assert_eq!(
+        table("[").as_deref(),
+        Some(
+            "java.util.regex.PatternSyntaxException: Unclosed character class near index 5\nnull.[\n     ^"
+        )
+    );
+}
