@@ -14,6 +14,7 @@
 
 mod chunk;
 mod marks;
+mod order;
 mod progress;
 
 use std::collections::VecDeque;
@@ -235,7 +236,8 @@ impl Incremental {
         }
         self.correlation = Some(id.to_owned());
         self.note_progress();
-        if first && self.is_running() {
+        // Debezium tells of the start even where no table was found.
+        if first {
             let names = [("data_collections", self.names())];
             self.notify("STARTED", &names, step);
             self.notify("DATA_COLLECTIONS_RESOLVED", &names, step);
@@ -255,17 +257,14 @@ impl Incremental {
                 Vec::new()
             });
         tables.retain(|id| self.config.tables.includes(id));
-        let mut known = HashMap::concurrent(tables.len());
-        for id in tables {
-            known.insert(id.to_string(), id);
-        }
+        let known = order::debeziums_order(tables);
         let mut expanded: Vec<(String, TableId)> = Vec::new();
         for name in names {
             let regex = Regex::new(name).ok();
             let mut matches: Vec<(String, TableId)> = known
                 .iter()
                 .filter(|(id, _)| regex.as_ref().is_some_and(|regex| regex.matches(id)))
-                .map(|(name, id)| (name.clone(), id.clone()))
+                .cloned()
                 .collect();
             if matches.is_empty() {
                 match TableId::parse(name) {
