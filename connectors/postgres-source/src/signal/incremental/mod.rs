@@ -285,7 +285,7 @@ impl Incremental {
         expanded
     }
 
-    /// Takes tables out, before the next chunk; all where none is named.
+    /// Takes tables out, before the next chunk, which comes after a pause; all where none is named.
     pub fn request_stop(&mut self, names: &[String], step: &mut Step<'_>) {
         if !self.is_running() {
             tracing::warn!("No active incremental snapshot, stop ignored");
@@ -296,10 +296,6 @@ impl Incremental {
         } else {
             self.stop.extend_from_slice(names);
         }
-        // While it is paused no chunk will come.
-        if self.paused || self.chunk.is_none() {
-            self.process_stop(step);
-        }
     }
 
     fn process_stop(&mut self, step: &mut Step<'_>) {
@@ -307,20 +303,15 @@ impl Incremental {
             return;
         }
         let asked = std::mem::take(&mut self.stop);
-        let matches = |id: &str| {
-            asked
-                .iter()
-                .any(|name| name == id || Regex::new(name).is_ok_and(|regex| regex.matches(id)))
-        };
-        let current = self.collections.front().map(|c| c.id.clone());
-        let (gone, left): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.collections)
-            .into_iter()
-            .partition(|collection| matches(&collection.id.to_string()));
-        self.collections = left;
-        if self.collections.front().map(|c| &c.id) != current.as_ref() {
+        if !self.is_running() {
+            tracing::warn!("No active incremental snapshot, stop ignored");
+            return;
+        }
+        let asked = self.expand(&asked, step);
+        let (stopped, current) = progress::take_out(&mut self.collections, &asked);
+        if current {
             self.reset_table();
         }
-        let stopped: Vec<String> = gone.iter().map(|c| c.id.to_string()).collect();
         tracing::info!("Removed collections from incremental snapshot: '{stopped:?}'");
         self.note_progress();
         self.notify("ABORTED", &[("data_collections", stopped.join(","))], step);
