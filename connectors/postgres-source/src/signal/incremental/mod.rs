@@ -286,7 +286,7 @@ impl Incremental {
     }
 
     /// Takes tables out, before the next chunk, which comes after a pause; all where none is named.
-    pub fn request_stop(&mut self, names: &[String], step: &mut Step<'_>) {
+    pub fn request_stop(&mut self, names: &[String]) {
         if !self.is_running() {
             tracing::warn!("No active incremental snapshot, stop ignored");
             return;
@@ -312,10 +312,16 @@ impl Incremental {
         if current {
             self.reset_table();
         }
-        tracing::info!("Removed collections from incremental snapshot: '{stopped:?}'");
         self.note_progress();
+        // As in Debezium: where nothing is left it also completes, and its id is forgotten first.
+        self.end_if_done(step);
+        tracing::info!("Removed collections from incremental snapshot: '{stopped:?}'");
         self.notify("ABORTED", &[("data_collections", stopped.join(","))], step);
+    }
+
+    fn end_if_done(&mut self, step: &mut Step<'_>) {
         if !self.is_running() {
+            self.notify("COMPLETED", &[], step);
             self.correlation = None;
         }
     }
@@ -558,10 +564,7 @@ impl Incremental {
         self.collections.pop_front();
         self.reset_table();
         self.note_progress();
-        if !self.is_running() {
-            self.notify("COMPLETED", &[], step);
-            self.correlation = None;
-        }
+        self.end_if_done(step);
     }
 
     fn chunk_size(&self) -> u64 {
