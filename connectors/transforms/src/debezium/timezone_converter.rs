@@ -350,6 +350,11 @@ fn converted(schema: &Schema, value: &Value, zone: Zone) -> Result<Option<Value>
         let offset = zone.at_local(local).local_minus_utc();
         time.wrapping_sub(i64::from(offset).wrapping_mul(unit))
     };
+    // Smaller units go round in silence, as in Debezium.
+    let exactly = |time: i64| match shifted(time, 1_000) {
+        moved if moved.abs_diff(time) < DAY.cast_unsigned() * 1_000 => Ok(moved),
+        _ => Err(Error::data("long overflow").with_class("java.lang.ArithmeticException")),
+    };
     Ok(match (schema.name(), value) {
         (Some("io.debezium.time.ZonedTimestamp"), Value::String(text)) => {
             Some(Value::from(zoned_timestamp(text, zone)?))
@@ -359,7 +364,7 @@ fn converted(schema: &Schema, value: &Value, zone: Zone) -> Result<Option<Value>
             zone.at(Utc::now().naive_utc()),
         )?)),
         (Some("io.debezium.time.Timestamp"), Value::Int64(time)) => {
-            Some(Value::Int64(shifted(*time, 1_000)))
+            Some(Value::Int64(exactly(*time)?))
         }
         (Some("io.debezium.time.MicroTimestamp"), Value::Int64(time)) => {
             Some(Value::Int64(shifted(*time, 1_000_000)))
@@ -368,7 +373,7 @@ fn converted(schema: &Schema, value: &Value, zone: Zone) -> Result<Option<Value>
             Some(Value::Int64(shifted(*time, 1_000_000_000)))
         }
         (Some(logical::TIMESTAMP), Value::Timestamp(time)) => {
-            Some(Value::Timestamp(shifted(*time, 1_000)))
+            Some(Value::Timestamp(exactly(*time)?))
         }
         (
             Some(
@@ -505,6 +510,9 @@ mod tests {
             shifted(&millis, -9_223_372_036_832_400_000),
             Some(-9_223_372_036_814_638_000)
         );
+        let tokyo = Zone::parse("Asia/Tokyo").expect("a zone");
+        let lowest = Value::Int64(-9_223_372_036_832_400_000);
+        assert!(converted(&millis, &lowest, tokyo).is_err());
         let text = |text: &str| zoned_timestamp(text, zone).ok();
         assert_eq!(
             text("+290000-01-01T00:00:00Z").as_deref(),
