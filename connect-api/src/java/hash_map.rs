@@ -152,15 +152,6 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
             buckets: capacity.next_power_of_two(),
         }
     }
-    /// An empty map with the table of a `ConcurrentHashMap` that has grown to this many mappings:
-    /// it grows as soon as three quarters are reached, not only beyond them.
-    pub fn concurrent(count: usize) -> Self {
-        let mut buckets = 16;
-        while count >= buckets / 4 * 3 {
-            buckets *= 2;
-        }
-        Self::with_capacity(buckets)
-    }
     /// An empty map that iterates in the order of insertion (`LinkedHashMap`).
     pub fn linked() -> Self {
         Self {
@@ -241,6 +232,54 @@ impl<V> HashMap<Value, V> {
     pub fn get_str(&self, key: &str) -> Option<&V> {
         self.entries.get(&StrKey(key))
     }
+}
+
+/// The order in which a `ConcurrentHashMap` iterates over keys that were put into it one after the
+/// other. It grows as soon as three quarters of its table are reached, not only beyond them, and
+/// what shares a bucket is partly turned round each time.
+pub fn concurrent_order<K: JavaHash>(keys: impl IntoIterator<Item = K>) -> Vec<K> {
+    let mut bins: Vec<Vec<(usize, K)>> = std::iter::repeat_with(Vec::new).take(16).collect();
+    for (before, key) in keys.into_iter().enumerate() {
+        let hash = key.java_hash().cast_unsigned();
+        let hash = (hash ^ (hash >> 16)) as usize;
+        let bin = hash & (bins.len() - 1);
+        bins[bin].push((hash, key));
+        while before + 1 >= bins.len() / 4 * 3 {
+            bins = doubled(bins);
+        }
+    }
+    bins.into_iter().flatten().map(|(_, key)| key).collect()
+}
+
+/// `ConcurrentHashMap.transfer`: of each bucket the last keys that stay together keep their order,
+/// those before them come to the front one by one.
+fn doubled<K>(bins: Vec<Vec<(usize, K)>>) -> Vec<Vec<(usize, K)>> {
+    let bit = bins.len();
+    let (mut low, mut high) = (Vec::with_capacity(bit * 2), Vec::with_capacity(bit));
+    for mut bin in bins {
+        let is_high = |(hash, _): &(usize, K)| hash & bit != 0;
+        let run = match bin.last().map(is_high) {
+            Some(last) => bin.iter().rposition(|entry| is_high(entry) != last),
+            None => None,
+        };
+        let run = bin.split_off(run.map_or(0, |before| before + 1));
+        let (mut stay, mut go): (Vec<_>, Vec<_>) = (Vec::new(), Vec::new());
+        for entry in bin.into_iter().rev() {
+            if is_high(&entry) {
+                go.push(entry);
+            } else {
+                stay.push(entry);
+            }
+        }
+        match run.first().is_some_and(is_high) {
+            true => go.extend(run),
+            false => stay.extend(run),
+        }
+        low.push(stay);
+        high.push(go);
+    }
+    low.append(&mut high);
+    low
 }
 
 struct StrKey<'a>(&'a str);
@@ -358,5 +397,20 @@ mod tests {
         assert_eq!(map.buckets, 32);
         assert_eq!(HashMap::<String, ()>::sized_for(12).buckets, 32);
         assert_eq!(HashMap::<String, ()>::sized_for(11).buckets, 16);
+    }
+
+    #[test]
+    fn a_concurrent_map_turns_part_of_a_bucket_round_when_it_grows() {
+        let keys = (0..200u64).map(|n| format!("t{}", n * 7919 * 7919 % 100_003));
+        let order = concurrent_order(keys);
+        assert_eq!(
+            order[..6],
+            ["t15896", "t15530", "t28733", "t97075", "t34720", "t80081"]
+        );
+        // What Java 17 says of the whole list.
+        assert_eq!(
+            string_hash(&format!("[{}]", order.join(", "))),
+            -528_638_367
+        );
     }
 }

@@ -9,7 +9,7 @@ mod regex;
 mod regex_check;
 
 pub use date_format::{DateFormat, civil_from_days, days_from_civil};
-pub use hash_map::{HashMap, JavaHash, string_hash};
+pub use hash_map::{HashMap, JavaHash, concurrent_order, string_hash};
 pub use number::{double_to_string, float_to_string, parsable, parse_long};
 pub use properties::{PropertiesError, parse_properties};
-pub use regex::{Regex, RegexError};
+pub use regex::{JavaException, Regex, RegexError};

@@ -13,6 +13,9 @@ pub struct Regex {
     part: fancy_regex::Regex,
 }
 
+/// Class and message of an exception that Java would throw.
+pub type JavaException = (&'static str, String);
+
 /// Why a pattern cannot be used.
 #[derive(Clone, Debug)]
 pub struct RegexError {
@@ -96,15 +99,26 @@ impl Regex {
     }
     /// If the whole text matches, `replacement` in Java's notation (`$1`, `${name}`, `\$`) filled
     /// in with the groups (`Matcher.replaceFirst` after `matches`).
-    pub fn replace_full(&self, text: &str, replacement: &str) -> Option<String> {
-        let captures = self.full.captures(text).ok()??;
-        Some(expand(&captures, replacement))
+    ///
+    /// # Errors
+    /// The text matches and the replacement cannot be filled in: class and message of Java's
+    /// exception.
+    pub fn replace_full(
+        &self,
+        text: &str,
+        replacement: &str,
+    ) -> Result<Option<String>, JavaException> {
+        let Ok(Some(captures)) = self.full.captures(text) else {
+            return Ok(None);
+        };
+        self.check_replacement(replacement)?;
+        Ok(Some(expand(&captures, replacement)))
     }
     /// Whether a replacement can be filled in, whatever was matched.
     ///
     /// # Errors
     /// The class and message of Java's exception otherwise.
-    pub fn check_replacement(&self, replacement: &str) -> Result<(), (&'static str, String)> {
+    pub fn check_replacement(&self, replacement: &str) -> Result<(), JavaException> {
         const ARGUMENT: &str = "java.lang.IllegalArgumentException";
         let groups = self.full.captures_len();
         let refuse = |why: &str| Err((ARGUMENT, why.to_owned()));
@@ -379,8 +393,10 @@ mod tests {
         let regex = Regex::new(r"(.*)\.(?<table>.*)").expect("a pattern");
         assert_eq!(
             regex.replace_full("a.b", "$2-${table}-\\$1$1"),
-            Some("b-b-$1a".to_owned())
+            Ok(Some("b-b-$1a".to_owned()))
         );
+        assert_eq!(regex.replace_full("ab", "$3"), Ok(None));
+        assert!(regex.replace_full("a.b", "$3").is_err());
         let regex = Regex::new("o").expect("a pattern");
         assert_eq!(regex.replace_all("foo", "0"), "f00");
         assert_eq!(regex.replace_first("foo", "0"), "f0o");

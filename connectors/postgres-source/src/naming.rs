@@ -86,6 +86,12 @@ pub struct Naming {
     field_names: NameAdjustment,
 }
 
+fn replaced((regex, replacement): &(Regex, String), text: &str) -> Result<Option<String>, PgError> {
+    regex
+        .replace_full(text, replacement)
+        .map_err(|(_, message)| PgError::Fatal(message))
+}
+
 impl Naming {
     /// Reads the `topic.*` keys.
     ///
@@ -154,8 +160,10 @@ impl Naming {
     }
 
     /// The topic of a table's changes.
-    #[must_use]
-    pub fn table_topic(&self, id: &TableId) -> String {
+    ///
+    /// # Errors
+    /// The topic matches `topic.regex`, and `topic.replacement` cannot be filled in.
+    pub fn table_topic(&self, id: &TableId) -> Result<String, PgError> {
         let topic = self.original_topic(id);
         let legal = self.legal_topic(&topic);
         if legal != topic {
@@ -163,11 +171,11 @@ impl Naming {
                 "Topic '{topic}' name isn't a valid topic name, replacing it with '{legal}'."
             );
         }
-        let routed = self.routing.as_ref().and_then(|routing| {
-            let (regex, replacement) = &routing.topic;
-            regex.replace_full(&legal, replacement)
-        });
-        routed.filter(|routed| !routed.is_empty()).unwrap_or(legal)
+        let routed = match &self.routing {
+            Some(routing) => replaced(&routing.topic, &legal)?,
+            None => None,
+        };
+        Ok(routed.filter(|routed| !routed.is_empty()).unwrap_or(legal))
     }
 
     fn original_topic(&self, id: &TableId) -> String {
@@ -184,16 +192,22 @@ impl Naming {
     }
 
     /// The field that the strategy adds to a table's keys, and its value.
-    #[must_use]
-    pub fn key_augment(&self, id: &TableId) -> Option<(&str, String)> {
-        let routing = self.routing.as_ref()?;
-        let field = routing.key_field.as_deref()?;
+    ///
+    /// # Errors
+    /// The name matches `topic.key.field.regex`, and the replacement cannot be filled in.
+    pub fn key_augment(&self, id: &TableId) -> Result<Option<(&str, String)>, PgError> {
+        let Some(routing) = &self.routing else {
+            return Ok(None);
+        };
+        let Some(field) = routing.key_field.as_deref() else {
+            return Ok(None);
+        };
         let origin = self.original_topic(id);
-        let value = routing
-            .key_value
-            .as_ref()
-            .and_then(|(regex, replacement)| regex.replace_full(&origin, replacement));
-        Some((field, value.unwrap_or(origin)))
+        let value = match &routing.key_value {
+            Some(rule) => replaced(rule, &origin)?,
+            None => None,
+        };
+        Ok(Some((field, value.unwrap_or(origin))))
     }
 
     fn legal_topic(&self, topic: &str) -> String {
@@ -304,11 +318,35 @@ mod tests {
     }
 
     fn topic(keys: &[(&str, &str)], schema: &str, table: &str) -> String {
-        let id = TableId {
+        let id = id(schema, table);
+        naming(keys).table_topic(&id).expect("a topic")
+    }
+
+    fn id(schema: &str, table: &str) -> TableId {
+        TableId {
             schema: schema.to_owned(),
             table: table.to_owned(),
-        };
-        naming(keys).table_topic(&id)
+        }
+    }
+
+    #[test]
+    fn a_replacement_that_cannot_be_filled_in_is_an_error_where_it_is_needed() {
+        let strategy = "io.debezium.schema.SchemaRegexTopicNamingStrategy";
+        let keys = [
+            ("topic.naming.strategy", strategy),
+            ("topic.regex", "(.*)\\.b"),
+            ("topic.replacement", "$1.${nope}"),
+            ("topic.key.field.regex", "(.*)\\.a"),
+            ("topic.key.field.replacement", "$3"),
+        ];
+        let naming = naming(&keys);
+        let (a, b) = (id("s", "a"), id("s", "b"));
+        assert_eq!(naming.table_topic(&a).ok().as_deref(), Some("P.s.a"));
+        let error = naming.table_topic(&b).expect_err("no such group");
+        assert_eq!(error.to_string(), "No group with name {nope}");
+        let error = naming.key_augment(&a).expect_err("no such group");
+        assert_eq!(error.to_string(), "No group 3");
+        assert!(naming.key_augment(&b).is_ok());
     }
 
     #[test]

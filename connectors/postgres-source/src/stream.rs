@@ -686,8 +686,8 @@ impl Streaming {
                     Ok(())
                 })
             }
-            Action::Stop(names) => self.step(out, |incremental, step| {
-                incremental.request_stop(&names, step);
+            Action::Stop(names) => self.step(out, |incremental, _| {
+                incremental.request_stop(&names);
                 Ok(())
             }),
             Action::Pause => self.step(out, |incremental, step| {

@@ -68,7 +68,7 @@ impl TablePlan {
     pub fn new(info: &TableInfo, config: &PostgresConfig, phase: Phase) -> Result<Self, PgError> {
         refuse_case_duplicates(info)?;
         let (rules, modes, naming) = (&config.columns, &config.modes, &config.naming);
-        let topic = naming.table_topic(&info.id);
+        let topic = naming.table_topic(&info.id)?;
         let comments = config.include_schema_comments;
         let planned = |index: usize, column: &ColumnInfo, plan| Planned {
             index,
@@ -121,7 +121,7 @@ impl TablePlan {
             Ok(builder)
         };
         let row_schema = schema_of("Value", &columns)?.optional().build();
-        let augment = naming.key_augment(&info.id);
+        let augment = naming.key_augment(&info.id)?;
         let mut key_schema = schema_of("Key", &key)?;
         if let Some((name, _)) = &augment {
             key_schema = key_schema.field(*name, Schema::string().build());

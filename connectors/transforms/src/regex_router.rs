@@ -70,12 +70,17 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex> {
     Regex::new(pattern).map_err(|error| Error::config(format!("Invalid regex: {error}")))
 }
 
+/// [`Regex::replace_full`] of a topic and the like.
+pub(crate) fn replaced(regex: &Regex, text: &str, replacement: &str) -> Result<Option<String>> {
+    regex
+        .replace_full(text, replacement)
+        .map_err(|(class, message)| Error::data(message).with_class(class))
+}
+
 #[derive(Debug, Default)]
 struct RegexRouter {
     regex: Option<Regex>,
     replacement: String,
-    /// Class and message of what is wrong with the replacement, which shows where a topic matches.
-    bad_replacement: Option<(&'static str, String)>,
     topics: HashMap<Topic, Topic>,
 }
 
@@ -84,7 +89,6 @@ impl Transformation for RegexRouter {
         let config = definition().parse(props)?;
         let regex = compile(config.string(REGEX))?;
         config.string(REPLACEMENT).clone_into(&mut self.replacement);
-        self.bad_replacement = regex.check_replacement(&self.replacement).err();
         self.regex = Some(regex);
         Ok(())
     }
@@ -97,12 +101,7 @@ impl Transformation for RegexRouter {
         let Some(regex) = &self.regex else {
             return Ok(Some(record));
         };
-        if let Some((class, message)) = &self.bad_replacement
-            && regex.matches(&record.topic)
-        {
-            return Err(Error::data(message.clone()).with_class(class));
-        }
-        let renamed = match regex.replace_full(&record.topic, &self.replacement) {
+        let renamed = match replaced(regex, &record.topic, &self.replacement)? {
             Some(name) => Topic::from(name),
             None => record.topic.clone(),
         };

@@ -220,14 +220,28 @@ impl TimestampConverter {
         Ok(match self.target {
             Form::Text => self.format()?.format(ms).into(),
             Form::Unix => Value::Int64(self.precision.of_ms(ms)),
-            Form::Date => {
-                // Days beyond 32 bits are far outside of what Java's calendar can tell.
-                Value::Date(i32::try_from(ms.div_euclid(MS_PER_DAY)).unwrap_or(i32::MAX))
-            }
+            Form::Date => Value::Date(date(ms)?),
             Form::Time => Value::Time(i32::try_from(ms.rem_euclid(MS_PER_DAY)).unwrap_or(0)),
             Form::Timestamp => Value::Timestamp(ms),
         })
     }
+}
+
+/// The day of a time: its low 32 bits, as Java has it; a day that begins before the first
+/// millisecond of Java's calendar cannot be told from a time.
+fn date(ms: i64) -> Result<i32> {
+    let days = ms.div_euclid(MS_PER_DAY);
+    if days.checked_mul(MS_PER_DAY).is_none() {
+        return Err(Error::data(
+            "Kafka Connect Date type should not have any time fields set to non-zero values.",
+        ));
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "Java casts to int; timestamps that are infinite come here"
+    )]
+    let days = days as i32;
+    Ok(days)
 }
 
 impl Transformation for TimestampConverter {
@@ -328,4 +342,16 @@ fn converted_schema(schema: &Schema, name: &str, target: Form) -> SchemaRef {
         builder.field(field.name.clone(), field_schema)
     });
     builder.optional_if(schema.is_optional()).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_of_infinite_times_are_java_s() {
+        assert_eq!(date(-1).ok(), Some(-1));
+        assert_eq!(date(9_223_372_036_825_200_000).ok(), Some(-622_191_234));
+        assert!(date(-9_223_372_036_832_400_000).is_err());
+    }
 }

@@ -132,6 +132,9 @@ impl JsonSchemas {
                     let Some(schema) = self.derive(Some(&path), member)? else {
                         continue;
                     };
+                    if name.is_empty() {
+                        return Err(Error::data("fieldName cannot be null."));
+                    }
                     if !names.contains(&name) {
                         builder = builder.field(name.clone(), schema);
                         names.push(name);

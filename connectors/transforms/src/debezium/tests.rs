@@ -115,6 +115,49 @@ fn an_outbox_row_goes_where_it_says() {
 }
 
 #[test]
+fn a_replacement_that_names_no_group_fails_where_it_is_needed() {
+    let failure = |name: &str, options: &[(&str, &str)]| {
+        let mut router = transformation(name, options).unwrap();
+        router
+            .apply(change("c", None, Some("{}")))
+            .map_err(|error| (error.java_class(), error.message().to_owned()))
+            .map(|record| record.map(|record| record.topic.to_string()))
+    };
+    let named = || {
+        Err((
+            "java.lang.IllegalArgumentException",
+            "No group with name {routedByValue}".to_owned(),
+        ))
+    };
+    assert_eq!(
+        failure("EventRouter", &[("route.topic.regex", "(.*)der")]),
+        named()
+    );
+    assert_eq!(
+        failure("EventRouter", &[("route.topic.regex", "none")]),
+        Ok(Some("order".to_owned()))
+    );
+    let (regex, all) = (
+        ("topic.regex", "(.*)outbox"),
+        ("topic.replacement", "$1all"),
+    );
+    let replacement = ("topic.replacement", "${routedByValue}");
+    assert_eq!(
+        failure("ByLogicalTableRouter", &[regex, replacement]),
+        named()
+    );
+    let key = [
+        ("key.field.regex", "(.*)outbox"),
+        ("key.field.replacement", "${routedByValue}"),
+    ];
+    let options = [regex, all, key[0], key[1]];
+    assert_eq!(failure("ByLogicalTableRouter", &options), named());
+    let once = ("key.enforce.uniqueness", "false");
+    let options = [regex, all, key[0], key[1], once];
+    assert!(failure("ByLogicalTableRouter", &options).is_ok());
+}
+
+#[test]
 fn only_new_outbox_rows_make_events() {
     assert!(apply("EventRouter", &[], change("d", Some("x"), None)).is_none());
     assert!(apply("EventRouter", &[], change("u", Some("x"), Some("y"))).is_none());
@@ -174,8 +217,14 @@ fn json_payloads_expand_by_what_they_hold() {
         expand(&kept, r#"{"b":null,"c":[]}"#),
         r#"{"b":null,"c":[]}"#
     );
-    // Not JSON, or of mixed types: the text stays.
-    for text in ["plain", "", r#"{"a":[1,"x"]}"#, r#"{"a":[1,1.5]}"#] {
+    // Not JSON, of mixed types, or a field without a name: the text stays.
+    for text in [
+        "plain",
+        "",
+        r#"{"a":[1,"x"]}"#,
+        r#"{"a":[1,1.5]}"#,
+        r#"{"":1}"#,
+    ] {
         assert_eq!(expand(&[], text), text);
     }
 }

@@ -22,7 +22,7 @@ use chrono::{
 use connect_api::config::{ConfigDef, Importance, Type, Width};
 use connect_api::context::PluginContext;
 use connect_api::data::{Schema, Struct, Value, logical};
-use connect_api::java::Regex;
+use connect_api::java::{Regex, civil_from_days, days_from_civil};
 use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{Error, Props, Result};
@@ -310,30 +310,50 @@ fn convert_fields(
                 _ => continue,
             };
             if let Value::Int64(time) = slot {
-                let offset = zone.at(instant(*time, unit)?).local_minus_utc();
-                *time += i64::from(offset) * unit;
+                let offset = zone.at(stand_in(time.div_euclid(unit))).local_minus_utc();
+                *time = time.wrapping_add(i64::from(offset).wrapping_mul(unit));
             }
         }
     }
     Ok(())
 }
 
-/// A time in units of which `unit` make a second.
-fn instant(time: i64, unit: i64) -> Result<NaiveDateTime> {
-    let nanos = (time.rem_euclid(unit)) * (1_000_000_000 / unit);
-    DateTime::from_timestamp(
-        time.div_euclid(unit),
-        u32::try_from(nanos).unwrap_or_default(),
-    )
-    .map(|time| time.naive_utc())
-    .ok_or_else(|| Error::data(format!("the time {time} is beyond what can be converted")))
+const DAY: i64 = 86_400;
+
+/// A time at which zones have the offset that they have at these seconds since the epoch: the
+/// zones' tables end with the year 2099 (Java goes on with the last rules), and the calendar here
+/// with the year 262142.
+fn stand_in(seconds: i64) -> NaiveDateTime {
+    let days = match civil_from_days(seconds.div_euclid(DAY)) {
+        (year @ 2100.., month, day) => {
+            let leap_day = month == 2 && day == 29;
+            let weekday = |year: i64| days_from_civil(year, month, 1).rem_euclid(7);
+            // A year in which the month has the same weekdays; none of them is a leap year, and
+            // each weekday is among them.
+            let same = [2089, 2090, 2091, 2093, 2094, 2097, 2098]
+                .into_iter()
+                .find(|&candidate| weekday(candidate) == weekday(year));
+            days_from_civil(same.unwrap_or(2099), month, day - i64::from(leap_day))
+        }
+        (..-200_000, ..) => days_from_civil(-200_000, 1, 1),
+        _ => seconds.div_euclid(DAY),
+    };
+    DateTime::from_timestamp(days * DAY + seconds.rem_euclid(DAY), 0)
+        .unwrap_or_default()
+        .naive_utc()
 }
 
 /// What a value of a convertible type becomes; `None` for all others.
 fn converted(schema: &Schema, value: &Value, zone: Zone) -> Result<Option<Value>> {
-    let shifted = |time: i64, unit: i64| -> Result<i64> {
-        let offset = zone.at_local(instant(time, unit)?).local_minus_utc();
-        Ok(time.wrapping_sub(i64::from(offset).wrapping_mul(unit)))
+    let shifted = |time: i64, unit: i64| {
+        let local = stand_in(time.div_euclid(unit));
+        let offset = zone.at_local(local).local_minus_utc();
+        time.wrapping_sub(i64::from(offset).wrapping_mul(unit))
+    };
+    // Smaller units go round in silence, as in Debezium.
+    let exactly = |time: i64| match shifted(time, 1_000) {
+        moved if moved.abs_diff(time) < DAY.cast_unsigned() * 1_000 => Ok(moved),
+        _ => Err(Error::data("long overflow").with_class("java.lang.ArithmeticException")),
     };
     Ok(match (schema.name(), value) {
         (Some("io.debezium.time.ZonedTimestamp"), Value::String(text)) => {
@@ -344,16 +364,16 @@ fn converted(schema: &Schema, value: &Value, zone: Zone) -> Result<Option<Value>
             zone.at(Utc::now().naive_utc()),
         )?)),
         (Some("io.debezium.time.Timestamp"), Value::Int64(time)) => {
-            Some(Value::Int64(shifted(*time, 1_000)?))
+            Some(Value::Int64(exactly(*time)?))
         }
         (Some("io.debezium.time.MicroTimestamp"), Value::Int64(time)) => {
-            Some(Value::Int64(shifted(*time, 1_000_000)?))
+            Some(Value::Int64(shifted(*time, 1_000_000)))
         }
         (Some("io.debezium.time.NanoTimestamp"), Value::Int64(time)) => {
-            Some(Value::Int64(shifted(*time, 1_000_000_000)?))
+            Some(Value::Int64(shifted(*time, 1_000_000_000)))
         }
         (Some(logical::TIMESTAMP), Value::Timestamp(time)) => {
-            Some(Value::Timestamp(shifted(*time, 1_000)?))
+            Some(Value::Timestamp(exactly(*time)?))
         }
         (
             Some(
@@ -395,14 +415,32 @@ fn split_offset(text: &str) -> Option<(&str, i32)> {
 fn zoned_timestamp(text: &str, zone: Zone) -> Result<String> {
     let parse = || {
         let (local, offset) = split_offset(text)?;
-        let local = NaiveDateTime::parse_from_str(local, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
-        let new = zone.at_local(local);
-        let moved = local
-            .checked_add_signed(Duration::seconds(i64::from(new.local_minus_utc() - offset)))?;
-        let date = moved.date().format("%Y-%m-%d");
-        Some(format!("{date}T{}{}", clock(moved.time()), shown(new)))
+        let (date, time) = local.split_once('T')?;
+        let time = NaiveTime::parse_from_str(time, "%H:%M:%S%.f").ok()?;
+        let seconds = days_of(date)? * DAY + i64::from(time.num_seconds_from_midnight());
+        let new = zone.at_local(stand_in(seconds));
+        let moved = seconds + i64::from(new.local_minus_utc() - offset);
+        let (year, month, day) = civil_from_days(moved.div_euclid(DAY));
+        let sign = match year {
+            ..0 => "-",
+            0..10_000 => "",
+            _ => "+",
+        };
+        let second = u32::try_from(moved.rem_euclid(DAY)).ok()?;
+        let time = NaiveTime::from_num_seconds_from_midnight_opt(second, time.nanosecond())?;
+        let date = format!("{sign}{:04}-{month:02}-{day:02}", year.abs());
+        Some(format!("{date}T{}{}", clock(time), shown(new)))
     };
     parse().ok_or_else(|| unreadable(text))
+}
+
+/// The day of a date with a year of any length.
+fn days_of(date: &str) -> Option<i64> {
+    let (rest, day) = date.rsplit_once('-')?;
+    let (year, month) = rest.rsplit_once('-')?;
+    let (year, month, day) = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
+    let days = days_from_civil(year, month, day);
+    (civil_from_days(days) == (year, month, day)).then_some(days)
 }
 
 /// `ISO_OFFSET_TIME` at another offset.
@@ -439,5 +477,51 @@ fn shown(offset: FixedOffset) -> String {
         (0, _) => "Z".to_owned(),
         (_, 0) => format!("{sign}{hours:02}:{minutes:02}"),
         _ => format!("{sign}{hours:02}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_have_offsets_at_all_times() {
+        let zone = Zone::parse("America/New_York").expect("a zone");
+        let micros = Schema::int64()
+            .name("io.debezium.time.MicroTimestamp")
+            .build();
+        let millis = Schema::int64().name("io.debezium.time.Timestamp").build();
+        let shifted = |schema: &Schema, time: i64| {
+            let converted = converted(schema, &Value::Int64(time), zone).expect("converts");
+            converted.and_then(|value| value.as_i64())
+        };
+        // Java's answers: 2262-04-12 and 2099-07-01 in summer time, infinity and its negative.
+        let summer = |day: i64| Some(day * DAY * 1_000 + 4 * 3_600_000);
+        let day = days_from_civil(2262, 4, 12);
+        assert_eq!(shifted(&millis, day * DAY * 1_000), summer(day));
+        let day = days_from_civil(2099, 7, 1);
+        assert_eq!(shifted(&millis, day * DAY * 1_000), summer(day));
+        assert_eq!(shifted(&micros, i64::MAX), Some(-9_223_372_018_854_775_809));
+        assert_eq!(
+            shifted(&millis, 9_223_372_036_825_200_000),
+            Some(9_223_372_036_839_600_000)
+        );
+        assert_eq!(
+            shifted(&millis, -9_223_372_036_832_400_000),
+            Some(-9_223_372_036_814_638_000)
+        );
+        let tokyo = Zone::parse("Asia/Tokyo").expect("a zone");
+        let lowest = Value::Int64(-9_223_372_036_832_400_000);
+        assert!(converted(&millis, &lowest, tokyo).is_err());
+        let text = |text: &str| zoned_timestamp(text, zone).ok();
+        assert_eq!(
+            text("+290000-01-01T00:00:00Z").as_deref(),
+            Some("+289999-12-31T19:00:00-05:00")
+        );
+        assert_eq!(
+            text("2104-02-29T12:00:00.5Z").as_deref(),
+            Some("2104-02-29T07:00:00.5-05:00")
+        );
+        assert_eq!(text("2103-02-29T12:00:00Z"), None);
     }
 }

@@ -30,6 +30,7 @@ use connect_api::{ByteString, Error, Props, Result};
 
 use super::{DEBEZIUM, choice, envelope_of, flag, invalid, option, regex, required, text};
 use crate::operand::{SCHEMA_CACHE_SIZE, copy_basics, take_struct};
+use crate::regex_router::replaced;
 
 pub(crate) const LOGICAL_TOPIC: Plugin = Plugin {
     class: "io.debezium.transforms.ToLogicalTopicRouter",
@@ -201,7 +202,7 @@ impl Transformation for TopicRouter {
     }
 
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
-        let Some(route) = self.route(&record.topic) else {
+        let Some(route) = self.route(&record.topic)? else {
             return Ok(Some(record));
         };
         if !record.key.is_null() {
@@ -236,14 +237,14 @@ impl Transformation for TopicRouter {
 }
 
 impl TopicRouter {
-    fn route(&mut self, topic: &Topic) -> Option<Route> {
+    fn route(&mut self, topic: &Topic) -> Result<Option<Route>> {
         if let Some(known) = self.topics.get(topic) {
-            return known.clone();
+            return Ok(known.clone());
         }
-        let renamed = self
-            .topic
-            .as_ref()
-            .and_then(|regex| regex.replace_full(topic, &self.replacement));
+        let renamed = match &self.topic {
+            Some(regex) => replaced(regex, topic, &self.replacement)?,
+            None => None,
+        };
         let route = match renamed {
             Some(renamed) if renamed.is_empty() => {
                 tracing::warn!(
@@ -252,20 +253,26 @@ impl TopicRouter {
                 );
                 None
             }
-            renamed => renamed.map(|renamed| Route {
-                topic: renamed.into(),
-                identifier: self
-                    .identifier
-                    .as_ref()
-                    .and_then(|(regex, replacement)| regex.replace_full(topic, replacement))
-                    .map_or_else(|| topic.clone(), Into::into),
-            }),
+            Some(renamed) => {
+                // Only keys that are made unique have it.
+                let identifier = match &self.identifier {
+                    Some((regex, replacement)) if self.unique => {
+                        replaced(regex, topic, replacement)?
+                    }
+                    _ => None,
+                };
+                Some(Route {
+                    topic: renamed.into(),
+                    identifier: identifier.map_or_else(|| topic.clone(), Into::into),
+                })
+            }
+            None => None,
         };
         if self.topics.len() >= TOPICS {
             self.topics.clear();
         }
         self.topics.insert(topic.clone(), route.clone());
-        route
+        Ok(route)
     }
 
     fn key_schema(&mut self, schema: &SchemaRef, topic: &str) -> SchemaRef {

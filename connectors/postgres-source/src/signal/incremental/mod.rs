@@ -14,6 +14,7 @@
 
 mod chunk;
 mod marks;
+mod order;
 mod progress;
 
 use std::collections::VecDeque;
@@ -235,7 +236,8 @@ impl Incremental {
         }
         self.correlation = Some(id.to_owned());
         self.note_progress();
-        if first && self.is_running() {
+        // Debezium tells of the start even where no table was found.
+        if first {
             let names = [("data_collections", self.names())];
             self.notify("STARTED", &names, step);
             self.notify("DATA_COLLECTIONS_RESOLVED", &names, step);
@@ -255,17 +257,14 @@ impl Incremental {
                 Vec::new()
             });
         tables.retain(|id| self.config.tables.includes(id));
-        let mut known = HashMap::concurrent(tables.len());
-        for id in tables {
-            known.insert(id.to_string(), id);
-        }
+        let known = order::debeziums_order(tables);
         let mut expanded: Vec<(String, TableId)> = Vec::new();
         for name in names {
             let regex = Regex::new(name).ok();
             let mut matches: Vec<(String, TableId)> = known
                 .iter()
                 .filter(|(id, _)| regex.as_ref().is_some_and(|regex| regex.matches(id)))
-                .map(|(name, id)| (name.clone(), id.clone()))
+                .cloned()
                 .collect();
             if matches.is_empty() {
                 match TableId::parse(name) {
@@ -286,8 +285,8 @@ impl Incremental {
         expanded
     }
 
-    /// Takes tables out, before the next chunk; all where none is named.
-    pub fn request_stop(&mut self, names: &[String], step: &mut Step<'_>) {
+    /// Takes tables out, before the next chunk, which comes after a pause; all where none is named.
+    pub fn request_stop(&mut self, names: &[String]) {
         if !self.is_running() {
             tracing::warn!("No active incremental snapshot, stop ignored");
             return;
@@ -297,10 +296,6 @@ impl Incremental {
         } else {
             self.stop.extend_from_slice(names);
         }
-        // While it is paused no chunk will come.
-        if self.paused || self.chunk.is_none() {
-            self.process_stop(step);
-        }
     }
 
     fn process_stop(&mut self, step: &mut Step<'_>) {
@@ -308,24 +303,25 @@ impl Incremental {
             return;
         }
         let asked = std::mem::take(&mut self.stop);
-        let matches = |id: &str| {
-            asked
-                .iter()
-                .any(|name| name == id || Regex::new(name).is_ok_and(|regex| regex.matches(id)))
-        };
-        let current = self.collections.front().map(|c| c.id.clone());
-        let (gone, left): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut self.collections)
-            .into_iter()
-            .partition(|collection| matches(&collection.id.to_string()));
-        self.collections = left;
-        if self.collections.front().map(|c| &c.id) != current.as_ref() {
+        if !self.is_running() {
+            tracing::warn!("No active incremental snapshot, stop ignored");
+            return;
+        }
+        let asked = self.expand(&asked, step);
+        let (stopped, current) = progress::take_out(&mut self.collections, &asked);
+        if current {
             self.reset_table();
         }
-        let stopped: Vec<String> = gone.iter().map(|c| c.id.to_string()).collect();
-        tracing::info!("Removed collections from incremental snapshot: '{stopped:?}'");
         self.note_progress();
+        // As in Debezium: where nothing is left it also completes, and its id is forgotten first.
+        self.end_if_done(step);
+        tracing::info!("Removed collections from incremental snapshot: '{stopped:?}'");
         self.notify("ABORTED", &[("data_collections", stopped.join(","))], step);
+    }
+
+    fn end_if_done(&mut self, step: &mut Step<'_>) {
         if !self.is_running() {
+            self.notify("COMPLETED", &[], step);
             self.correlation = None;
         }
     }
@@ -568,10 +564,7 @@ impl Incremental {
         self.collections.pop_front();
         self.reset_table();
         self.note_progress();
-        if !self.is_running() {
-            self.notify("COMPLETED", &[], step);
-            self.correlation = None;
-        }
+        self.end_if_done(step);
     }
 
     fn chunk_size(&self) -> u64 {

@@ -31,6 +31,32 @@ pub(super) struct Collection {
     pub(super) correlation: Option<String>,
 }
 
+/// Takes out the tables that a stop asks for: their names in its order, that of the first, which is
+/// being read, at the end, and whether that is one of them. If it stands there again it stays, as in
+/// Debezium.
+pub(super) fn take_out(
+    collections: &mut VecDeque<Collection>,
+    asked: &[(String, TableId)],
+) -> (Vec<String>, bool) {
+    let Some(current) = collections.front().map(|first| first.id.clone()) else {
+        return (Vec::new(), false);
+    };
+    let mut gone = Vec::new();
+    for (_, id) in asked.iter().filter(|(_, id)| *id != current) {
+        let before = collections.len();
+        collections.retain(|collection| collection.id != *id);
+        if collections.len() < before {
+            gone.push(id.to_string());
+        }
+    }
+    let is_current = asked.iter().any(|(_, id)| *id == current);
+    if is_current {
+        collections.pop_front();
+        gone.push(current.to_string());
+    }
+    (gone, is_current)
+}
+
 /// What offsets say of the incremental snapshot that runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
@@ -170,5 +196,27 @@ mod tests {
         assert_eq!(map.get(TOTAL_ROWS), Some(&Value::text("4000")));
         assert_eq!(Progress::load(&map), Some(progress));
         assert_eq!(Progress::load(&OffsetMap::new()), None);
+    }
+
+    #[test]
+    fn a_stop_takes_tables_out_the_current_one_last() {
+        let id = |name: &str| TableId {
+            schema: "s".to_owned(),
+            table: name.to_owned(),
+        };
+        let collection = |name: &str| Collection {
+            id: id(name),
+            condition: None,
+            surrogate_key: None,
+            correlation: None,
+        };
+        let mut all: VecDeque<Collection> = ["a", "b", "c", "a", "b"].map(collection).into();
+        let asked = ["a", "b", "x"].map(|name| (String::new(), id(name)));
+        let (gone, current) = take_out(&mut all, &asked);
+        assert_eq!(gone, ["s.b", "s.a"]);
+        assert!(current);
+        let left: Vec<&str> = all.iter().map(|left| left.id.table.as_str()).collect();
+        assert_eq!(left, ["c", "a"]);
+        assert_eq!(take_out(&mut all, &asked[1..]), (Vec::new(), false));
     }
 }

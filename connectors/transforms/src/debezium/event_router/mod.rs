@@ -28,6 +28,7 @@ use connect_api::{ByteString, Error, Props, Result};
 use self::options::{Options, Place, Unexpected, definition};
 use super::{envelope_of, json_payload};
 use crate::operand::{lookup, require_struct, string_field, take_struct};
+use crate::regex_router::replaced;
 
 super::plugin!(
     "io.debezium.transforms.outbox.EventRouter",
@@ -146,10 +147,7 @@ impl Transformation for EventRouter {
                 options.route_by
             ))
         })?;
-        record.topic = match options
-            .topic_regex
-            .replace_full(route, &options.topic_replacement)
-        {
+        record.topic = match replaced(&options.topic_regex, route, &options.topic_replacement)? {
             Some(topic) => Topic::from(topic),
             None => Topic::from(route),
         };
@@ -166,9 +164,10 @@ fn unexpected(behavior: Unexpected, key: &Value) -> Result<Option<Record>> {
             tracing::error!("Unexpected update message received {key} and ignored");
         }
         Unexpected::Fatal => {
-            return Err(Error::data(format!(
-                "Unexpected update message received {key}, fail."
-            )));
+            return Err(
+                Error::data(format!("Unexpected update message received {key}, fail."))
+                    .with_class("java.lang.IllegalStateException"),
+            );
         }
     }
     Ok(None)
