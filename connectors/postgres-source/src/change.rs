@@ -130,38 +130,53 @@ pub struct TableId {
 }
 
 impl TableId {
-    /// Reads `schema.table`, whose parts may stand in double, single or back quotes; a quote in
-    /// them is written twice. `None` where it is not two names (`TableIdParser`).
+    /// Reads `schema.table`; `None` where that is not two names.
     #[must_use]
     pub fn parse(identifier: &str) -> Option<Self> {
-        let mut rest = identifier.trim_start();
-        let mut parts = Vec::with_capacity(2);
-        loop {
-            let first = rest.chars().next()?;
-            let (part, after) = match first {
-                '"' | '\'' | '`' => quoted(rest, first)?,
-                '.' => return None,
-                _ => {
-                    let end = rest.find(|c: char| c == '.' || c.is_whitespace());
-                    let (part, after) = rest.split_at(end.unwrap_or(rest.len()));
-                    (part.to_owned(), after)
-                }
-            };
-            let doubled = [("''", "'"), ("\"\"", "\""), ("``", "`")];
-            parts.push(
-                doubled
-                    .iter()
-                    .fold(part, |part, (two, one)| part.replace(two, one)),
-            );
-            match after.trim_start().strip_prefix('.') {
-                Some(more) => rest = more.trim_start(),
-                None if after.trim_start().is_empty() => break,
-                None => return None,
-            }
-        }
-        let [schema, table] = <[String; 2]>::try_from(parts).ok()?;
+        let names = identifier_names(identifier).ok()?;
+        let [schema, table] = <[String; 2]>::try_from(names).ok()?;
         Some(Self { schema, table })
     }
+}
+
+/// The names that dots set apart in an identifier. They may stand in double, single or back quotes; a
+/// quote in them is written twice. Answers for `TableIdParser`.
+///
+/// # Errors
+/// It is no identifier, in Debezium's words.
+pub fn identifier_names(identifier: &str) -> Result<Vec<String>, String> {
+    let invalid = || format!("Invalid identifier: {identifier}");
+    let ends = |c: char| c == '.' || c.is_whitespace();
+    let mut rest = identifier.trim_start();
+    let mut names = Vec::with_capacity(2);
+    loop {
+        let (name, after) = match rest.chars().next() {
+            None if names.is_empty() => break,
+            None => return Err(invalid()),
+            Some('.') => return Err("Unexpected input: .".to_owned()),
+            Some(quote @ ('"' | '\'' | '`')) => quoted(rest, quote).ok_or_else(invalid)?,
+            Some(_) => {
+                let (name, after) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+                (name.to_owned(), after)
+            }
+        };
+        let doubled = [("''", "'"), ("\"\"", "\""), ("``", "`")];
+        names.push(
+            doubled
+                .iter()
+                .fold(name, |name, (two, one)| name.replace(two, one)),
+        );
+        rest = after.trim_start();
+        match rest.strip_prefix('.') {
+            Some(next) => rest = next.trim_start(),
+            None if rest.is_empty() => break,
+            None => {
+                let token = rest.split(ends).next().unwrap_or_default();
+                return Err(format!("Unexpected input: {token}"));
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// What stands between a quote and the next single one, and what follows that.

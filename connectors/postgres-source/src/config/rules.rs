@@ -11,6 +11,7 @@ use connect_api::config::Type;
 use connect_api::java::{Regex, parse_long};
 
 use super::keys::Key;
+use crate::change::identifier_names;
 
 /// What has to hold for a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -342,61 +343,16 @@ pub(super) fn unusable_operations(text: &str) -> Option<(&'static str, &'static 
     ))
 }
 
-/// What Debezium says of the signalling table when it is no identifier, class and text
-/// (`TableIdParser`).
+/// What Debezium says of the signalling table when it is no identifier, class and text.
 pub(super) fn unusable_table(text: &str) -> Option<(&'static str, String)> {
-    const ILLEGAL: &str = "java.lang.IllegalArgumentException";
-    let invalid = || Some((ILLEGAL, format!("Invalid identifier: {text}")));
-    let unexpected = |token: &str| Some((ILLEGAL, format!("Unexpected input: {token}")));
-    let mut rest = text.trim_start();
-    let mut parts = Vec::new();
-    loop {
-        let part = match rest.chars().next() {
-            None if parts.is_empty() => return None,
-            None => return invalid(),
-            Some('.') => return unexpected("."),
-            Some(quote @ ('"' | '\'' | '`')) => {
-                let Some(length) = quoted_length(rest, quote) else {
-                    return invalid();
-                };
-                rest.split_at(length)
-            }
-            Some(_) => {
-                let end = |c: char| c == '.' || c.is_whitespace();
-                rest.split_at(rest.find(end).unwrap_or(rest.len()))
-            }
-        };
-        parts.push(part.0);
-        rest = part.1.trim_start();
-        match rest.strip_prefix('.') {
-            Some(next) => rest = next.trim_start(),
-            None if rest.is_empty() => break,
-            None => {
-                let end = |c: char| c == '.' || c.is_whitespace();
-                return unexpected(rest.split(end).next().unwrap_or_default());
-            }
-        }
-    }
+    let names = match identifier_names(text) {
+        Ok(names) => names,
+        Err(why) => return Some(("java.lang.IllegalArgumentException", why)),
+    };
     // Without a schema it becomes an expression all the same.
-    let [only] = parts[..] else { return None };
-    let plain = only.trim_matches(['"', '\'', '`']);
-    let error = Regex::ignoring_case(&format!("null.{plain}")).err()?;
+    let [only] = &names[..] else { return None };
+    let error = Regex::ignoring_case(&format!("null.{only}")).err()?;
     Some(("java.util.regex.PatternSyntaxException", error.to_string()))
-}
-
-/// How long a quoted text is, its quotes included; quotes in it are doubled.
-fn quoted_length(text: &str, quote: char) -> Option<usize> {
-    let mut characters = text.char_indices().skip(1).peekable();
-    while let Some((at, character)) = characters.next() {
-        if character == quote
-            && characters
-                .next_if(|(_, following)| *following == quote)
-                .is_none()
-        {
-            return Some(at + character.len_utf8());
-        }
-    }
-    None
 }
 
 fn channel_enabled(channel: &str, props: &Props) -> bool {
