@@ -391,3 +391,67 @@ fn plain<'a>(topic: &'a str, key: &'a [u8], value: Option<&'a [u8]>) -> Outgoing
         headers: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use rdkafka::consumer::{BaseConsumer, Consumer as _};
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use rdkafka::{Offset, TopicPartitionList};
+
+    use super::*;
+    use crate::kafka::translate::{Client, translate};
+
+    // A new topic's leader may not know yet that it leads. The broker takes its time to say so, and
+    // meanwhile the records that follow are made ready.
+    #[test]
+    fn a_numbered_record_that_is_tried_again_stays_before_those_that_follow() {
+        let cluster = MockCluster::new(1).expect("a cluster");
+        cluster.create_topic("t", 1, 1).expect("a topic");
+        let props = [
+            ("bootstrap.servers", cluster.bootstrap_servers()),
+            ("enable.idempotence", "true".to_owned()),
+            ("max.in.flight.requests.per.connection", "1".to_owned()),
+            ("linger.ms", "0".to_owned()),
+        ];
+        let props = props.map(|(key, value)| (key.to_owned(), value));
+        let config = translate(Client::Producer, &props.into_iter().collect()).expect("valid");
+        let producer: BaseProducer = config.create().expect("a producer");
+        let send = |value: &str| {
+            let record = BaseRecord::to("t").key("k").payload(value);
+            producer.send(record).expect("queued");
+        };
+        send("0");
+        producer.flush(Duration::from_secs(30)).expect("delivered");
+        let delay = Duration::from_millis(300);
+        cluster.broker_round_trip_time(1, delay).expect("set");
+        let error = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION;
+        cluster.request_errors(RDKafkaApiKey::Produce, &[error]);
+        send("1");
+        producer.poll(delay / 3);
+        for value in ["2", "3"] {
+            send(value);
+        }
+        producer.flush(Duration::from_secs(30)).expect("delivered");
+
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("group.id", "g")
+            .create()
+            .expect("a consumer");
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset("t", 0, Offset::Beginning)
+            .expect("an offset");
+        consumer.assign(&all).expect("assigned");
+        let (mut values, limit) = (Vec::new(), Instant::now() + Duration::from_secs(30));
+        while values.len() < 4 && Instant::now() < limit {
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) {
+                let value = message.payload().unwrap_or_default();
+                values.push(String::from_utf8_lossy(value).into_owned());
+            }
+        }
+        assert_eq!(values, ["0", "1", "2", "3"]);
+    }
+}
