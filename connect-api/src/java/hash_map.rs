@@ -208,8 +208,7 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
                 if linked {
                     return (0, index);
                 }
-                let hash = key.java_hash().cast_unsigned();
-                (((hash ^ (hash >> 16)) as usize) & mask, index)
+                (spread(key) & mask, index)
             })
             .collect();
         order.sort_unstable();
@@ -234,14 +233,19 @@ impl<V> HashMap<Value, V> {
     }
 }
 
+/// What Java's maps take the bucket from (`HashMap.hash`, `ConcurrentHashMap.spread`).
+fn spread(key: &impl JavaHash) -> usize {
+    let hash = key.java_hash().cast_unsigned();
+    (hash ^ (hash >> 16)) as usize
+}
+
 /// The order in which a `ConcurrentHashMap` iterates over keys that were put into it one after the
 /// other. It grows as soon as three quarters of its table are reached, not only beyond them, and
 /// what shares a bucket is partly turned round each time.
 pub fn concurrent_order<K: JavaHash>(keys: impl IntoIterator<Item = K>) -> Vec<K> {
     let mut bins: Vec<Vec<(usize, K)>> = std::iter::repeat_with(Vec::new).take(16).collect();
     for (before, key) in keys.into_iter().enumerate() {
-        let hash = key.java_hash().cast_unsigned();
-        let hash = (hash ^ (hash >> 16)) as usize;
+        let hash = spread(&key);
         let bin = hash & (bins.len() - 1);
         bins[bin].push((hash, key));
         while before + 1 >= bins.len() / 4 * 3 {

@@ -411,19 +411,9 @@ impl<'a> Reader<'a> {
     fn rest_of_word(&mut self) -> Result<String, Failure> {
         let mut word = String::new();
         while let Some(byte) = self.peek() {
-            let length = match byte {
-                0..=0x7f => 1,
-                0xc0..=0xdf => 2,
-                0xe0..=0xef => 3,
-                0xf0..=0xf7 => 4,
-                _ => {
-                    self.at += 1;
-                    return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
-                }
-            };
-            let character = self.character_of(length, "Unexpected end-of-input")?;
+            let character = self.character_of(byte, "Unexpected end-of-input")?;
             if !character.chars().all(is_part) {
-                self.at -= length;
+                self.at -= character.len();
                 break;
             }
             word.push_str(&character);
@@ -560,26 +550,26 @@ impl<'a> Reader<'a> {
                     ));
                 }
                 _ => {
-                    let length = match byte {
-                        0..=0x7f => 1,
-                        0xc0..=0xdf => 2,
-                        0xe0..=0xef => 3,
-                        0xf0..=0xf7 => 4,
-                        _ => {
-                            self.at += 1;
-                            return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
-                        }
-                    };
-                    let text = self.character_of(length, at_end)?;
+                    let text = self.character_of(byte, at_end)?;
                     units.extend(text.encode_utf16());
                 }
             }
         }
     }
 
-    /// A character of several bytes.
-    fn character_of(&mut self, length: usize, at_end: &str) -> Result<String, Failure> {
+    /// The character that begins with this byte, the next one.
+    fn character_of(&mut self, byte: u8, at_end: &str) -> Result<String, Failure> {
         let start = self.at;
+        let length = match byte {
+            0..=0x7f => 1,
+            0xc0..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf7 => 4,
+            _ => {
+                self.at += 1;
+                return self.fail(format!("Invalid UTF-8 start byte 0x{byte:x}"));
+            }
+        };
         self.at += 1;
         for _ in 1..length {
             let Some(byte) = self.peek() else {
