@@ -8,13 +8,14 @@ use std::fmt::Write as _;
 pub use parse::parse_string;
 
 use super::{ByteString, Schema, SchemaAndValue, Value};
-use crate::java::{DateFormat, civil_from_days, double_to_string, float_to_string, string_hash};
+use crate::java::{DateFormat, civil_from_days, double_to_string, float_to_string};
 use base64::Engine as _;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// `String.valueOf(value)`: what `StringConverter` writes. Structs leave out what is null; bytes
-/// are not shown, as in Java, where the text names the array's identity.
+/// `String.valueOf(value)`: what `StringConverter` writes. Structs leave out what is null. Of bytes only
+/// the length is shown, as of the `ByteBuffer` that Debezium makes of them (an array's text would be its
+/// identity, which is another each time).
 pub fn to_java_string(value: &Value) -> String {
     let mut out = String::new();
     append_java(value, &mut out);
@@ -33,8 +34,11 @@ fn append_java(value: &Value, out: &mut String) {
         Value::Float64(n) => out.push_str(&double_to_string(*n)),
         Value::String(text) => out.push_str(text),
         Value::Bytes(bytes) => {
-            let identity = string_hash(&base64::engine::general_purpose::STANDARD.encode(bytes));
-            push(out, format_args!("[B@{identity:x}"));
+            let length = bytes.len();
+            push(
+                out,
+                format_args!("java.nio.HeapByteBuffer[pos=0 lim={length} cap={length}]"),
+            );
         }
         Value::Array(items) => {
             out.push('[');
@@ -283,6 +287,10 @@ mod tests {
         ));
         assert_eq!(convert_to_string(&value), r#"{"a":7,"arr":["x\"y"]}"#);
         assert_eq!(to_java_string(&value), "Struct{arr=[x\"y]}");
+        assert_eq!(
+            to_java_string(&Value::Array(vec![Value::Bytes(b"abc"[..].into())])),
+            "[java.nio.HeapByteBuffer[pos=0 lim=3 cap=3]]"
+        );
         assert_eq!(convert_to_string(&Value::Date(1)), "1970-01-02");
         assert_eq!(
             convert_to_string(&Value::Timestamp(1_700_000_000_123)),

@@ -111,23 +111,63 @@ impl Regex {
         let Ok(Some(captures)) = self.full.captures(text) else {
             return Ok(None);
         };
-        self.check_replacement(replacement)?;
-        Ok(Some(expand(&captures, replacement)))
+        Ok(Some(fill(&captures, &self.replacement(replacement)?)))
     }
-    /// Whether a replacement can be filled in, whatever was matched.
+    /// The text with the first match replaced (`Matcher.replaceFirst`).
     ///
     /// # Errors
-    /// The class and message of Java's exception otherwise.
-    pub fn check_replacement(&self, replacement: &str) -> Result<(), JavaException> {
-        const ARGUMENT: &str = "java.lang.IllegalArgumentException";
+    /// As [`Self::replace_full`].
+    pub fn replace_first(&self, text: &str, replacement: &str) -> Result<String, JavaException> {
+        self.replace(text, replacement, 1)
+    }
+    /// The text with every match replaced (`Matcher.replaceAll`).
+    ///
+    /// # Errors
+    /// As [`Self::replace_full`].
+    pub fn replace_all(&self, text: &str, replacement: &str) -> Result<String, JavaException> {
+        self.replace(text, replacement, usize::MAX)
+    }
+
+    fn replace(
+        &self,
+        text: &str,
+        replacement: &str,
+        limit: usize,
+    ) -> Result<String, JavaException> {
+        let mut result = String::with_capacity(text.len());
+        let (mut end, mut parts) = (0, None);
+        for captures in self.part.captures_iter(text).take(limit) {
+            let Ok(captures) = captures else {
+                break;
+            };
+            let Some(whole) = captures.get(0) else {
+                break;
+            };
+            let parts = match &mut parts {
+                Some(parts) => parts,
+                // Where nothing matches, Java does not look at it.
+                none => none.insert(self.replacement(replacement)?),
+            };
+            result.push_str(text.get(end..whole.start()).unwrap_or_default());
+            result.push_str(&fill(&captures, parts));
+            end = whole.end();
+        }
+        result.push_str(text.get(end..).unwrap_or_default());
+        Ok(result)
+    }
+
+    /// Reads a replacement (`Matcher.appendExpandedReplacement`).
+    fn replacement(&self, replacement: &str) -> Result<Vec<Part>, JavaException> {
         let groups = self.full.captures_len();
-        let refuse = |why: &str| Err((ARGUMENT, why.to_owned()));
+        let refuse = |why: &str| Err(("java.lang.IllegalArgumentException", why.to_owned()));
+        let mut parts = Vec::new();
         let mut rest = replacement.chars().peekable();
         while let Some(character) = rest.next() {
-            match character {
-                '\\' if rest.next().is_none() => {
-                    return refuse("character to be escaped is missing");
-                }
+            let part = match character {
+                '\\' => match rest.next() {
+                    None => return refuse("character to be escaped is missing"),
+                    Some(escaped) => Part::Text(escaped),
+                },
                 '$' => match rest.next() {
                     None => return refuse("Illegal group reference: group index is missing"),
                     Some('{') => {
@@ -143,13 +183,10 @@ impl Regex {
                                 "capturing group name {{{name}}} starts with digit character"
                             ));
                         }
-                        if !self
-                            .full
-                            .capture_names()
-                            .flatten()
-                            .any(|known| known == name)
-                        {
-                            return refuse(&format!("No group with name {{{name}}}"));
+                        let known = |known: Option<&str>| known == Some(name.as_str());
+                        match self.full.capture_names().position(known) {
+                            None => return refuse(&format!("No group with name {{{name}}}")),
+                            Some(group) => Part::Group(group),
                         }
                     }
                     Some(digit) => {
@@ -164,72 +201,38 @@ impl Regex {
                         }
                         // Further digits count while they name a group.
                         while let Some(digit) = rest.peek().and_then(|next| next.to_digit(10)) {
-                            group = group * 10 + digit as usize;
-                            if group >= groups {
+                            let longer = group * 10 + digit as usize;
+                            if longer >= groups {
                                 break;
                             }
+                            group = longer;
                             rest.next();
                         }
+                        Part::Group(group)
                     }
                 },
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-    /// The text with the first match replaced (`Matcher.replaceFirst`).
-    pub fn replace_first(&self, text: &str, replacement: &str) -> String {
-        self.replace(text, replacement, 1)
-    }
-    /// The text with every match replaced (`Matcher.replaceAll`).
-    pub fn replace_all(&self, text: &str, replacement: &str) -> String {
-        self.replace(text, replacement, usize::MAX)
-    }
-
-    fn replace(&self, text: &str, replacement: &str, limit: usize) -> String {
-        let mut result = String::with_capacity(text.len());
-        let mut end = 0;
-        for captures in self.part.captures_iter(text).take(limit) {
-            let Some(whole) = captures.ok().and_then(|captures| {
-                let whole = captures.get(0)?;
-                Some((whole.start(), whole.end(), expand(&captures, replacement)))
-            }) else {
-                break;
+                other => Part::Text(other),
             };
-            result.push_str(text.get(end..whole.0).unwrap_or_default());
-            result.push_str(&whole.2);
-            end = whole.1;
+            parts.push(part);
         }
-        result.push_str(text.get(end..).unwrap_or_default());
-        result
+        Ok(parts)
     }
 }
 
-fn expand(captures: &fancy_regex::Captures<'_>, replacement: &str) -> String {
+/// A part of a replacement.
+enum Part {
+    Text(char),
+    Group(usize),
+}
+
+fn fill(captures: &fancy_regex::Captures<'_>, parts: &[Part]) -> String {
     let mut result = String::new();
-    let mut rest = replacement.chars().peekable();
-    while let Some(character) = rest.next() {
-        match character {
-            '\\' => result.extend(rest.next()),
-            '$' if rest.peek() == Some(&'{') => {
-                rest.next();
-                let name: String = rest.by_ref().take_while(|&c| c != '}').collect();
-                result.push_str(captures.name(&name).map_or("", |found| found.as_str()));
+    for part in parts {
+        match part {
+            Part::Text(character) => result.push(*character),
+            Part::Group(group) => {
+                result.push_str(captures.get(*group).map_or("", |found| found.as_str()));
             }
-            '$' => {
-                // As in Java: digits are taken while they still name a group.
-                let mut group = 0;
-                while let Some(digit) = rest.peek().and_then(|c| c.to_digit(10)) {
-                    let next = group * 10 + digit as usize;
-                    if next >= captures.len() && group > 0 {
-                        break;
-                    }
-                    group = next;
-                    rest.next();
-                }
-                result.push_str(captures.get(group).map_or("", |found| found.as_str()));
-            }
-            other => result.push(other),
         }
     }
     result
@@ -398,26 +401,31 @@ mod tests {
         assert_eq!(regex.replace_full("ab", "$3"), Ok(None));
         assert!(regex.replace_full("a.b", "$3").is_err());
         let regex = Regex::new("o").expect("a pattern");
-        assert_eq!(regex.replace_all("foo", "0"), "f00");
-        assert_eq!(regex.replace_first("foo", "0"), "f0o");
+        assert_eq!(regex.replace_all("foo", "0"), Ok("f00".to_owned()));
+        assert_eq!(regex.replace_first("foo", "0"), Ok("f0o".to_owned()));
+        assert_eq!(regex.replace_all("bar", "$"), Ok("bar".to_owned()));
+        assert!(regex.replace_all("foo", "$").is_err());
     }
 
     #[test]
     fn a_replacement_that_cannot_be_filled_in_is_told_as_in_java() {
         let regex = Regex::new("(a)(?<b>.*)").expect("a pattern");
         for (replacement, expected) in [
-            ("$0$1$2${b}\\$", None),
-            ("$23", None),
-            ("$3", Some("No group 3")),
-            ("$", Some("Illegal group reference: group index is missing")),
-            ("$x", Some("Illegal group reference")),
-            ("${c}", Some("No group with name {c}")),
-            ("${b", Some("named capturing group is missing trailing '}'")),
-            ("x\\", Some("character to be escaped is missing")),
+            ("$0$1$2${b}\\$", Ok("aaccaaccacc$")),
+            ("$23", Ok("acc3")),
+            ("$3", Err("No group 3")),
+            ("$", Err("Illegal group reference: group index is missing")),
+            ("$x", Err("Illegal group reference")),
+            ("${c}", Err("No group with name {c}")),
+            ("${b", Err("named capturing group is missing trailing '}'")),
+            ("x\\", Err("character to be escaped is missing")),
         ] {
-            let found = regex.check_replacement(replacement).err();
-            let message = found.as_ref().map(|(_, message)| message.as_str());
-            assert_eq!(message, expected, "{replacement}");
+            let filled = regex.replace_full("aacc", replacement);
+            let told = match &filled {
+                Ok(filled) => Ok(filled.as_deref().expect("a match")),
+                Err((_, message)) => Err(message.as_str()),
+            };
+            assert_eq!(told, expected, "{replacement}");
         }
     }
 

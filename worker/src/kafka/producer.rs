@@ -134,6 +134,11 @@ impl<D: Deliveries> RecordProducer<D> {
         &self.producer.context().deliveries
     }
 
+    /// Why a record is refused for its size, if it is.
+    pub fn too_large(&self, record: &Outgoing<'_>) -> Option<Error> {
+        self.limits.too_large(record)
+    }
+
     /// Hands a record over; never waits.
     ///
     /// # Errors

@@ -4,6 +4,8 @@
 //! `consumer.` keys and the connector's overrides, and none of the worker's other settings; admin
 //! clients get those, too. Answers for the config builders of `Worker`.
 
+use std::time::Duration;
+
 use connect_api::config::props_with_prefix;
 use connect_api::{Error, Props, Result};
 
@@ -11,6 +13,9 @@ use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::herder::request::TaskId;
 use crate::kafka::translate::{Client, is_known, translate};
 use crate::kafka::{ClientConfig, bootstrap, checks};
+
+/// Longer than it takes to hand a request's records over.
+const HAND_OVER_MS: &str = "2";
 
 fn base(worker: &WorkerConfig, prefix: &str, defaults: &[(&str, &str)]) -> Props {
     let mut props = Props::new();
@@ -81,6 +86,7 @@ pub fn producer(worker: &WorkerConfig, id: &TaskId, connector: &Props) -> Result
         && setting("max.in.flight.requests.per.connection")
             .is_none_or(|count| count.parse().is_ok_and(|count: u32| count <= 5));
     numbered_unless_given(&mut props, can_be_numbered);
+    hand_over_lingers(&mut props);
     translate(Client::Producer, &props)
 }
 
@@ -93,8 +99,25 @@ pub fn unnumbered_producer(
     id: &TaskId,
     connector: &Props,
 ) -> Result<ClientConfig> {
-    let props = producer_props(worker, &format!("connector-producer-{id}"), connector)?;
+    let mut props = producer_props(worker, &format!("connector-producer-{id}"), connector)?;
+    hand_over_lingers(&mut props);
     translate(Client::Producer, &props)
+}
+
+/// What is handed over at once takes a moment to be, and makes one request. (What was set for this is
+/// the outbox's.)
+fn hand_over_lingers(props: &mut Props) {
+    props.insert("linger.ms".to_owned(), HAND_OVER_MS.to_owned());
+}
+
+/// How long the records of a source task may be gathered: what `linger.ms` was set to, else not at
+/// all. Java gathers while a request is under way, and so does the [outbox](super::outbox).
+pub fn linger(worker: &WorkerConfig, connector: &Props) -> Duration {
+    let linger = connector
+        .get("producer.override.linger.ms")
+        .or_else(|| worker.props.get("producer.linger.ms"));
+    let ms = linger.and_then(|ms| ms.trim().parse().ok());
+    Duration::from_millis(ms.unwrap_or(0))
 }
 
 /// Whether the client's records are numbered.
@@ -124,10 +147,7 @@ pub fn transactional_producer(
         "transactional.id",
         &transactional_id(worker, id),
     );
-    // A transaction waits for all of its records: what lingers only delays it.
-    props
-        .entry("linger.ms".to_owned())
-        .or_insert_with(|| "1".to_owned());
+    hand_over_lingers(&mut props);
     // librdkafka wants a record to be given up no later than its transaction.
     let timeout = props
         .get("transaction.timeout.ms")

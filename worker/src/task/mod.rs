@@ -24,6 +24,7 @@ pub mod connector;
 pub mod dead_letter;
 pub mod lifecycle;
 pub mod offsets;
+pub mod outbox;
 pub mod pipeline;
 pub mod sink;
 pub mod sink_runtime;

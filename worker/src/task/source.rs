@@ -18,8 +18,11 @@ use connect_api::{Error, Result};
 use super::clients;
 use super::lifecycle::{TaskContext, now_ms};
 use super::offsets::ConnectorOffsets;
+use super::outbox::{self, Outbox};
 use super::pipeline::{Converted, Pipeline};
-use super::submitted::{Acknowledgements, PartitionOffsets, Submitted};
+use super::submitted::{
+    Acknowledgements, NO_TOKEN, PartitionOffsets, Submitted, token_in_transaction,
+};
 use super::topic_creation::TopicCreation;
 use super::transaction::{Boundary, Transaction};
 use crate::config::ExactlyOnce;
@@ -33,19 +36,18 @@ use crate::store::status::State;
 
 /// The pause after a poll that failed for now.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// How long deliveries are waited for where the producer's queue is full: little beside the time
-/// that the queue lasts.
-const ROOM_PAUSE: Duration = Duration::from_millis(4);
+/// How long deliveries are waited for at a time: little beside what a request takes.
+const DELIVERY_PAUSE: Duration = Duration::from_millis(1);
 /// How often a paused task looks up.
 const PAUSED_TICK: Duration = Duration::from_millis(500);
-/// The token of a record whose delivery its transaction tells of.
-const NO_TOKEN: usize = usize::MAX;
 /// How many batches of deliveries are heard of between two polls.
 const DELIVERIES_PER_POLL: usize = 4;
+/// After how many records of a batch deliveries are heard of.
+const RECORDS_PER_HEARING: usize = 128;
 /// A batch of fewer records means that the task is ahead of its source. It then lets the source
 /// gather for a moment: waking for each handful would cost more than the records do.
 const SMALL_BATCH_RECORDS: usize = 256;
-/// That moment; shorter than what the producer lingers.
+/// That moment.
 const GATHER_PAUSE: Duration = Duration::from_millis(2);
 
 /// Values beyond this length are not kept longer than they are needed.
@@ -113,6 +115,9 @@ struct Worker<'a> {
     context: &'a TaskContext,
     pipeline: Pipeline,
     producer: RecordProducer<Acknowledgements>,
+    outbox: Outbox,
+    /// Deliveries by lane, while they are told to the outbox.
+    landed: Vec<u32>,
     submitted: Submitted,
     /// Where each record is written exactly once.
     transaction: Option<Transaction>,
@@ -120,7 +125,8 @@ struct Worker<'a> {
     converted: Converted,
     creation: Option<TopicCreation>,
     known_topics: HashSet<Topic>,
-    last_topic: Topic,
+    last_topic: Option<Topic>,
+    last_lane: usize,
     flush_interval: Duration,
     flush_limit: Duration,
     next_flush: Instant,
@@ -144,6 +150,7 @@ impl<'a> Worker<'a> {
         };
         let ms = |key: &str| Duration::from_millis(u64::try_from(options.int(key)).unwrap_or(0));
         let flush_interval = ms("offset.flush.interval.ms").max(Duration::from_millis(1));
+        let outbox = Outbox::new(&config, clients::linger(&context.parts.config, props));
         let producer = RecordProducer::new(&config, acknowledgements)?;
         context.made();
         if exactly_once {
@@ -169,11 +176,14 @@ impl<'a> Worker<'a> {
             transaction: exactly_once
                 .then(|| Transaction::new(boundary, flush_interval, Instant::now())),
             offsets: Arc::new(offsets),
+            outbox,
+            landed: Vec::new(),
             submitted: Submitted::default(),
             converted: Converted::default(),
             creation,
             known_topics: HashSet::new(),
-            last_topic: Topic::new(),
+            last_topic: None,
+            last_lane: 0,
             flush_interval,
             flush_limit: ms("offset.flush.timeout.ms"),
             next_flush: Instant::now() + flush_interval,
@@ -200,6 +210,7 @@ impl<'a> Worker<'a> {
             }
             if paused {
                 self.commit_at_rest(task)?;
+                self.empty_outbox(task)?;
                 self.hear_of_deliveries()?;
                 self.flush_if_due(task);
                 control.wait_paused(PAUSED_TICK.min(self.flush_interval));
@@ -209,6 +220,11 @@ impl<'a> Worker<'a> {
                 Ok(batch) => {
                     let (count, more) = (batch.records.len(), batch.more);
                     self.send_batch(task, batch)?;
+                    match more {
+                        true => self.hand_over(self.outbox.gathers(true))?,
+                        // A source without records may wait for some as long as it likes.
+                        false => self.empty_outbox(task)?,
+                    }
                     if !more && (1..SMALL_BATCH_RECORDS).contains(&count) {
                         control.stop.wait(GATHER_PAUSE);
                     }
@@ -230,6 +246,8 @@ impl<'a> Worker<'a> {
             self.producer.poll(Duration::ZERO);
         }
         self.submitted.settle(self.producer.deliveries());
+        self.producer.deliveries().landed(&mut self.landed);
+        self.outbox.landed(&self.landed);
         match self.producer.deliveries().failure() {
             None => Ok(()),
             Some(error) => {
@@ -242,6 +260,45 @@ impl<'a> Worker<'a> {
         }
     }
 
+    /// Gives the producer what it is time for.
+    fn hand_over(&mut self, gathered: Duration) -> Result<()> {
+        let producer = &self.producer;
+        while let Err(failed) =
+            self.outbox
+                .hand_over(gathered, Instant::now(), |outgoing, token| {
+                    producer.send(outgoing, token)
+                })
+        {
+            let outbox::Failed { topic, token, why } = failed;
+            let error = match why {
+                Refused::Full(_) => continue,
+                Refused::TooLarge(error) => error,
+                Refused::Failed(error) => {
+                    producer.failed(format!("sending to topic {topic}"), &error)
+                }
+            };
+            if !self.pipeline.tolerance.drops() {
+                return Err(
+                    Error::fatal("Unrecoverable exception trying to send").with_source(error)
+                );
+            }
+            tracing::error!(error = %Chain(&error), "errors.tolerance drops a record");
+            producer.deliveries().forgo(token);
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing waits for its turn any more, or until the task is to stop.
+    fn empty_outbox(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        self.hand_over(self.outbox.gathers(false))?;
+        while !self.outbox.is_empty() && !self.context.control.stop.is_set() {
+            self.wait_for_deliveries()?;
+            self.hand_over(self.outbox.gathers(false))?;
+            self.flush_if_due(task);
+        }
+        Ok(())
+    }
+
     fn send_batch(&mut self, task: &mut dyn SourceTask, batch: SourceBatch) -> Result<()> {
         // One look at the clock for all records that bring no timestamp.
         self.now_ms = now_ms();
@@ -249,6 +306,10 @@ impl<'a> Worker<'a> {
         let mut boundaries = batch.boundaries.iter().copied().peekable();
         for (count, record) in (1..).zip(batch.records) {
             self.send(record)?;
+            if count % RECORDS_PER_HEARING == 0 {
+                self.hear_of_deliveries()?;
+                self.hand_over(self.outbox.gathers(true))?;
+            }
             let said = boundaries.next_if_eq(&count).is_some();
             if said
                 && self
@@ -279,6 +340,15 @@ impl<'a> Worker<'a> {
 
     /// Commits the transaction with the offsets in it.
     fn commit(&mut self, task: &mut dyn SourceTask) -> Result<()> {
+        if self.transaction.is_none() {
+            return Ok(());
+        }
+        // All that belongs to it is with the producer before it ends.
+        self.hand_over(Duration::ZERO)?;
+        while !self.outbox.is_empty() {
+            self.wait_for_deliveries()?;
+            self.hand_over(Duration::ZERO)?;
+        }
         let Some(transaction) = &mut self.transaction else {
             return Ok(());
         };
@@ -308,7 +378,7 @@ impl<'a> Worker<'a> {
             };
             while let Err(refused) = self.producer.send(outgoing(), NO_TOKEN) {
                 match refused {
-                    Refused::Full(_) => self.wait_for_room()?,
+                    Refused::Full(_) => self.wait_for_deliveries()?,
                     Refused::TooLarge(error) => return Err(error),
                     Refused::Failed(error) => {
                         let doing = format!("writing offsets to topic {}", store.topic());
@@ -341,17 +411,17 @@ impl<'a> Worker<'a> {
     }
 
     /// The token of the next record, for which a transaction is begun if there is none.
-    fn token(&mut self, source_partition: &Arc<SourcePartition>) -> Result<usize> {
+    fn token(&mut self, source_partition: &Arc<SourcePartition>, lane: usize) -> Result<usize> {
         match &mut self.transaction {
             None => Ok(self
                 .submitted
-                .token(self.producer.deliveries(), source_partition)),
+                .token(self.producer.deliveries(), source_partition, lane)),
             Some(transaction) => {
                 if !transaction.is_open {
                     self.producer.begin_transaction()?;
                     transaction.is_open = true;
                 }
-                Ok(NO_TOKEN)
+                Ok(token_in_transaction(lane))
             }
         }
     }
@@ -393,59 +463,57 @@ impl<'a> Worker<'a> {
         if let Some(timestamp) = record.timestamp.filter(|timestamp| *timestamp < -1) {
             return Err(Error::data(format!("Invalid record timestamp {timestamp}")));
         }
-        if record.topic != self.last_topic {
+        if self.last_topic.as_ref() != Some(&record.topic) {
             self.first_use(&record.topic)?;
-            self.last_topic = record.topic.clone();
+            self.last_lane = self.outbox.lane(&record.topic);
+            self.last_topic = Some(record.topic.clone());
         }
         if self.converted.value.len() > LARGE_VALUE {
             // It stands in memory twice by now, and waits for room to stand there once more.
             record.value = SchemaAndValue::default();
         }
-        let token = self.token(&source_partition)?;
-        loop {
-            let converted = &mut self.converted;
-            let outgoing = Outgoing {
+        let converted = &mut self.converted;
+        let mut outgoing = Outgoing {
+            topic: &record.topic,
+            partition: record.partition,
+            key: converted.has_key.then_some(&converted.key[..]),
+            value: converted.has_value.then_some(&converted.value[..]),
+            timestamp: record
+                .timestamp
+                .filter(|timestamp| *timestamp >= 0)
+                .or(Some(self.now_ms)),
+            headers: converted.headers.take(),
+        };
+        if let Some(error) = self.producer.too_large(&outgoing) {
+            if self.pipeline.tolerance.drops() {
+                tracing::error!(error = %Chain(&error), "errors.tolerance drops a record");
+                return Ok(());
+            }
+            return Err(
+                Error::fatal("Unrecoverable exception from producer send callback")
+                    .with_source(error),
+            );
+        }
+        let (timestamp, headers) = (outgoing.timestamp, outgoing.headers.take());
+        while !self.outbox.has_room() {
+            self.wait_for_deliveries()?;
+            self.hand_over(Duration::ZERO)?;
+        }
+        let token = self.token(&source_partition, self.last_lane)?;
+        let converted = &mut self.converted;
+        let is_due = self.outbox.push(
+            self.last_lane,
+            outbox::Sent {
                 topic: &record.topic,
                 partition: record.partition,
                 key: converted.has_key.then_some(&converted.key[..]),
-                value: converted.has_value.then_some(&converted.value[..]),
-                timestamp: record
-                    .timestamp
-                    .filter(|timestamp| *timestamp >= 0)
-                    .or(Some(self.now_ms)),
-                headers: converted.headers.take(),
-            };
-            match self.producer.send(outgoing, token) {
-                Ok(()) => break,
-                Err(Refused::Full(headers)) => {
-                    converted.headers = headers;
-                    self.wait_for_room()?;
-                }
-                Err(Refused::TooLarge(error)) => {
-                    if self.pipeline.tolerance.drops() {
-                        tracing::error!(error = %Chain(&error), "errors.tolerance drops a record");
-                        return Ok(());
-                    }
-                    return Err(Error::fatal(
-                        "Unrecoverable exception from producer send callback",
-                    )
-                    .with_source(error));
-                }
-                Err(Refused::Failed(error)) => {
-                    let topic = &record.topic;
-                    let cause = self
-                        .producer
-                        .failed(format!("sending to topic {topic}"), &error);
-                    if self.pipeline.tolerance.drops() {
-                        tracing::error!(error = %Chain(&cause), "errors.tolerance drops a record");
-                        return Ok(());
-                    }
-                    return Err(
-                        Error::fatal("Unrecoverable exception trying to send").with_source(cause)
-                    );
-                }
-            }
-        }
+                value: converted.has_value.then_some(&mut converted.value),
+                timestamp,
+                headers,
+                token,
+            },
+            Instant::now,
+        );
         if self.converted.value.capacity() > LARGE_VALUE {
             self.converted.value = Vec::new();
         }
@@ -453,18 +521,21 @@ impl<'a> Worker<'a> {
             Some(transaction) => transaction.sent(&source_partition, source_offset),
             None => self.submitted.sent(token, source_offset),
         }
-        Ok(())
+        match is_due {
+            true => self.hand_over(self.outbox.gathers(true)),
+            false => Ok(()),
+        }
     }
 
-    /// The queue is full: waits for deliveries.
-    fn wait_for_room(&mut self) -> Result<()> {
+    /// The producer has enough for now: waits for deliveries.
+    fn wait_for_deliveries(&mut self) -> Result<()> {
         if self.context.control.is_abandoned() {
             return Err(Error::fatal(
                 "the task was given up while Kafka took no records",
             ));
         }
-        // Waiting in the client's poll would burn the last millisecond of each wait.
-        std::thread::sleep(ROOM_PAUSE);
+        // The client's poll would not end before its time, and burn the last millisecond of it.
+        std::thread::sleep(DELIVERY_PAUSE);
         self.hear_of_deliveries()
     }
 
@@ -568,8 +639,17 @@ impl<'a> Worker<'a> {
             }
             return;
         }
+        let limit = Instant::now() + self.flush_limit;
+        while !self.outbox.is_empty() && Instant::now() < limit {
+            // Nothing follows a record that failed.
+            let sent = self.wait_for_deliveries();
+            if sent.and_then(|()| self.hand_over(Duration::ZERO)).is_err() {
+                break;
+            }
+        }
         if self.submitted.has_pending(self.producer.deliveries()) {
-            self.producer.flush(self.flush_limit);
+            self.producer
+                .flush(limit.saturating_duration_since(Instant::now()));
         }
         self.flush(task);
     }

@@ -11,14 +11,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::kafka::KafkaError;
 use connect_api::record::{SourceOffset, SourcePartition};
 
+use super::outbox::LANES;
 use crate::kafka::producer::Deliveries;
 
-/// A token is a source partition's index and a record's number in it.
-const NUMBER_BITS: u32 = 44;
-const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
+/// A token is a source partition's index, a lane of the [outbox](super::outbox), and the low bits of
+/// a record's number in its source partition; the rest follows from what is acknowledged.
+const LANE_SHIFT: u32 = u32::BITS;
+const PARTITION_SHIFT: u32 = LANE_SHIFT + 12;
+const LANE_MASK: u64 = LANES as u64;
+/// In place of a source partition whose offsets a transaction holds.
+const NO_PARTITION: u64 = u64::MAX >> PARTITION_SHIFT;
 
-fn token(partition: usize, number: u64) -> usize {
-    ((partition as u64) << NUMBER_BITS | (number & NUMBER_MASK)) as usize
+/// The token of a record that belongs to no lane and whose delivery its transaction tells of.
+pub const NO_TOKEN: usize = usize::MAX;
+
+fn token(partition: u64, lane: usize, number: u64) -> usize {
+    let low = number & u64::from(u32::MAX);
+    (partition << PARTITION_SHIFT | (lane as u64 & LANE_MASK) << LANE_SHIFT | low) as usize
+}
+
+/// The token of a record whose delivery its transaction tells of.
+pub fn token_in_transaction(lane: usize) -> usize {
+    token(NO_PARTITION, lane, 0)
 }
 
 /// Acknowledgements of one source partition.
@@ -31,11 +45,13 @@ struct Watermark {
 }
 
 impl Watermark {
-    fn set(&mut self, number: u64) {
-        let Some(ahead) = number.checked_sub(self.base) else {
+    /// Takes a number's low bits: it is less than 2^31 from the base.
+    fn set(&mut self, number: u32) {
+        let ahead = number.wrapping_sub(self.base as u32);
+        if ahead > u32::MAX / 2 {
             return;
-        };
-        let word = usize::try_from(ahead / 64).unwrap_or(usize::MAX);
+        }
+        let word = (ahead / 64) as usize;
         while self.bits.len() <= word {
             self.bits.push_back(0);
         }
@@ -62,7 +78,17 @@ pub struct Acknowledgements {
 #[derive(Debug, Default)]
 struct AckState {
     watermarks: Vec<Watermark>,
+    /// How many deliveries each lane has had since it was asked.
+    landed: Vec<u32>,
     failure: Option<KafkaError>,
+}
+
+impl AckState {
+    fn acknowledge(&mut self, token: usize) {
+        if let Some(watermark) = self.watermarks.get_mut(token >> PARTITION_SHIFT) {
+            watermark.set(token as u32);
+        }
+    }
 }
 
 impl Acknowledgements {
@@ -73,8 +99,18 @@ impl Acknowledgements {
             state: Mutex::default(),
         }
     }
+    /// A record that was not sent, by the tolerance of the one who sends, counts as done.
+    pub fn forgo(&self, token: usize) {
+        self.lock().acknowledge(token);
+    }
     fn lock(&self) -> MutexGuard<'_, AckState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    /// How many records of each lane were delivered, or refused, since this was asked: into
+    /// `counts`, whose memory is used again.
+    pub fn landed(&self, counts: &mut Vec<u32>) {
+        counts.fill(0);
+        std::mem::swap(&mut self.lock().landed, counts);
     }
     /// Why a record will never be in Kafka, if there is one.
     pub fn failure(&self) -> Option<KafkaError> {
@@ -85,6 +121,13 @@ impl Acknowledgements {
 impl Deliveries for Acknowledgements {
     fn delivered(&self, token: usize, failure: Option<&KafkaError>) {
         let mut state = self.lock();
+        let lane = (token >> LANE_SHIFT) & LANES;
+        if lane < LANES {
+            if state.landed.len() <= lane {
+                state.landed.resize(lane + 1, 0);
+            }
+            state.landed[lane] += 1;
+        }
         if let Some(failure) = failure {
             if !self.tolerant {
                 state.failure.get_or_insert_with(|| failure.clone());
@@ -92,11 +135,7 @@ impl Deliveries for Acknowledgements {
             }
             tracing::error!(error = %failure, "failed to send a record; errors.tolerance drops it");
         }
-        let token = token as u64;
-        let partition = usize::try_from(token >> NUMBER_BITS).unwrap_or(usize::MAX);
-        if let Some(watermark) = state.watermarks.get_mut(partition) {
-            watermark.set(token & NUMBER_MASK);
-        }
+        state.acknowledge(token);
     }
 }
 
@@ -158,14 +197,19 @@ impl Submitted {
     }
 
     /// The token that a record is to be sent with.
-    pub fn token(&mut self, acks: &Acknowledgements, partition: &Arc<SourcePartition>) -> usize {
+    pub fn token(
+        &mut self,
+        acks: &Acknowledgements,
+        partition: &Arc<SourcePartition>,
+        lane: usize,
+    ) -> usize {
         let index = self.index(acks, partition);
-        token(index, self.partitions[index].next)
+        token(index as u64, lane, self.partitions[index].next)
     }
 
     /// The record with the token last given was sent.
     pub fn sent(&mut self, token: usize, offset: Arc<dyn SourceOffset>) {
-        let partition = &mut self.partitions[token >> NUMBER_BITS];
+        let partition = &mut self.partitions[token >> PARTITION_SHIFT];
         partition.next += 1;
         partition.queue.push_back((partition.next, offset));
     }
@@ -260,7 +304,7 @@ mod tests {
         partition: &Arc<SourcePartition>,
         offset: i64,
     ) -> usize {
-        let token = submitted.token(acks, partition);
+        let token = submitted.token(acks, partition, 0);
         submitted.sent(token, Arc::new(map(offset)));
         token
     }

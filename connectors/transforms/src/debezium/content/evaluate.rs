@@ -373,11 +373,19 @@ fn text_method<'a>(text: &str, method: &str, arguments: &[Item<'a>]) -> Option<R
         ("trim" | "strip", []) => Item::owned(text.trim()),
         ("concat", [Item::Text(other)]) => Item::owned(format!("{text}{other}")),
         ("replace", [Item::Text(old), Item::Text(new)]) => Item::owned(text.replace(&**old, new)),
-        ("replaceAll" | "replaceFirst", [regex, Item::Text(new)]) => match pattern(regex) {
-            Ok(regex) if method == "replaceAll" => Item::owned(regex.replace_all(text, new)),
-            Ok(regex) => Item::owned(regex.replace_first(text, new)),
-            Err(error) => return Some(Err(error)),
-        },
+        ("replaceAll" | "replaceFirst", [regex, Item::Text(new)]) => {
+            let replaced = pattern(regex).and_then(|regex| {
+                let replaced = match method {
+                    "replaceAll" => regex.replace_all(text, new),
+                    _ => regex.replace_first(text, new),
+                };
+                replaced.map_err(|(class, why)| Error::data(why).with_class(class))
+            });
+            match replaced {
+                Ok(replaced) => Item::owned(replaced),
+                Err(error) => return Some(Err(error)),
+            }
+        }
         ("split" | "tokenize", [Item::Text(between)]) if !between.is_empty() => {
             let between = between.replace('\\', "");
             let mut parts: Vec<&str> = text.split(&*between).collect();
