@@ -14,8 +14,8 @@ use crate::herder::request::TaskId;
 use crate::kafka::translate::{Client, is_known, translate};
 use crate::kafka::{ClientConfig, bootstrap, checks};
 
-/// Longer than it takes to hand a request's records over.
-const HAND_OVER_MS: &str = "2";
+/// As long as it takes to hand a request's records over.
+const HAND_OVER_MS: &str = "1";
 
 fn base(worker: &WorkerConfig, prefix: &str, defaults: &[(&str, &str)]) -> Props {
     let mut props = Props::new();

@@ -20,7 +20,10 @@ pub const LANES: usize = (1 << 12) - 1;
 const MOST_WAITING: usize = 8 * 1024 * 1024;
 /// A chunk is no smaller than this where batches are: a topic may have many partitions.
 const LEAST_CHUNK: usize = 128 * 1024;
-/// A chunk has no more records than a batch of librdkafka's.
+/// A chunk has so many records: what is handed over before it lingers long enough to be sent. It is
+/// more than Java's default batch holds of any record.
+const USUAL_RECORDS: usize = 400;
+/// The same where `batch.size` was set: no more than a batch of librdkafka's.
 const MOST_RECORDS: usize = 10_000;
 /// What a record takes at most beside key, value and headers, with room for some headers.
 const RECORD_OVERHEAD: usize = 70;
@@ -115,6 +118,7 @@ pub struct Outbox {
     waiting: usize,
     spare: Vec<Chunk>,
     chunk_size: usize,
+    chunk_records: usize,
     most_waiting: usize,
     linger: Duration,
 }
@@ -123,7 +127,10 @@ impl Outbox {
     /// For a producer with these settings; `linger` is how long records are gathered at least.
     pub fn new(config: &ClientConfig, linger: Duration) -> Self {
         let number = |key: &str| config.get(key).and_then(|text| text.parse::<usize>().ok());
-        let batch = number("batch.size").unwrap_or(1_000_000);
+        let (batch, chunk_records) = match number("batch.size") {
+            None => (1_000_000, USUAL_RECORDS),
+            Some(batch) => (batch, MOST_RECORDS),
+        };
         let request = number("message.max.bytes").unwrap_or(usize::MAX);
         let queue = number("queue.buffering.max.kbytes").unwrap_or(usize::MAX);
         Self {
@@ -133,8 +140,9 @@ impl Outbox {
             waiting_bytes: 0,
             waiting: 0,
             spare: Vec::new(),
-            // Below the batch's size: what is left over would wait, due, for the next request.
+            // Below the batch's size: what is left over would be due while the rest is under way.
             chunk_size: (batch.min(request) / 16 * 15).max(LEAST_CHUNK),
+            chunk_records,
             most_waiting: MOST_WAITING.min(queue.saturating_mul(1024)),
             linger,
         }
@@ -166,7 +174,8 @@ impl Outbox {
     /// Adds a record; `true` if what makes a request can be handed over.
     pub fn push(&mut self, lane_index: usize, sent: Sent<'_>, now: impl Fn() -> Instant) -> bool {
         let lane = &mut self.lanes[lane_index];
-        let is_full = |chunk: &Chunk| chunk.size >= self.chunk_size || chunk.count >= MOST_RECORDS;
+        let is_full =
+            |chunk: &Chunk| chunk.size >= self.chunk_size || chunk.count >= self.chunk_records;
         if lane.chunks.back().is_none_or(is_full) {
             let mut chunk = self.spare.pop().unwrap_or_else(|| Chunk {
                 records: VecDeque::new(),
@@ -256,7 +265,7 @@ impl Outbox {
                 lane.is_due = false;
                 continue;
             };
-            let is_full = chunk.size >= self.chunk_size || chunk.count >= MOST_RECORDS;
+            let is_full = chunk.size >= self.chunk_size || chunk.count >= self.chunk_records;
             // What was begun is ended: the producer's queue was full.
             let is_begun = chunk.handed > 0;
             if !is_full && !is_begun && now.saturating_duration_since(chunk.since) < gathered {
@@ -473,6 +482,16 @@ mod tests {
         world.hand_over(true, 0).expect("sent");
         assert_eq!(world.tokens(), (142..=282).collect::<Vec<_>>());
         assert!(world.sent.iter().all(|(_, sent, _)| *sent == value));
+    }
+
+    #[test]
+    fn a_request_has_few_records_unless_the_batch_size_was_set() {
+        let mut world = World::new(1000);
+        let full = (1..).find(|token| world.push("a", "x", *token));
+        assert_eq!(full, Some(2084), "2084 times 72 bytes");
+        world.outbox = Outbox::new(&ClientConfig::new(), Duration::ZERO);
+        let full = (1..).find(|token| world.push("a", "x", *token));
+        assert_eq!(full, Some(USUAL_RECORDS));
     }
 
     #[test]

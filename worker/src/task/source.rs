@@ -37,13 +37,13 @@ use crate::store::status::State;
 /// The pause after a poll that failed for now.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// How long deliveries are waited for at a time: little beside what a request takes.
-const DELIVERY_PAUSE: Duration = Duration::from_millis(1);
+const DELIVERY_PAUSE: Duration = Duration::from_micros(300);
 /// How often a paused task looks up.
 const PAUSED_TICK: Duration = Duration::from_millis(500);
 /// How many batches of deliveries are heard of between two polls.
 const DELIVERIES_PER_POLL: usize = 4;
 /// After how many records of a batch deliveries are heard of.
-const RECORDS_PER_HEARING: usize = 128;
+const RECORDS_PER_HEARING: usize = 64;
 /// A batch of fewer records means that the task is ahead of its source. It then lets the source
 /// gather for a moment: waking for each handful would cost more than the records do.
 const SMALL_BATCH_RECORDS: usize = 256;
