@@ -177,16 +177,18 @@ impl Outbox {
         let is_full =
             |chunk: &Chunk| chunk.size >= self.chunk_size || chunk.count >= self.chunk_records;
         if lane.chunks.back().is_none_or(is_full) {
-            let mut chunk = self.spare.pop().unwrap_or_else(|| Chunk {
-                records: VecDeque::new(),
-                bytes: Vec::new(),
-                handed: 0,
-                size: 0,
-                count: 0,
-                since: now(),
+            let since = now();
+            lane.chunks.push_back(match self.spare.pop() {
+                Some(spare) => Chunk { since, ..spare },
+                None => Chunk {
+                    records: VecDeque::new(),
+                    bytes: Vec::new(),
+                    handed: 0,
+                    size: 0,
+                    count: 0,
+                    since,
+                },
             });
-            chunk.since = now();
-            lane.chunks.push_back(chunk);
         }
         let Some(chunk) = lane.chunks.back_mut() else {
             return false;

@@ -288,6 +288,17 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
+    /// Gives the producer everything, full requests or not, as it has room, until the limit.
+    fn hand_over_all(&mut self, limit: Option<Instant>) -> Result<()> {
+        self.hear_of_deliveries()?;
+        self.hand_over(Duration::ZERO)?;
+        while !self.outbox.is_empty() && limit.is_none_or(|limit| Instant::now() < limit) {
+            self.wait_for_deliveries()?;
+            self.hand_over(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
     /// Waits until nothing waits for its turn any more, or until the task is to stop.
     fn empty_outbox(&mut self, task: &mut dyn SourceTask) -> Result<()> {
         self.hand_over(self.outbox.gathers(false))?;
@@ -344,11 +355,7 @@ impl<'a> Worker<'a> {
             return Ok(());
         }
         // All that belongs to it is with the producer before it ends.
-        self.hand_over(Duration::ZERO)?;
-        while !self.outbox.is_empty() {
-            self.wait_for_deliveries()?;
-            self.hand_over(Duration::ZERO)?;
-        }
+        self.hand_over_all(None)?;
         let Some(transaction) = &mut self.transaction else {
             return Ok(());
         };
@@ -640,13 +647,8 @@ impl<'a> Worker<'a> {
             return;
         }
         let limit = Instant::now() + self.flush_limit;
-        while !self.outbox.is_empty() && Instant::now() < limit {
-            // Nothing follows a record that failed.
-            let sent = self.wait_for_deliveries();
-            if sent.and_then(|()| self.hand_over(Duration::ZERO)).is_err() {
-                break;
-            }
-        }
+        // Nothing follows a record that failed; what was sent before is waited for.
+        self.hand_over_all(Some(limit)).ok();
         if self.submitted.has_pending(self.producer.deliveries()) {
             self.producer
                 .flush(limit.saturating_duration_since(Instant::now()));

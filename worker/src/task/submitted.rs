@@ -17,8 +17,7 @@ use crate::kafka::producer::Deliveries;
 /// A token is a source partition's index, a lane of the [outbox](super::outbox), and the low bits of
 /// a record's number in its source partition; the rest follows from what is acknowledged.
 const LANE_SHIFT: u32 = u32::BITS;
-const PARTITION_SHIFT: u32 = LANE_SHIFT + 12;
-const LANE_MASK: u64 = LANES as u64;
+const PARTITION_SHIFT: u32 = LANE_SHIFT + LANES.count_ones();
 /// In place of a source partition whose offsets a transaction holds.
 const NO_PARTITION: u64 = u64::MAX >> PARTITION_SHIFT;
 
@@ -27,7 +26,7 @@ pub const NO_TOKEN: usize = usize::MAX;
 
 fn token(partition: u64, lane: usize, number: u64) -> usize {
     let low = number & u64::from(u32::MAX);
-    (partition << PARTITION_SHIFT | (lane as u64 & LANE_MASK) << LANE_SHIFT | low) as usize
+    (partition << PARTITION_SHIFT | ((lane & LANES) as u64) << LANE_SHIFT | low) as usize
 }
 
 /// The token of a record whose delivery its transaction tells of.
