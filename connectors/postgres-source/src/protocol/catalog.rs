@@ -373,9 +373,9 @@ async fn live_table(
          pg_catalog.col_description(c.oid, a.attnum), pg_catalog.obj_description(c.oid, 'pg_class') \
          FROM pg_catalog.pg_class c \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 \
               AND NOT a.attisdropped \
-         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
+         LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid \
          LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum \
          WHERE n.nspname = {schema} AND c.relname = {table} AND c.relkind IN ('r', 'p') \
          ORDER BY a.attnum"
@@ -386,7 +386,8 @@ async fn live_table(
     };
     let comment = first.get(7).map(str::to_owned);
     let mut columns = Vec::with_capacity(rows.len());
-    for row in &rows {
+    // A table without columns is one row without an attribute.
+    for row in rows.iter().filter(|row| row.get(0).is_some()) {
         let generated = row.flag(5);
         columns.push(LiveColumn {
             name: row.text(0).to_owned(),

@@ -18,7 +18,7 @@ use connect_api::source::TopicAccess;
 use tokio::runtime::Handle;
 
 use self::decision::{decide, lost_log, resumes};
-use self::streaming::{departed, make_slot};
+use self::streaming::{departed, ensure_publication, make_slot};
 use self::tables::{captured_tables, check_guardrail, snapshot_tables};
 use crate::change::TableId;
 use crate::config::PostgresConfig;
@@ -161,6 +161,15 @@ pub async fn open(context: &TaskContext, offset: Option<Offset>) -> Result<Opene
     }
     if !decision.snapshot && !streams {
         return Ok(Opened::Idle);
+    }
+    // A server passes over what was written before the publication was there, also where an old slot
+    // has it. What forbids to make one is told when the stream begins, as there.
+    if decision.snapshot
+        && streams
+        && created.is_none()
+        && let Err(error) = ensure_publication(context, session.get().await?).await
+    {
+        tracing::warn!(%error, "the publication cannot be made before the snapshot");
     }
     let producing = async {
         if decision.snapshot {

@@ -215,7 +215,8 @@ pub fn heartbeat(config: &PostgresConfig) -> Option<Heartbeat> {
     })
 }
 
-async fn ensure_publication(
+/// Makes or changes the publication as the configuration says.
+pub(super) async fn ensure_publication(
     context: &TaskContext,
     connection: &mut Connection,
 ) -> Result<(), PgError> {
