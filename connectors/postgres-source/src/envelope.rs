@@ -258,36 +258,47 @@ impl EnvelopeFactory {
         let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
         // Rows of an incremental snapshot have no position of their own.
         let placed = marker != SnapshotMarker::Incremental;
-        let mut values = Vec::with_capacity(16);
-        values.extend([
-            Value::text(self.compat.release()),
-            Value::text(CONNECTOR),
-            Value::String(self.name.clone()),
-            Value::Int64(position.ts_us.div_euclid(1000)),
+        let release = Value::text(self.compat.release());
+        let connector = Value::text(CONNECTOR);
+        let name = Value::String(self.name.clone());
+        let ts_ms = Value::Int64(position.ts_us.div_euclid(1000));
+        let snapshot = match marker {
             // The schema's default says so.
-            match marker {
-                SnapshotMarker::False => Value::Null,
-                marker => Value::text(marker.text()),
-            },
-            Value::String(self.db.clone()),
-            Value::String(sequence(position)),
-        ]);
-        let newer = self.compat == CompatVersion::V37;
-        if newer {
-            values.push(Value::Int64(position.ts_us));
-            values.push(Value::Int64(position.ts_us.wrapping_mul(1000)));
-        }
-        values.extend([
-            Value::String(schema.clone()),
-            Value::String(table.clone()),
-            number(position.tx_id.filter(|_| placed)),
-            position.lsn.filter(|_| placed).map_or(Value::Null, signed),
-            number(position.xmin.filter(|_| placed)),
-        ]);
-        if newer {
-            values.push(position.origin.clone().map_or(Value::Null, Value::String));
-            values.push(position.origin_lsn.map_or(Value::Null, signed));
-        }
+            SnapshotMarker::False => Value::Null,
+            marker => Value::text(marker.text()),
+        };
+        let db = Value::String(self.db.clone());
+        let sequence = Value::String(sequence(position));
+        let schema = Value::String(schema.clone());
+        let table = Value::String(table.clone());
+        let tx_id = number(position.tx_id.filter(|_| placed));
+        let lsn = position.lsn.filter(|_| placed).map_or(Value::Null, signed);
+        let xmin = number(position.xmin.filter(|_| placed));
+        // Each list is written once, where it stays.
+        let values = match self.compat {
+            CompatVersion::V24 => vec![
+                release, connector, name, ts_ms, snapshot, db, sequence, schema, table, tx_id, lsn,
+                xmin,
+            ],
+            CompatVersion::V37 => vec![
+                release,
+                connector,
+                name,
+                ts_ms,
+                snapshot,
+                db,
+                sequence,
+                Value::Int64(position.ts_us),
+                Value::Int64(position.ts_us.wrapping_mul(1000)),
+                schema,
+                table,
+                tx_id,
+                lsn,
+                xmin,
+                position.origin.clone().map_or(Value::Null, Value::String),
+                position.origin_lsn.map_or(Value::Null, signed),
+            ],
+        };
         Struct::new(Arc::clone(source_schema(self.compat)), values)
     }
 }

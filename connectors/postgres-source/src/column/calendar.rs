@@ -90,17 +90,23 @@ impl Date {
     }
 
     /// Appends `2024-02-29`, `+12024-02-29`, `-0043-03-15`.
-    pub(crate) fn push_iso(self, out: &mut String) {
+    pub(crate) fn push_iso(self, out: &mut IsoText) {
         if self.year > 9999 {
-            out.push('+');
+            out.push(b'+');
         } else if self.year < 0 {
-            out.push('-');
+            out.push(b'-');
         }
-        push_padded(out, u64::from(self.year.unsigned_abs()), 4);
-        out.push('-');
-        push_padded(out, u64::from(self.month), 2);
-        out.push('-');
-        push_padded(out, u64::from(self.day), 2);
+        match self.year.unsigned_abs() {
+            year @ 0..=9999 => {
+                out.push_two(u64::from(year / 100));
+                out.push_two(u64::from(year % 100));
+            }
+            year => out.push_all(itoa::Buffer::new().format(year).as_bytes()),
+        }
+        out.push(b'-');
+        out.push_two(u64::from(self.month));
+        out.push(b'-');
+        out.push_two(u64::from(self.day));
     }
 }
 
@@ -197,9 +203,9 @@ impl DateTime {
     }
 
     /// Appends `2024-02-29T13:14:15` and the fraction.
-    pub(crate) fn push_iso(self, out: &mut String, fraction: Fraction) {
+    pub(crate) fn push_iso(self, out: &mut IsoText, fraction: Fraction) {
         self.date.push_iso(out);
-        out.push('T');
+        out.push(b'T');
         push_iso_time(out, self.micros, fraction);
     }
 }
@@ -213,54 +219,82 @@ pub(crate) enum Fraction {
     Fixed(usize),
 }
 
-/// Appends `13:14:15` and the fraction.
-pub(crate) fn push_iso_time(out: &mut String, micros: i64, fraction: Fraction) {
-    let micros = micros.unsigned_abs();
-    let seconds = micros / 1_000_000;
-    push_padded(out, seconds / 3600, 2);
-    out.push(':');
-    push_padded(out, seconds / 60 % 60, 2);
-    out.push(':');
-    push_padded(out, seconds % 60, 2);
-    let mut digits = [0_u8; 6];
-    let mut rest = micros % 1_000_000;
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
+/// ISO text while it is written; none is longer than this has room for.
+#[derive(Debug)]
+pub(crate) struct IsoText {
+    bytes: [u8; 48],
+    length: usize,
+}
+
+impl IsoText {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: [0; 48],
+            length: 0,
+        }
     }
-    let count = match fraction {
-        Fraction::Fixed(count) => count.min(6),
-        Fraction::Needed => digits
-            .iter()
-            .rposition(|&digit| digit != b'0')
-            .map_or(0, |at| at + 1),
-    };
-    if count > 0 {
-        out.push('.');
-        out.extend(digits.iter().take(count).map(|&digit| char::from(digit)));
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
+
+    fn push_all(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.push(byte));
+    }
+
+    /// A number below 100.
+    #[inline]
+    fn push_two(&mut self, number: u64) {
+        self.push(digit(number / 10));
+        self.push(digit(number % 10));
     }
 }
 
-fn push_padded(out: &mut String, number: u64, width: u32) {
-    let mut limit = 10_u64.pow(width.saturating_sub(1));
-    while number < limit && limit > 1 {
-        out.push('0');
-        limit /= 10;
-    }
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        if let Some(digit) = digits.get_mut(at) {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+#[inline]
+fn digit(number: u64) -> u8 {
+    b'0' + u8::try_from(number % 10).unwrap_or_default()
+}
+
+/// Appends `13:14:15` and the fraction.
+pub(crate) fn push_iso_time(out: &mut IsoText, micros: i64, fraction: Fraction) {
+    let micros = micros.unsigned_abs();
+    let seconds = micros / 1_000_000;
+    out.push_two(seconds / 3600);
+    out.push(b':');
+    out.push_two(seconds / 60 % 60);
+    out.push(b':');
+    out.push_two(seconds % 60);
+    let mut rest = micros % 1_000_000;
+    let count = match fraction {
+        Fraction::Fixed(count) => count.min(6),
+        Fraction::Needed if rest == 0 => 0,
+        Fraction::Needed => {
+            let mut count = 6;
+            let mut shorter = rest;
+            while shorter.is_multiple_of(10) {
+                (shorter, count) = (shorter / 10, count - 1);
+            }
+            count
         }
+    };
+    if count == 0 {
+        return;
+    }
+    let mut digits = [0; 6];
+    for place in digits.iter_mut().rev() {
+        *place = digit(rest);
         rest /= 10;
-        if rest == 0 {
-            break;
-        }
     }
-    out.extend(digits.iter().skip(at).map(|&digit| char::from(digit)));
+    out.push(b'.');
+    out.push_all(digits.get(..count).unwrap_or_default());
 }
 
 /// Digits at the start and what follows them; at least one, at most nine.
@@ -529,10 +563,10 @@ mod tests {
                 "+294276-12-31T23:59:59.999999",
             ),
         ] {
-            let mut out = String::new();
+            let mut out = IsoText::new();
             let parsed = DateTime::parse_zoned(text.as_bytes()).unwrap();
             parsed.push_iso(&mut out, Fraction::Fixed(6));
-            assert_eq!(out, iso);
+            assert_eq!(std::str::from_utf8(out.as_bytes()), Ok(iso));
         }
     }
 

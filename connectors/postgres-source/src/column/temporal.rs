@@ -9,7 +9,7 @@ use std::sync::Arc;
 use connect_api::ByteString;
 use connect_api::data::{Schema, SchemaBuilder, SchemaRef, Struct, Value, logical};
 
-use super::calendar::{self, Bounded, DAY, Date, DateTime, Fraction, Interval, SECOND};
+use super::calendar::{self, Bounded, DAY, Date, DateTime, Fraction, Interval, IsoText, SECOND};
 use super::modes::{IntervalMode, Modes, TimeMode};
 use crate::change::Phase;
 
@@ -352,9 +352,9 @@ impl Temporal {
     }
 }
 
-/// A text of so many bytes that is made once and shared.
-fn shared(text: String) -> Value {
-    Value::String(ByteString::from(text))
+/// The finished text, in an allocation of its length.
+fn shared(text: &IsoText) -> Value {
+    Value::String(ByteString::try_from(text.as_bytes()).unwrap_or_default())
 }
 
 /// Hour, minute, second, nanoseconds.
@@ -377,15 +377,15 @@ fn calendar_parts(date: Date) -> [Value; 3] {
 }
 
 fn zoned_iso(time: DateTime, digits: usize) -> Value {
-    let mut out = String::with_capacity(32);
+    let mut out = IsoText::new();
     // Only a default can have a fraction that its type has no digits for.
     let fraction = match digits {
         0 => Fraction::Needed,
         digits => Fraction::Fixed(digits),
     };
     time.push_iso(&mut out, fraction);
-    out.push('Z');
-    shared(out)
+    out.push(b'Z');
+    shared(&out)
 }
 
 fn zoned_struct(schema: &SchemaRef, precision: i32, time: Bounded<DateTime>) -> Value {
@@ -435,10 +435,10 @@ fn zoned_time_iso(text: &[u8]) -> Option<Value> {
     } else {
         (micros - i64::from(offset) * SECOND).rem_euclid(DAY)
     };
-    let mut out = String::with_capacity(16);
+    let mut out = IsoText::new();
     calendar::push_iso_time(&mut out, utc, Fraction::Needed);
-    out.push('Z');
-    Some(shared(out))
+    out.push(b'Z');
+    Some(shared(&out))
 }
 
 /// A date that went through the driver's `java.sql.Date`: it has no era, so that 44 BC becomes
@@ -485,10 +485,10 @@ impl DateForm {
             }
             Self::Iso => match date {
                 Bounded::Finite(date) => {
-                    let mut out = String::with_capacity(16);
+                    let mut out = IsoText::new();
                     date.push_iso(&mut out);
-                    out.push('Z');
-                    shared(out)
+                    out.push(b'Z');
+                    shared(&out)
                 }
                 Bounded::PositiveInfinity => Value::text(iso.0),
                 Bounded::NegativeInfinity => Value::text(iso.1),
@@ -519,10 +519,10 @@ impl TimeForm {
             Self::Nanos => Value::Int64(micros * 1000),
             Self::Connect => Value::Time(millis()?),
             Self::Iso => {
-                let mut out = String::with_capacity(16);
+                let mut out = IsoText::new();
                 calendar::push_iso_time(&mut out, micros % DAY, Fraction::Needed);
-                out.push('Z');
-                shared(out)
+                out.push(b'Z');
+                shared(&out)
             }
             // There is no such hour in Java's time of day.
             Self::Struct(..) if micros >= DAY => return None,
@@ -555,10 +555,10 @@ impl TimestampForm {
             Self::Nanos => Value::Int64(bounded(DateTime::epoch_nanos)?),
             Self::Iso => match time {
                 Bounded::Finite(time) => {
-                    let mut out = String::with_capacity(32);
+                    let mut out = IsoText::new();
                     time.push_iso(&mut out, Fraction::Needed);
-                    out.push('Z');
-                    shared(out)
+                    out.push(b'Z');
+                    shared(&out)
                 }
                 Bounded::PositiveInfinity => Value::text(infinity::TIMESTAMP_ISO.0),
                 Bounded::NegativeInfinity => Value::text(infinity::TIMESTAMP_ISO.1),
