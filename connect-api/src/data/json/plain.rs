@@ -6,6 +6,8 @@
 //! anything doubtful the answer is none, and the long way decides. The order of members is that of
 //! the `HashMap` that Java would hold; it is worked out once for each sequence of names.
 
+use std::sync::Arc;
+
 use super::escape::unescape;
 use super::parse::double;
 use super::text::{plain_length, write_double, write_string};
@@ -30,15 +32,17 @@ enum Piece {
 /// The names of an object's members and the order in which Java prints them.
 #[derive(Debug)]
 struct Shape {
-    /// All names, each with a colon after it, which no name without escapes is followed by in quotes.
-    names: Vec<Box<[u8]>>,
+    /// All names, each in quotes and with the colon after it.
+    heads: Vec<Box<[u8]>>,
     order: Vec<usize>,
 }
 
 /// Prints objects; remembers the order of names that it has seen.
 #[derive(Debug, Default)]
 pub struct PlainJson {
-    shapes: Vec<Shape>,
+    shapes: Vec<Arc<Shape>>,
+    /// The shape of the last object at each depth: the next is likely to have it.
+    last: Vec<Option<Arc<Shape>>>,
     /// Parts that print otherwise than they stand.
     printed: Vec<u8>,
     /// Names and values of the objects that are under way.
@@ -67,26 +71,29 @@ impl PlainJson {
         done
     }
 
-    /// Where the shape of these members is; `None` where a name repeats.
-    fn shape(&mut self, message: &[u8], members: &[((usize, usize), Piece)]) -> Option<usize> {
+    /// The shape of these members; `None` where a name repeats.
+    fn shape(&mut self, message: &[u8], members: &[((usize, usize), Piece)]) -> Option<Arc<Shape>> {
         let name = |&((start, end), _): &((usize, usize), Piece)| message.get(start..end);
-        let known = self.shapes.iter().position(|shape| {
-            shape.names.len() == members.len()
+        let is_head = |head: &[u8], name: Option<&[u8]>| {
+            let inside = head.len().checked_sub(2).and_then(|end| head.get(1..end));
+            name.is_some() && inside == name
+        };
+        let known = self.shapes.iter().find(|shape| {
+            shape.heads.len() == members.len()
                 && shape
-                    .names
+                    .heads
                     .iter()
                     .zip(members)
-                    .all(|(known, member)| name(member) == Some(known))
+                    .all(|(head, member)| is_head(head, name(member)))
         });
-        if known.is_some() {
-            return known;
+        if let Some(known) = known {
+            return Some(Arc::clone(known));
         }
-        let names: Vec<Box<[u8]>> = members
-            .iter()
-            .map(|member| name(member).map(Box::from))
-            .collect::<Option<_>>()?;
+        let mut heads = Vec::with_capacity(members.len());
         let mut map = ConnectMap::default();
-        for (index, name) in names.iter().enumerate() {
+        for (index, member) in members.iter().enumerate() {
+            let name = name(member)?;
+            heads.push([b"\"", name, b"\":"].concat().into());
             let name = std::str::from_utf8(name).ok()?;
             let index = i64::try_from(index).ok()?;
             if map.insert(Value::from(name), Value::Int64(index)).is_some() {
@@ -100,8 +107,9 @@ impl PlainJson {
         if self.shapes.len() >= MAX_SHAPES {
             self.shapes.clear();
         }
-        self.shapes.push(Shape { names, order });
-        Some(self.shapes.len() - 1)
+        let shape = Arc::new(Shape { heads, order });
+        self.shapes.push(Arc::clone(&shape));
+        Some(shape)
     }
 }
 
@@ -128,65 +136,94 @@ impl Walk<'_> {
         if self.token()? != b'{' {
             return None;
         }
-        self.object(0)?;
+        let shape = self.object(0)?;
         if self.token().is_some() {
             return None;
         }
-        self.finish(0, out)
+        self.finish(0, &shape, out)
     }
 
-    /// Reads an object's members onto the stack.
-    fn object(&mut self, depth: usize) -> Option<()> {
+    /// Reads an object's members onto the stack; answers their shape.
+    fn object(&mut self, depth: usize) -> Option<Arc<Shape>> {
         self.at += 1;
-        if self.token()? == b'}' {
-            self.at += 1;
-            return Some(());
-        }
-        loop {
-            if self.token()? != b'"' {
-                return None;
-            }
-            self.at += 1;
-            let start = self.at;
-            self.at += plain_length(self.message.get(start..)?);
-            // A name with escapes is for the long way, as is one that prints otherwise.
-            let name = self.message.get(start..self.at)?;
-            if self.peek()? != b'"' || has_wide(name) {
-                return None;
-            }
-            let name = (start, self.at);
-            self.at += 1;
-            if self.token()? != b':' {
-                return None;
-            }
-            self.at += 1;
-            let value = self.value(depth)?;
-            self.plain.members.push((name, value));
-            match self.token()? {
-                b',' => self.at += 1,
-                b'}' => {
-                    self.at += 1;
-                    return Some(());
+        let first = self.plain.members.len();
+        let likely = self.plain.last.get_mut(depth).and_then(Option::take);
+        let mut heads = likely.as_ref().map_or(&[][..], |shape| &shape.heads).iter();
+        let mut is_likely = likely.is_some();
+        let is_empty = self.token()? == b'}';
+        if !is_empty {
+            loop {
+                let rest = self.message.get(self.at..)?;
+                let name = match heads.next().filter(|_| is_likely) {
+                    Some(head) if rest.starts_with(head) => {
+                        let start = self.at + 1;
+                        self.at += head.len();
+                        (start, self.at - 2)
+                    }
+                    _ => {
+                        is_likely = false;
+                        self.name()?
+                    }
+                };
+                let value = self.value(depth)?;
+                self.plain.members.push((name, value));
+                match self.token()? {
+                    b',' => self.at += 1,
+                    b'}' => break,
+                    _ => return None,
                 }
-                _ => return None,
+                self.token()?;
             }
         }
+        self.at += 1;
+        let shape = match likely {
+            Some(shape) if is_likely && !is_empty && heads.len() == 0 => shape,
+            _ => {
+                let members = self.plain.members.split_off(first);
+                let shape = self.plain.shape(self.message, &members)?;
+                self.plain.members.extend(members);
+                shape
+            }
+        };
+        if self.plain.last.len() <= depth {
+            self.plain.last.resize(depth + 1, None);
+        }
+        *self.plain.last.get_mut(depth)? = Some(Arc::clone(&shape));
+        Some(shape)
+    }
+
+    /// A member's name with the colon after it.
+    fn name(&mut self) -> Option<(usize, usize)> {
+        if self.peek()? != b'"' {
+            return None;
+        }
+        self.at += 1;
+        let start = self.at;
+        self.at += plain_length(self.message.get(start..)?);
+        // A name with escapes is for the long way, as is one that prints otherwise.
+        let name = self.message.get(start..self.at)?;
+        if self.peek()? != b'"' || has_wide(name) {
+            return None;
+        }
+        let name = (start, self.at);
+        self.at += 1;
+        if self.token()? != b':' {
+            return None;
+        }
+        self.at += 1;
+        Some(name)
     }
 
     /// Prints the members from `first` on, in Java's order, and takes them off the stack.
-    fn finish(&mut self, first: usize, out: &mut Vec<u8>) -> Option<()> {
-        let members = self.plain.members.split_off(first);
-        let shape = self.plain.shape(self.message, &members)?;
-        let order = &self.plain.shapes.get(shape)?.order;
+    fn finish(&mut self, first: usize, shape: &Shape, out: &mut Vec<u8>) -> Option<()> {
+        let members = self.plain.members.get(first..)?;
         out.push(b'{');
-        for (place, &index) in order.iter().enumerate() {
-            let ((start, end), value) = *members.get(index)?;
+        for (place, &index) in shape.order.iter().enumerate() {
+            let (_, value) = *members.get(index)?;
             if place > 0 {
                 out.push(b',');
             }
-            // The quotes stand around the name.
-            out.extend_from_slice(self.message.get(start - 1..=end)?);
-            out.push(b':');
+            out.extend_from_slice(shape.heads.get(index)?);
             match value {
                 Piece::Source(start, end) => out.extend_from_slice(self.message.get(start..end)?),
                 Piece::Printed(start, end) => {
@@ -195,11 +232,7 @@ impl Walk<'_> {
             }
         }
         out.push(b'}');
-        if first == 0 {
-            // The stack's memory is used again.
-            self.plain.members = members;
-            self.plain.members.clear();
-        }
+        self.plain.members.truncate(first);
         Some(())
     }
 
@@ -214,8 +247,8 @@ impl Walk<'_> {
             b'n' => self.literal(b"null", start),
             b'{' if depth < MAX_DEPTH => {
                 let first = self.plain.members.len();
-                self.object(depth + 1)?;
-                self.printed(|walk, out| walk.finish(first, out))
+                let shape = self.object(depth + 1)?;
+                self.printed(|walk, out| walk.finish(first, &shape, out))
             }
             b'[' if depth < MAX_DEPTH => self.array(depth),
             _ => None,
