@@ -167,11 +167,11 @@ impl Pipeline {
         self.steps.is_empty() && self.value.converter.has_json_text()
     }
 
-    /// Applies the transformations; `None` where one drops the record.
+    /// Applies the transformations; `false` where one drops the record, of which nothing is left then.
     ///
     /// # Errors
     /// One of them failed.
-    pub fn transform(&mut self, mut record: Record) -> Result<Option<Record>, Failure> {
+    pub fn transform(&mut self, record: &mut Record) -> Result<bool, Failure> {
         for step in &mut self.steps {
             let failed = |class| {
                 move |error| Failure {
@@ -183,7 +183,7 @@ impl Pipeline {
             if let Some((predicate, negate)) = &mut step.predicate {
                 let applies = self
                     .tolerance
-                    .attempt(&self.stop, || predicate.test(&record))
+                    .attempt(&self.stop, || predicate.test(record))
                     .map_err(failed(step.class))?;
                 if applies == *negate {
                     continue;
@@ -193,14 +193,14 @@ impl Pipeline {
                 self.tolerance
                     .attempt(&self.stop, || step.transformation.apply(record.clone()))
             } else {
-                step.transformation.apply(record)
+                step.transformation.apply(std::mem::take(record))
             };
             match result.map_err(failed(step.class))? {
-                Some(next) => record = next,
-                None => return Ok(None),
+                Some(next) => *record = next,
+                None => return Ok(false),
             }
         }
-        Ok(Some(record))
+        Ok(true)
     }
 
     /// Makes the bytes of a record: headers, key, value.

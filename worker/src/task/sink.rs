@@ -604,7 +604,7 @@ fn convert(
         message.value.as_ref(),
         &message.headers,
     )?;
-    let record = Record {
+    let mut record = Record {
         topic: message.topic.clone(),
         partition: Some(message.partition),
         key,
@@ -613,7 +613,7 @@ fn convert(
         headers,
         offset: Some(message.offset),
     };
-    Ok(pipeline.transform(record)?.map(|record| SinkRecord {
+    Ok(pipeline.transform(&mut record)?.then(|| SinkRecord {
         record,
         offset: message.offset,
         timestamp_type: match message.timestamp_type {

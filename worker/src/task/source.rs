@@ -435,38 +435,24 @@ impl<'a> Worker<'a> {
 
     fn send(&mut self, source: SourceRecord) -> Result<()> {
         let SourceRecord {
-            record,
+            mut record,
             source_partition,
             source_offset,
         } = source;
-        let outcome = self
-            .pipeline
-            .transform(record)
-            .and_then(|record| match record {
-                None => Ok(None),
-                Some(mut record) => {
-                    self.pipeline.convert(&mut record, &mut self.converted)?;
-                    Ok(Some(record))
-                }
-            });
-        let mut record = match outcome {
-            Ok(Some(record)) => record,
+        let outcome = match self.pipeline.transform(&mut record) {
+            Ok(true) => self.pipeline.convert(&mut record, &mut self.converted),
             // Dropped: its offset is stored with that of a later record.
-            Ok(None) => return Ok(()),
-            Err(failure) => {
-                let id = self.context.id.to_string();
-                let tolerance = &self.pipeline.tolerance;
-                tolerance.log_failure(&id, &failure, || {
-                    let partition = source_partition.java_text();
-                    let offset = source_offset.to_map().java_text();
-                    format!(
-                        "where source record is = SourceRecord{{sourcePartition={partition}, \
-                         sourceOffset={offset}}}"
-                    )
-                });
-                return tolerance.decide(failure);
-            }
+            Ok(false) => return Ok(()),
+            Err(failure) => Err(failure),
         };
+        if let Err(failure) = outcome {
+            let id = self.context.id.to_string();
+            let tolerance = &self.pipeline.tolerance;
+            tolerance.log_failure(&id, &failure, || {
+                read_at(&source_partition, &source_offset.to_map())
+            });
+            return tolerance.decide(failure);
+        }
         if let Some(timestamp) = record.timestamp.filter(|timestamp| *timestamp < -1) {
             return Err(Error::data(format!("Invalid record timestamp {timestamp}")));
         }
@@ -669,9 +655,37 @@ fn still_wanted(context: &TaskContext) -> Result<()> {
     }
 }
 
+/// Where a record was read, for the log, which gets none of its content.
+fn read_at(partition: &SourcePartition, offset: &OffsetMap) -> String {
+    format!(
+        "where source record is = SourceRecord{{sourcePartition={}, sourceOffset={}}}",
+        partition.java_text(),
+        offset.java_text()
+    )
+}
+
 fn entries(offsets: &PartitionOffsets) -> Vec<(&OffsetMap, Option<OffsetMap>)> {
     offsets
         .iter()
         .map(|(partition, offset)| (&**partition, Some(offset.to_map())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use connect_api::data::Value;
+
+    #[test]
+    fn the_log_tells_where_a_bad_record_was_read_and_nothing_of_it() {
+        let map = |name: &'static str, value| [(name.into(), value)].into_iter().collect();
+        assert_eq!(
+            read_at(
+                &map("file", Value::text("in")),
+                &map("position", Value::Int64(4))
+            ),
+            "where source record is = SourceRecord{sourcePartition={file=in}, \
+             sourceOffset={position=4}}"
+        );
+    }
 }
