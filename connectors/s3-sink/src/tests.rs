@@ -1061,3 +1061,36 @@ fn the_same_records_make_the_same_objects_however_the_task_is_interrupted() {
         }
     }
 }
+
+#[test]
+fn parquet_row_groups_end_at_64_mib_and_files_tell_who_wrote_them() {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+
+    const MIB: usize = 1024 * 1024;
+    let schema = Schema::structure()
+        .name("R")
+        .field("text", Schema::string().build())
+        .build();
+    let mut sink = Sink::new(&[("format.class", PARQUET), ("flush.size", "70")]);
+    for offset in 0..70 {
+        let text = Value::from(char::from(b'a' + offset as u8 % 26).to_string().repeat(MIB));
+        let row = Struct::new(Arc::clone(&schema), vec![text]);
+        sink.put(&[record(offset, row.into(), Some(Arc::clone(&schema)))]);
+    }
+    assert_eq!(sink.committed(), Some(70));
+    let file = sink.bytes("topics/t/partition=0/t+0+0000000000.snappy.parquet");
+    let reader = SerializedFileReader::new(file).expect("a Parquet file");
+    let metadata = reader.metadata();
+    let rows: Vec<i64> = metadata
+        .row_groups()
+        .iter()
+        .map(|group| group.num_rows())
+        .collect();
+    assert_eq!(rows.iter().sum::<i64>(), 70);
+    assert!(rows.len() == 2 && (60..70).contains(&rows[0]), "{rows:?}");
+    let creator = metadata.file_metadata().created_by();
+    assert!(
+        creator.is_some_and(|name| name.starts_with("ferroconnect version ")),
+        "{creator:?}"
+    );
+}

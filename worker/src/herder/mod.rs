@@ -64,6 +64,12 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// How often the coordinator is asked at least: a member hears of a rebalance only when it asks, and
 /// the rebalance is over when the last member has heard of it.
 const BEAT: Duration = Duration::from_millis(500);
+
+/// How often the coordinator is asked with this `heartbeat.interval.ms`.
+fn beat(heartbeat: Duration) -> Duration {
+    heartbeat.min(BEAT)
+}
+
 /// When a leader that could not write a session key tries again.
 const KEY_RETRY: Duration = Duration::from_secs(1);
 /// When a leader that could not claim the config topic tries again
@@ -288,7 +294,7 @@ fn join(shared: &Arc<Shared>, stores: &Arc<Stores>) -> Result<GroupMember> {
         })?,
         session: millis("session.timeout.ms"),
         heartbeat,
-        beat: heartbeat.min(BEAT),
+        beat: beat(heartbeat),
         rebalance: millis("rebalance.timeout.ms"),
         max_delay_ms: i32::try_from(options.int("scheduled.rebalance.max.delay.ms"))
             .unwrap_or(i32::MAX),
@@ -1212,6 +1218,19 @@ impl Herder for Shared {
             Some(error) => error,
             // Stopped on request: whoever asked waits for that, not for this.
             None => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_coordinator_is_asked_every_half_second_or_more_often() {
+        for (interval, asked) in [(3000, 500), (500, 500), (200, 200)] {
+            let asked = Duration::from_millis(asked);
+            assert_eq!(beat(Duration::from_millis(interval)), asked);
         }
     }
 }

@@ -103,6 +103,66 @@ fn id_and_type_can_come_from_headers() {
     assert!(text.contains(r#""type":"type","#), "{text}");
 }
 
+/// Debezium configures a converter of its own for headers, which has to be JsonConverter.
+#[test]
+fn headers_are_taken_as_they_are_whatever_converter_they_have() {
+    let options = [
+        ("metadata.source", "header,id:generate,type:generate"),
+        ("json.schemas.enable", "false"),
+        ("extension.attributes.enable", "false"),
+        (
+            "header.converter",
+            "org.apache.kafka.connect.storage.SimpleHeaderConverter",
+        ),
+    ];
+    let row = SchemaAndValue::new(
+        Schema::structure()
+            .field("id", Schema::int32().build())
+            .build(),
+        Struct::new(
+            Schema::structure()
+                .field("id", Schema::int32().build())
+                .build(),
+            vec![Value::Int32(1)],
+        ),
+    );
+    let event = change();
+    let envelope = event.value.as_struct().expect("an event");
+    let header = |name: &'static str| Header {
+        key: name.into(),
+        value: SchemaAndValue::new(
+            envelope
+                .schema
+                .field(name)
+                .map(|field| Arc::clone(&field.schema)),
+            envelope.get(name).expect(name).clone(),
+        ),
+    };
+    let given = vec![header("source"), header("op")].into();
+    let text = write(&options, given, &row).unwrap();
+    assert!(
+        text.contains(r#""source":"/debezium/postgresql/p""#),
+        "{text}"
+    );
+    assert!(text.ends_with(r#""data":{"id":1}}"#), "{text}");
+}
+
+#[test]
+fn an_event_without_a_trace_says_so_where_traces_are_asked_for() {
+    let options = [
+        ("opentelemetry.tracing.attributes.enable", "true"),
+        ("json.schemas.enable", "false"),
+    ];
+    let text = write(&options, Headers::new(), &change()).unwrap();
+    assert!(text.contains(r#""traceparent":null"#), "{text}");
+    let trace = Header {
+        key: "traceparent".into(),
+        value: SchemaAndValue::new(Schema::string().build(), "00-a-b-01"),
+    };
+    let text = write(&options, vec![trace].into(), &change()).unwrap();
+    assert!(text.contains(r#""traceparent":"00-a-b-01""#), "{text}");
+}
+
 #[test]
 fn what_is_no_change_becomes_a_null() {
     for data in [

@@ -1,5 +1,6 @@
 //! Tests against a real server, one binary.
 
+mod deviations;
 mod login;
 mod replication;
 mod server;

@@ -225,6 +225,48 @@ fn an_incremental_snapshot_reads_tables_chunk_by_chunk() {
 }
 
 #[test]
+fn tables_whose_names_need_quotes_are_found_by_a_pattern() {
+    let mut run = Run::start(&[]);
+    run.sql(
+        r#"CREATE TABLE "Odd Name" (id int PRIMARY KEY, v text); INSERT INTO "Odd Name" VALUES (1, 'x')"#,
+    );
+    run.signal("s1", EXECUTE, r#"{"data-collections": ["public\\.Odd.*"]}"#);
+    run.until("it completes", |run| run.was_notified("COMPLETED"));
+    run.task.stop();
+    let rows = run.rows("p.public.Odd_Name");
+    let read = rows.iter().filter(|row| row.starts_with("r ")).cloned();
+    assert_eq!(
+        read.collect::<Vec<_>>(),
+        [r#"r incremental {"id":1,"v":"x"}"#]
+    );
+}
+
+#[test]
+fn a_key_of_dates_is_kept_as_text() {
+    let mut run = Run::start(&[("incremental.snapshot.chunk.size", "1")]);
+    run.sql(
+        "CREATE TABLE day (id date PRIMARY KEY); \
+         INSERT INTO day SELECT date '2024-01-01' + i FROM generate_series(0, 5) i",
+    );
+    run.signal("s1", EXECUTE, r#"{"data-collections": ["public.day"]}"#);
+    run.until("it completes", |run| run.was_notified("COMPLETED"));
+    run.task.stop();
+    let hex = |text: &str| -> String { text.bytes().map(|byte| format!("{byte:02x}")).collect() };
+    let kept = run.records.iter().filter_map(|record| {
+        let offset = record.source_offset.to_map();
+        let key = offset.get("incremental_snapshot_primary_key")?;
+        key.as_str().map(str::to_owned)
+    });
+    let kept: Vec<String> = kept.collect();
+    assert!(
+        kept.iter().any(|key| key.contains(&hex("2024-01-03"))),
+        "{kept:?}"
+    );
+    let rows = run.rows("p.public.day");
+    assert_eq!(rows.iter().filter(|row| row.starts_with("r ")).count(), 6);
+}
+
+#[test]
 fn a_window_is_closed_by_deleting_its_row_where_asked_for() {
     let mut run = Run::start(&[(
         "incremental.snapshot.watermarking.strategy",

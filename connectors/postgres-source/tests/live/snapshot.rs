@@ -14,16 +14,16 @@ use crate::server::Server;
 use crate::task::{Stored, props};
 
 /// About 290 pages, so that sessions share it.
-const BIG: &str = "CREATE TABLE big(id int PRIMARY KEY, v text) WITH (autovacuum_enabled = off); \
+pub(crate) const BIG: &str = "CREATE TABLE big(id int PRIMARY KEY, v text) WITH (autovacuum_enabled = off); \
     INSERT INTO big SELECT i, repeat('v', 700) FROM generate_series(1, 3000) i";
 
-struct Run {
+pub(crate) struct Run {
     server: Server,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Run {
-    fn new(sql: &str) -> Self {
+    pub(crate) fn new(sql: &str) -> Self {
         let run = Self {
             server: Server::start(""),
             runtime: tokio::runtime::Runtime::new().expect("a runtime"),
@@ -32,11 +32,11 @@ impl Run {
         run
     }
 
-    fn sql(&self, sql: &str) -> Vec<postgres_source::protocol::connection::Row> {
+    pub(crate) fn sql(&self, sql: &str) -> Vec<postgres_source::protocol::connection::Row> {
         self.runtime.block_on(self.server.sql(sql))
     }
 
-    fn start(&self, offset: Option<OffsetMap>, more: &[(&str, &str)]) -> PostgresTask {
+    pub(crate) fn start(&self, offset: Option<OffsetMap>, more: &[(&str, &str)]) -> PostgresTask {
         let mut task = PostgresTask::new();
         let context = SourceTaskContext {
             connector: "c".to_owned(),
@@ -52,10 +52,22 @@ impl Run {
             .expect("the task starts");
         task
     }
+
+    /// Polls until the stream has its slot; there is nothing to read yet.
+    pub(crate) fn wait_streaming(&self, task: &mut PostgresTask) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self
+            .sql("SELECT 1 FROM pg_replication_slots WHERE active")
+            .is_empty()
+        {
+            assert!(Instant::now() < end, "no slot became active");
+            assert!(task.poll().expect("polls").records.is_empty());
+        }
+    }
 }
 
 /// Polls until something holds of what came.
-fn poll(
+pub(crate) fn poll(
     task: &mut PostgresTask,
     records: &mut Vec<SourceRecord>,
     holds: impl Fn(&[SourceRecord]) -> bool,
@@ -67,7 +79,7 @@ fn poll(
     }
 }
 
-fn text(record: &SourceRecord, path: &[&str]) -> String {
+pub(crate) fn text(record: &SourceRecord, path: &[&str]) -> String {
     let start = Some(&record.record.value.value);
     let found = path.iter().fold(start, |value, name| {
         value
@@ -87,7 +99,10 @@ fn marker(record: &SourceRecord) -> String {
     text(record, &["source", "snapshot"])
 }
 
-fn ids<'a>(records: impl IntoIterator<Item = &'a SourceRecord>, table: &str) -> Vec<i64> {
+pub(crate) fn ids<'a>(
+    records: impl IntoIterator<Item = &'a SourceRecord>,
+    table: &str,
+) -> Vec<i64> {
     let of_table = records
         .into_iter()
         .filter(|record| text(record, &["source", "table"]) == table);
@@ -96,7 +111,7 @@ fn ids<'a>(records: impl IntoIterator<Item = &'a SourceRecord>, table: &str) -> 
         .collect()
 }
 
-fn is_complete(records: &[SourceRecord]) -> bool {
+pub(crate) fn is_complete(records: &[SourceRecord]) -> bool {
     records
         .last()
         .is_some_and(|record| marker(record) == "last")

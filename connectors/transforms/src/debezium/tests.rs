@@ -209,6 +209,11 @@ fn json_payloads_expand_by_what_they_hold() {
         expand(&[], payload),
         r#"{"a":1,"d":{"e":1.5},"f":[{"g":1,"h":null},{"g":null,"h":"x"}],"i":12345678901}"#
     );
+    // Debezium takes the number into the schema, and then fails.
+    assert_eq!(
+        expand(&[], r#"{"a":123456789012345678901234567890}"#),
+        r#"{"a":1.2345678901234568E29}"#
+    );
     let kept = [
         ("table.json.payload.null.behavior", "optional_bytes"),
         ("table.json.payload.empty.array.behavior", "optional_string"),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::group::Work;
 use crate::group::membership::Assigned;
+use crate::herder::request::{ConnectorKind, ConnectorStatus, StateInfo};
 
 struct World {
     herder: HerderState,
@@ -104,7 +105,13 @@ fn shown(action: &Action) -> String {
         Action::RemoveStatus(who) => format!("forget {}", of(who)),
         Action::ResetTopics(name) => format!("reset topics {name}"),
         Action::Answer(_, result) => format!("answer {:?}", result.as_ref().err()),
-        Action::AnswerRestart(_, Ok(info)) => format!("restarting {}", info.connector.state),
+        Action::AnswerRestart(_, Ok(info)) => {
+            let tasks = info.tasks.iter();
+            let tasks: Vec<String> = tasks
+                .map(|(id, info)| format!("{id} {}", info.state))
+                .collect();
+            format!("restarting {} {}", info.connector.state, tasks.join(","))
+        }
         Action::AnswerRestart(_, Err(error)) => format!("refuse {error}"),
         Action::SendTasks { name, leader, .. } => format!("send tasks {name} to {leader}"),
         Action::Rejoin(_) => "rejoin".to_owned(),
@@ -471,6 +478,42 @@ fn a_followers_connector_has_the_leader_write_its_tasks() {
         ["make tasks a"],
         "it is tried again"
     );
+}
+
+#[test]
+fn the_answer_to_a_restart_has_the_tasks_in_their_order() {
+    let mut world = World::running();
+    let state = |state: State| StateInfo {
+        state: state.name().to_owned(),
+        trace: None,
+        worker_id: "w:1".to_owned(),
+        version: None,
+    };
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let (answer, _kept) = tokio::sync::oneshot::channel();
+        let failed = |id| state([State::Failed, State::Running][id as usize % 2]);
+        let status = ConnectorStatus {
+            name: "a".to_owned(),
+            connector: state(State::Running),
+            tasks: (0..12).map(|id| (id, failed(id))).collect(),
+            kind: ConnectorKind::Source,
+        };
+        answers.push(world.step(Event::Request(Request::RestartPlan {
+            name: "a".to_owned(),
+            only_failed: true,
+            include_tasks: true,
+            status,
+            answer,
+        })));
+    }
+    let told = answers[0].last().expect("an answer");
+    assert_eq!(
+        told,
+        "restarting RUNNING 0 RESTARTING,1 RUNNING,2 RESTARTING,3 RUNNING,4 RESTARTING,\
+         5 RUNNING,6 RESTARTING,7 RUNNING,8 RESTARTING,9 RUNNING,10 RESTARTING,11 RUNNING"
+    );
+    assert_eq!(answers[0], answers[1]);
 }
 
 #[test]
