@@ -64,12 +64,6 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 /// How often the coordinator is asked at least: a member hears of a rebalance only when it asks, and
 /// the rebalance is over when the last member has heard of it.
 const BEAT: Duration = Duration::from_millis(500);
-
-/// How often the coordinator is asked with this `heartbeat.interval.ms`.
-fn beat(heartbeat: Duration) -> Duration {
-    heartbeat.min(BEAT)
-}
-
 /// When a leader that could not write a session key tries again.
 const KEY_RETRY: Duration = Duration::from_secs(1);
 /// When a leader that could not claim the config topic tries again
@@ -944,6 +938,11 @@ impl Shared {
             kind,
         })
     }
+}
+
+/// How often the coordinator is asked with this `heartbeat.interval.ms`.
+fn beat(heartbeat: Duration) -> Duration {
+    heartbeat.min(BEAT)
 }
 
 /// A name as one segment of a URL's path.

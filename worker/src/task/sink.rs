@@ -604,17 +604,16 @@ fn convert(
         message.value.as_ref(),
         &message.headers,
     )?;
-    let mut record = Record {
-        topic: message.topic.clone(),
-        partition: Some(message.partition),
-        key,
-        value,
-        timestamp: message.timestamp,
-        headers,
-        offset: Some(message.offset),
-    };
-    Ok(pipeline.transform(&mut record)?.then(|| SinkRecord {
-        record,
+    let mut converted = SinkRecord {
+        record: Record {
+            topic: message.topic.clone(),
+            partition: Some(message.partition),
+            key,
+            value,
+            timestamp: message.timestamp,
+            headers,
+            offset: Some(message.offset),
+        },
         offset: message.offset,
         timestamp_type: match message.timestamp_type {
             "CreateTime" => TimestampType::CreateTime,
@@ -623,7 +622,9 @@ fn convert(
         },
         original_topic: message.topic.clone(),
         original_partition: message.partition,
-    }))
+    };
+    let stays = pipeline.transform(&mut converted.record)?;
+    Ok(stays.then_some(converted))
 }
 
 /// What the brokers refuse: a name that no topic can have (`Topic.validate`).
