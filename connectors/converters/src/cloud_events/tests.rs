@@ -59,6 +59,13 @@ fn write(options: &[(&str, &str)], headers: Headers, data: &SchemaAndValue) -> R
     Ok(String::from_utf8(out).expect("JSON"))
 }
 
+fn text_header(key: &'static str, text: &str) -> Header {
+    Header {
+        key: key.into(),
+        value: SchemaAndValue::new(Schema::string().build(), text),
+    }
+}
+
 #[test]
 fn a_change_becomes_an_event_with_its_schema_inside() {
     let text = write(&[], Headers::new(), &change()).unwrap();
@@ -93,11 +100,7 @@ fn id_and_type_can_come_from_headers() {
     ];
     let error = write(&options, Headers::new(), &change()).unwrap_err();
     assert_eq!(error.message(), "Header `id` was not provided");
-    let header = |key: &'static str| Header {
-        key: key.into(),
-        value: SchemaAndValue::new(Schema::string().build(), key),
-    };
-    let given = vec![header("id"), header("type")].into();
+    let given = vec![text_header("id", "id"), text_header("type", "type")].into();
     let text = write(&options, given, &change()).unwrap();
     assert!(text.starts_with(r#"{"id":"id","#), "{text}");
     assert!(text.contains(r#""type":"type","#), "{text}");
@@ -115,17 +118,11 @@ fn headers_are_taken_as_they_are_whatever_converter_they_have() {
             "org.apache.kafka.connect.storage.SimpleHeaderConverter",
         ),
     ];
-    let row = SchemaAndValue::new(
-        Schema::structure()
-            .field("id", Schema::int32().build())
-            .build(),
-        Struct::new(
-            Schema::structure()
-                .field("id", Schema::int32().build())
-                .build(),
-            vec![Value::Int32(1)],
-        ),
-    );
+    let schema = Schema::structure()
+        .field("id", Schema::int32().build())
+        .build();
+    let row = Struct::new(Arc::clone(&schema), vec![Value::Int32(1)]);
+    let row = SchemaAndValue::new(schema, row);
     let event = change();
     let envelope = event.value.as_struct().expect("an event");
     let header = |name: &'static str| Header {
@@ -155,11 +152,8 @@ fn an_event_without_a_trace_says_so_where_traces_are_asked_for() {
     ];
     let text = write(&options, Headers::new(), &change()).unwrap();
     assert!(text.contains(r#""traceparent":null"#), "{text}");
-    let trace = Header {
-        key: "traceparent".into(),
-        value: SchemaAndValue::new(Schema::string().build(), "00-a-b-01"),
-    };
-    let text = write(&options, vec![trace].into(), &change()).unwrap();
+    let trace = vec![text_header("traceparent", "00-a-b-01")].into();
+    let text = write(&options, trace, &change()).unwrap();
     assert!(text.contains(r#""traceparent":"00-a-b-01""#), "{text}");
 }
 
