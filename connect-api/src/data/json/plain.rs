@@ -150,8 +150,7 @@ impl Walk<'_> {
         let likely = self.plain.last.get_mut(depth).and_then(Option::take);
         let mut heads = likely.as_ref().map_or(&[][..], |shape| &shape.heads).iter();
         let mut is_likely = likely.is_some();
-        let is_empty = self.token()? == b'}';
-        if !is_empty {
+        if self.token()? != b'}' {
             loop {
                 let rest = self.message.get(self.at..)?;
                 let name = match heads.next().filter(|_| is_likely) {
@@ -177,7 +176,7 @@ impl Walk<'_> {
         }
         self.at += 1;
         let shape = match likely {
-            Some(shape) if is_likely && !is_empty && heads.len() == 0 => shape,
+            Some(shape) if is_likely && heads.len() == 0 => shape,
             _ => {
                 let members = self.plain.members.split_off(first);
                 let shape = self.plain.shape(self.message, &members)?;

@@ -272,29 +272,23 @@ pub(crate) fn push_iso_time(out: &mut IsoText, micros: i64, fraction: Fraction) 
     out.push_two(seconds / 60 % 60);
     out.push(b':');
     out.push_two(seconds % 60);
-    let mut rest = micros % 1_000_000;
-    let count = match fraction {
-        Fraction::Fixed(count) => count.min(6),
-        Fraction::Needed if rest == 0 => 0,
-        Fraction::Needed => {
-            let mut count = 6;
-            let mut shorter = rest;
-            while shorter.is_multiple_of(10) {
-                (shorter, count) = (shorter / 10, count - 1);
-            }
-            count
-        }
-    };
-    if count == 0 {
-        return;
-    }
     let mut digits = [0; 6];
+    let mut rest = micros % 1_000_000;
     for place in digits.iter_mut().rev() {
         *place = digit(rest);
         rest /= 10;
     }
-    out.push(b'.');
-    out.push_all(digits.get(..count).unwrap_or_default());
+    let count = match fraction {
+        Fraction::Fixed(count) => count.min(6),
+        Fraction::Needed => digits
+            .iter()
+            .rposition(|&digit| digit != b'0')
+            .map_or(0, |at| at + 1),
+    };
+    if count > 0 {
+        out.push(b'.');
+        out.push_all(digits.get(..count).unwrap_or_default());
+    }
 }
 
 /// Digits at the start and what follows them; at least one, at most nine.
