@@ -7,8 +7,8 @@
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
 # test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
 #             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python,
-#             clients of the REST API, readers of Parquet and Avro files, checkers of container files,
-#             an emulator of Azure's store
+#             clients of the REST API, readers of Parquet and Avro files (Spark among them), checkers of
+#             container files, an emulator of Azure's store
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
@@ -30,6 +30,7 @@ CHECK_JSONSCHEMA=0.39.0
 KUBERNETES_VALIDATE=1.37.0
 AZURITE=3.37.0
 AZURE_CLIENT=12.31.1
+SPARK=4.3.0
 
 what=${1:-test}
 if [ -n "${FERROCONNECT_PARTS:-}" ]; then parts=$FERROCONNECT_PARTS
@@ -148,6 +149,11 @@ if [ "$what" = test ]; then
     say "installing readers of files, and protoc, into $parts/venv"
     "$parts/venv/bin/pip" install -q --disable-pip-version-check pyarrow fastavro cramjam pytz grpcio-tools
     touch "$parts/venv/.readers"
+  fi
+  if [ ! -e "$parts/venv/.spark-$SPARK" ]; then
+    say "installing Spark $SPARK into $parts/venv"
+    "$parts/venv/bin/pip" install -q --disable-pip-version-check "pyspark==$SPARK"
+    touch "$parts/venv/.spark-$SPARK"
   fi
   jars "$parts/parquet-avro" "org.apache.parquet:parquet-avro:$PARQUET_AVRO" "org.apache.hadoop:hadoop-client-runtime:$HADOOP" "org.slf4j:slf4j-simple:1.7.36"
   # Clients of the REST API that others wrote, and what makes up requests from its description.

@@ -1,6 +1,6 @@
 """Readers that are not ours: the rows of a file as lines of JSON.
 
-readers.py duckdb|pyarrow|fastavro FILE
+readers.py duckdb|pyarrow|fastavro|spark FILE
 
 Dates, times and timestamps come as days and milliseconds, decimals and byte strings as texts (digits, hex), so that
 what different readers see can be compared.
@@ -8,7 +8,9 @@ what different readers see can be compared.
 import datetime
 import decimal
 import json
+import os
 import sys
+import time
 
 EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
@@ -23,7 +25,7 @@ def plain(value):
         return ((value.hour * 60 + value.minute) * 60 + value.second) * 1000 + value.microsecond // 1000
     if isinstance(value, decimal.Decimal):
         return str(value)
-    if isinstance(value, bytes):
+    if isinstance(value, (bytes, bytearray)):
         return value.hex()
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
@@ -68,6 +70,20 @@ def fastavro(path):
         return list(fastavro.reader(file))
 
 
+def spark(path):
+    # Its timestamps come in the process's own time zone.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    for end in ("spark.driver.host", "spark.driver.bindAddress"):
+        session = session.config(end, "127.0.0.1")
+    rows = session.getOrCreate().read.parquet(path).collect()
+    return [row.asDict(recursive=True) for row in rows]
+
+
 reader, path = sys.argv[1:3]
-for row in {"duckdb": duckdb, "pyarrow": pyarrow, "fastavro": fastavro}[reader](path):
+readers = {"duckdb": duckdb, "pyarrow": pyarrow, "fastavro": fastavro, "spark": spark}
+for row in readers[reader](path):
     print(json.dumps(plain(row), ensure_ascii=False))

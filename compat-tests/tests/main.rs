@@ -4,6 +4,7 @@
 //! (`make record`). A part that is missing is a failure, never a skip.
 
 mod assignor;
+mod avro_resolution;
 mod bad_input;
 mod chaos;
 mod chaos_source;

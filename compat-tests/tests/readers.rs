@@ -1,12 +1,13 @@
-//! What the S3 sink stores, read by readers that are not ours: DuckDB, pyarrow and parquet-avro read its
-//! Parquet, fastavro its Avro, DuckDB its JSON. The rows are Debezium envelopes with every type in them.
+//! What the S3 sink stores, read by readers that are not ours: DuckDB, pyarrow, parquet-avro and Spark
+//! read its Parquet, fastavro its Avro, DuckDB its JSON. The rows are Debezium envelopes with every type
+//! in them.
 
 use compat_tests::kafka::{flush, send};
 use compat_tests::parts::{self, run_folder};
 use compat_tests::{Outcome, fail};
 use rdkafka::producer::BaseRecord;
 use serde_json::{Map, Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::shared::{bucket, kafka, sink_config, unique, wait_objects, worker};
@@ -220,22 +221,28 @@ fn compare(at: &str, found: &Value, expected: &Value) {
     }
 }
 
-#[test]
-fn other_readers_see_the_rows_in_what_the_sink_stores() -> Outcome<()> {
+/// A topic of envelopes.
+fn topic_of(columns: &[Column]) -> Outcome<String> {
     let topic = unique("readers");
     kafka().create_topic(&topic, 1, 1)?;
-    let columns = columns();
-    let schema = envelope(&columns);
+    let schema = envelope(columns);
     let producer = kafka().producer()?;
-    for payload in envelopes(&columns, |column| column.topic.clone()) {
+    for payload in envelopes(columns, |column| column.topic.clone()) {
         let value = json!({"schema": schema, "payload": payload}).to_string();
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&topic).payload(value.as_bytes());
         send(&producer, record)?;
     }
     flush(&producer)?;
+    Ok(topic)
+}
+
+#[test]
+fn other_readers_see_the_rows_in_what_the_sink_stores() -> Outcome<()> {
+    let columns = columns();
+    let topic = topic_of(&columns)?;
     let worker = worker("readers")?;
     let folder = run_folder("readers")?;
-    let stored = |format: &str, more: &[(&str, &str)]| -> Outcome<std::path::PathBuf> {
+    let stored = |topic: &str, format: &str, more: &[(&str, &str)]| -> Outcome<PathBuf> {
         let bucket = bucket("readers")?;
         let class = format!(
             "io.confluent.connect.s3.format.{}.{format}Format",
@@ -251,7 +258,7 @@ fn other_readers_see_the_rows_in_what_the_sink_stores() -> Outcome<()> {
             ("consumer.override.auto.offset.reset", "earliest"),
         ];
         options.extend(more);
-        let config = sink_config(&topic, &bucket.name, &options);
+        let config = sink_config(topic, &bucket.name, &options);
         worker.rest.create_config(&unique("reader"), &config)?;
         let keys = wait_objects(&bucket, 1)?;
         let key = keys.first().ok_or("an object")?;
@@ -261,7 +268,7 @@ fn other_readers_see_the_rows_in_what_the_sink_stores() -> Outcome<()> {
     };
     let shown = envelopes(&columns, |column| column.shown.clone());
     for codec in ["snappy", "zstd", "gzip", "lz4_raw", "none"] {
-        let file = stored("Parquet", &[("parquet.codec", codec)])?;
+        let file = stored(&topic, "Parquet", &[("parquet.codec", codec)])?;
         for reader in ["duckdb", "pyarrow"] {
             assert_rows(
                 &format!("{reader}, {codec}"),
@@ -275,15 +282,22 @@ fn other_readers_see_the_rows_in_what_the_sink_stores() -> Outcome<()> {
         }
     }
     for codec in ["null", "deflate", "snappy", "bzip2"] {
-        let file = stored("Avro", &[("avro.codec", codec)])?;
+        let file = stored(&topic, "Avro", &[("avro.codec", codec)])?;
         assert_rows(
             &format!("fastavro, {codec}"),
             &python("fastavro", &file)?,
             &shown,
         );
     }
-    let file = stored("Json", &[])?;
+    let file = stored(&topic, "Json", &[])?;
     let text = envelopes(&columns, |column| column.topic.clone());
     assert_rows("duckdb", &python("duckdb", &file)?, &text);
+
+    // To Spark, times of day are no Parquet type, whoever writes them.
+    let is_known = |column: &Column| column.name != "time";
+    let columns: Vec<Column> = columns.into_iter().filter(is_known).collect();
+    let file = stored(&topic_of(&columns)?, "Parquet", &[])?;
+    let shown = envelopes(&columns, |column| column.shown.clone());
+    assert_rows("spark", &python("spark", &file)?, &shown);
     Ok(())
 }

@@ -1,11 +1,10 @@
 //! The converter: what is worked out once per schema and topic, and the few steps per record.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use avro_data::{
-    AvroRef, Options, Parser, Reader, Shape, Writer, anything, compatible, from_connect,
-    from_connect_schema,
+    AvroRef, Options, Parser, Reader, Resolution, Shape, Writer, anything, compatible,
+    from_connect, from_connect_schema,
 };
 use connect_api::config::{Config, ConfigDef};
 use connect_api::context::PluginContext;
@@ -13,7 +12,8 @@ use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
 use connect_api::{Bytes, Error, Result};
 use schema_registry::error::{class, serialization};
 use schema_registry::{
-    Known, Language, RegistryConverter, RegistrySchema, SchemaId, SchemaKind, Serde, WriteSchema,
+    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaId, SchemaKind, Serde,
+    WriteSchema,
 };
 
 use crate::config;
@@ -35,7 +35,7 @@ pub(crate) struct Avro {
     writers: SchemaCache<Known<(), WritePlan>>,
     /// By topic, for data without a schema.
     schemaless: Known<(), WritePlan>,
-    readers: Known<SchemaId, Reader>,
+    readers: Known<SchemaId, ReadPlan>,
     /// How many generalized unions were named.
     unions: usize,
 }
@@ -44,7 +44,14 @@ pub(crate) struct Avro {
 struct WritePlan {
     schema: WriteSchema,
     writer: Writer,
-    since: Instant,
+}
+
+#[derive(Debug)]
+struct ReadPlan {
+    /// From the schema that messages were written with to the one they are read as.
+    resolution: Option<Resolution>,
+    reader: Reader,
+    lasts: Lasts,
 }
 
 impl Language for Avro {
@@ -75,7 +82,7 @@ impl Language for Avro {
         let schema = data.schema.as_ref();
         if self
             .known(topic, schema)
-            .is_none_or(|plan| self.is_over(plan))
+            .is_none_or(|plan| plan.schema.lasts.is_over())
         {
             let plan = self.plan(topic, schema, &data.value)?;
             self.keep(topic, schema, plan);
@@ -96,14 +103,19 @@ impl Language for Avro {
 
     fn read(&mut self, topic: &str, headers: &Headers, bytes: &Bytes) -> Result<SchemaAndValue> {
         let message = self.serde.unframe(topic, headers, bytes)?;
-        if self.readers.get(topic, message.id).is_none() {
-            let reader = self.reader(topic, message.id)?;
-            self.readers.insert(topic, message.id, reader);
+        let known = self.readers.get(topic, message.id);
+        if known.is_none_or(|plan| plan.lasts.is_over()) {
+            let plan = self.read_plan(topic, message.id)?;
+            self.readers.insert(topic, message.id, plan);
         }
-        let reader = self.readers.get(topic, message.id);
-        let reader = reader.ok_or_else(|| Error::fatal("a plan is gone that was just made"))?;
-        reader
-            .read(&message.payload, self.fail_on_trailing_data)
+        let plan = self.readers.get(topic, message.id);
+        let plan = plan.ok_or_else(|| Error::fatal("a plan is gone that was just made"))?;
+        let payload = match &plan.resolution {
+            None => Ok(message.payload),
+            Some(resolution) => resolution.apply(&message.payload),
+        };
+        payload
+            .and_then(|payload| plan.reader.read(&payload, self.fail_on_trailing_data))
             .map_err(|error| self.not_deserialized(topic, message.id, error))
     }
 }
@@ -135,16 +147,6 @@ impl Avro {
             Some(schema) => self.writers.get(schema)?.get(topic, ()),
             None => self.schemaless.get(topic, ()),
         }
-    }
-
-    /// Whether a plan has to be made again because the latest version is asked for anew.
-    fn is_over(&self, plan: &WritePlan) -> bool {
-        let settings = self.serde.settings();
-        settings.latest_cache_ttl.is_some_and(|ttl| {
-            !settings.auto_register
-                && (settings.use_latest || settings.metadata.is_some())
-                && plan.since.elapsed() >= ttl
-        })
     }
 
     fn keep(&mut self, topic: &str, schema: Option<&SchemaRef>, plan: WritePlan) {
@@ -221,7 +223,6 @@ impl Avro {
         Ok(WritePlan {
             schema: found,
             writer,
-            since: Instant::now(),
         })
     }
 
@@ -248,15 +249,31 @@ impl Avro {
             .data(serialization(step).with_source(cause))
     }
 
-    fn reader(&mut self, topic: &str, id: SchemaId) -> Result<Reader> {
-        let read = self.serde.read_schema(topic, id, &|schema| {
+    fn read_plan(&mut self, topic: &str, id: SchemaId) -> Result<ReadPlan> {
+        let found = self.serde.read_schema(topic, id, &|schema| {
             let avro = Parser::new().parse(&schema.text).ok()?;
             record_name(&avro)
         })?;
-        let avro = self
-            .parse(&read.schema)
-            .map_err(|error| self.not_deserialized(topic, id, error))?;
-        Reader::counting(&avro, &self.options, read.version, &mut self.unions)
+        let failed = |this: &Self, error| this.not_deserialized(topic, id, error);
+        let written = self.parse(&found.schema);
+        let written = written.map_err(|error| failed(self, error))?;
+        let mut avro = Arc::clone(&written);
+        let mut resolution = None;
+        if let Some((latest, _)) = &found.latest {
+            let latest = self.parse(latest).map_err(|error| failed(self, error))?;
+            let resolved = Resolution::new(&written, &latest);
+            resolution = resolved.map_err(|error| failed(self, error))?;
+            if resolution.is_some() {
+                avro = latest;
+            }
+        }
+        // The version is that of the message, in whatever shape it is read.
+        let reader = Reader::counting(&avro, &self.options, found.version, &mut self.unions)?;
+        Ok(ReadPlan {
+            resolution,
+            reader,
+            lasts: found.lasts,
+        })
     }
 }
 

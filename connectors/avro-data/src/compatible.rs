@@ -6,18 +6,23 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::schema::{AvroRef, Shape};
+use crate::schema::{Avro, AvroField, AvroRef, Shape};
 
 /// Whether a reader with `reader` can read whatever `writer` writes.
 pub fn can_read(reader: &AvroRef, writer: &AvroRef) -> bool {
     let mut check = Check {
-        readers: HashMap::new(),
-        writers: HashMap::new(),
+        readers: named(reader),
+        writers: named(writer),
         assumed: Vec::new(),
     };
-    collect(reader, &mut check.readers);
-    collect(writer, &mut check.writers);
     check.reads(reader, writer)
+}
+
+/// The named types of a schema, by their full names.
+pub(crate) fn named(schema: &AvroRef) -> HashMap<String, AvroRef> {
+    let mut names = HashMap::new();
+    collect(schema, &mut names);
+    names
 }
 
 fn collect(schema: &AvroRef, names: &mut HashMap<String, AvroRef>) {
@@ -44,10 +49,28 @@ struct Check {
     assumed: Vec<(String, String)>,
 }
 
-fn resolved(schema: &AvroRef, names: &HashMap<String, AvroRef>) -> AvroRef {
+/// The type that a reference stands for.
+pub(crate) fn resolved(schema: &AvroRef, names: &HashMap<String, AvroRef>) -> AvroRef {
     match &schema.shape {
         Shape::Reference(name) => names.get(&name.full()).unwrap_or(schema).clone(),
         _ => Arc::clone(schema),
+    }
+}
+
+/// The place of the field among the writer's that is the reader's by its name, or by one that it had
+/// before.
+pub(crate) fn written_field(fields: &[AvroField], wanted: &AvroField) -> Option<usize> {
+    let place = |name: &String| fields.iter().position(|field| field.name == *name);
+    place(&wanted.name).or_else(|| wanted.aliases.iter().find_map(place))
+}
+
+/// Whether the reader's type has the writer's name, in whatever namespace, or had its full name before.
+fn is_called(reader: &Avro, writer: &Avro) -> bool {
+    match (reader.name(), writer.name()) {
+        (Some(one), Some(other)) => {
+            one.name == other.name || reader.aliases.contains(&other.full())
+        }
+        _ => false,
     }
 }
 
@@ -66,21 +89,18 @@ impl Check {
             (Shape::Array(one), Shape::Array(other)) | (Shape::Map(one), Shape::Map(other)) => {
                 self.reads(one, other)
             }
-            (Shape::Fixed { name: a, size: x }, Shape::Fixed { name: b, size: y }) => {
-                a.name == b.name && x == y
+            (Shape::Fixed { size: x, .. }, Shape::Fixed { size: y, .. }) => {
+                is_called(reader, writer) && x == y
             }
             (
                 Shape::Enum {
-                    name: a,
                     symbols: known,
                     default,
                     ..
                 },
-                Shape::Enum {
-                    name: b, symbols, ..
-                },
+                Shape::Enum { symbols, .. },
             ) => {
-                a.name == b.name
+                is_called(reader, writer)
                     && (default.is_some() || symbols.iter().all(|symbol| known.contains(symbol)))
             }
             (
@@ -93,7 +113,7 @@ impl Check {
                     ..
                 },
             ) => {
-                if a.name != b.name {
+                if !is_called(reader, writer) {
                     return false;
                 }
                 let pair = (a.full(), b.full());
@@ -101,12 +121,12 @@ impl Check {
                     return true;
                 }
                 self.assumed.push(pair);
-                fields.iter().all(|field| {
-                    match written.iter().find(|other| other.name == field.name) {
-                        Some(other) => self.reads(&field.schema, &other.schema),
+                fields
+                    .iter()
+                    .all(|field| match written_field(written, field) {
+                        Some(at) => self.reads(&field.schema, &written[at].schema),
                         None => field.default.is_some(),
-                    }
-                })
+                    })
             }
             (one, other) => !one.primitive().is_empty() && one.primitive() == other.primitive(),
         }

@@ -163,7 +163,7 @@ impl Mapping {
             SchemaType::Struct => return self.structure(schema),
         };
         self.add_props(schema, &mut props, connect_type)?;
-        Ok(Arc::new(Avro { shape, props }))
+        Ok(Avro::with_props(shape, props))
     }
 
     fn fixed_or_bytes(&self, schema: &Schema) -> Result<Shape> {
@@ -234,7 +234,7 @@ impl Mapping {
         {
             let shape = Shape::Map(self.map(value)?);
             self.add_props(schema, &mut props, None)?;
-            return Ok(Arc::new(Avro { shape, props }));
+            return Ok(Avro::with_props(shape, props));
         }
         let fields = vec![
             self.field("key".to_owned(), key, None)?,
@@ -251,19 +251,14 @@ impl Mapping {
                 namespace: Some(NAMESPACE.to_owned()),
             },
         };
-        let entry = Arc::new(Avro {
-            shape: Shape::Record {
-                name,
-                doc: None,
-                fields,
-            },
-            props: entry_props,
-        });
+        let entry = Shape::Record {
+            name,
+            doc: None,
+            fields,
+        };
+        let entry = Avro::with_props(entry, entry_props);
         self.add_props(schema, &mut props, None)?;
-        Ok(Arc::new(Avro {
-            shape: Shape::Array(entry),
-            props,
-        }))
+        Ok(Avro::with_props(Shape::Array(entry), props))
     }
 
     fn structure(&mut self, schema: &Schema) -> Result<AvroRef> {
@@ -313,14 +308,12 @@ impl Mapping {
         } else {
             RECORD_DOC
         });
-        let record = Arc::new(Avro {
-            shape: Shape::Record {
-                name,
-                doc: doc.map(ToOwned::to_owned),
-                fields: fields?,
-            },
-            props,
-        });
+        let record = Shape::Record {
+            name,
+            doc: doc.map(ToOwned::to_owned),
+            fields: fields?,
+        };
+        let record = Avro::with_props(record, props);
         self.named.push((required, Arc::clone(&record)));
         Ok(record)
     }
@@ -365,6 +358,7 @@ impl Mapping {
             schema: avro,
             doc: doc.map(ToOwned::to_owned),
             default,
+            aliases: Vec::new(),
         })
     }
 

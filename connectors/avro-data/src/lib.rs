@@ -9,6 +9,7 @@
 //! | [`schema`] | an Avro schema as a value, and its JSON |
 //! | [`from_connect`] | the mapping from a Connect schema |
 //! | [`to_connect`], [`read`] | the mapping to a Connect schema; binary data to Connect values |
+//! | [`resolve`] | binary data of one schema as that of another |
 //! | [`write`], `plan` | Connect values to binary data |
 //! | [`anything`] | data without a schema |
 //! | [`binary`] | numbers and byte strings in binary data |
@@ -25,6 +26,7 @@ pub mod names;
 pub mod parse;
 mod plan;
 pub mod read;
+pub mod resolve;
 pub mod schema;
 pub mod text;
 pub mod to_connect;
@@ -33,5 +35,6 @@ pub mod write;
 pub use from_connect::{Options, from_connect_schema};
 pub use parse::Parser;
 pub use read::Reader;
+pub use resolve::Resolution;
 pub use schema::{Avro, AvroField, AvroRef, Name, Shape};
 pub use write::Writer;

@@ -111,7 +111,7 @@ impl Parser {
             .filter(|(key, _)| !RESERVED.contains(&key.as_str()))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        let of = |shape, props| Ok(Arc::new(Avro { shape, props }));
+        let of = |shape, props| Ok(Avro::with_props(shape, props));
         if let Some(shape) = primitive(kind) {
             return of(shape, props);
         }
@@ -133,7 +133,8 @@ impl Parser {
                 let name = name_of(members, space)?;
                 let size = part("size")?.as_u64().and_then(|n| usize::try_from(n).ok());
                 let size = size.ok_or_else(|| refused("Invalid or no size"))?;
-                self.define(Shape::Fixed { name, size }, props)
+                let aliases = type_aliases(members, &name);
+                self.define(Shape::Fixed { name, size }, props, aliases)
             }
             "enum" => {
                 let name = name_of(members, space)?;
@@ -143,15 +144,14 @@ impl Parser {
                     .ok_or_else(|| refused("Enum has no symbols"))?;
                 let default = props.shift_remove("default").as_ref().and_then(text);
                 names::check_symbols(&symbols, default.as_deref())?;
-                self.define(
-                    Shape::Enum {
-                        name,
-                        doc: members.get("doc").and_then(text),
-                        symbols,
-                        default,
-                    },
-                    props,
-                )
+                let aliases = type_aliases(members, &name);
+                let shape = Shape::Enum {
+                    name,
+                    doc: members.get("doc").and_then(text),
+                    symbols,
+                    default,
+                };
+                self.define(shape, props, aliases)
             }
             "record" | "error" => self.record(members, props, space),
             other => self.by_name(other, space),
@@ -193,9 +193,11 @@ impl Parser {
                 name: field_name,
                 doc: field.get("doc").and_then(text),
                 default: field.get("default").cloned(),
+                aliases: aliases(field.get("aliases")),
             });
         }
         let record = Arc::new(Avro {
+            aliases: type_aliases(members, &name),
             shape: Shape::Record {
                 name,
                 doc: members.get("doc").and_then(text),
@@ -207,8 +209,17 @@ impl Parser {
         Ok(record)
     }
 
-    fn define(&mut self, shape: Shape, props: Map<String, Value>) -> Result<AvroRef> {
-        let schema = Arc::new(Avro { shape, props });
+    fn define(
+        &mut self,
+        shape: Shape,
+        props: Map<String, Value>,
+        aliases: Vec<String>,
+    ) -> Result<AvroRef> {
+        let schema = Arc::new(Avro {
+            shape,
+            props,
+            aliases,
+        });
         if let Some(name) = schema.name() {
             let known = self
                 .named
@@ -223,6 +234,21 @@ impl Parser {
 
 fn text(value: &Value) -> Option<String> {
     value.as_str().map(ToOwned::to_owned)
+}
+
+fn aliases(given: Option<&Value>) -> Vec<String> {
+    let given = given.and_then(Value::as_array);
+    given.into_iter().flatten().filter_map(text).collect()
+}
+
+/// The full names that a type had before: one without a namespace is of the type's own.
+fn type_aliases(members: &Map<String, Value>, name: &Name) -> Vec<String> {
+    let full = |alias: String| match &name.namespace {
+        Some(space) if !alias.contains('.') => format!("{space}.{alias}"),
+        _ => alias,
+    };
+    let given = aliases(members.get("aliases"));
+    given.into_iter().map(full).collect()
 }
 
 fn primitive(name: &str) -> Option<Shape> {

@@ -117,12 +117,7 @@ impl Reader {
             };
             return Ok(SchemaAndValue::new(self.schema.clone(), value));
         }
-        let mut input = Input {
-            bytes,
-            at: 0,
-            depth: 0,
-            records: &self.records,
-        };
+        let mut input = Input::new(bytes, &self.records);
         let value = input.value(&self.plan)?;
         if whole && input.at < bytes.len() {
             return Err(Error::data(format!(
@@ -137,7 +132,7 @@ impl Reader {
     }
 }
 
-struct Input<'a> {
+pub(crate) struct Input<'a> {
     bytes: &'a Bytes,
     at: usize,
     depth: usize,
@@ -152,13 +147,22 @@ fn malformed(why: String) -> Error {
     Error::data(why).with_class("org.apache.avro.AvroRuntimeException")
 }
 
-impl Input<'_> {
-    fn left(&self) -> usize {
+impl<'a> Input<'a> {
+    pub(crate) fn new(bytes: &'a Bytes, records: &'a [RecordPlan]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            depth: 0,
+            records,
+        }
+    }
+
+    pub(crate) fn left(&self) -> usize {
         self.bytes.len() - self.at
     }
 
     #[inline]
-    fn take(&mut self, length: usize) -> Result<&[u8]> {
+    pub(crate) fn take(&mut self, length: usize) -> Result<&[u8]> {
         let end = self.at.checked_add(length).ok_or_else(cut_off)?;
         let taken = self.bytes.get(self.at..end).ok_or_else(cut_off)?;
         self.at = end;
@@ -166,7 +170,7 @@ impl Input<'_> {
     }
 
     #[inline]
-    fn long(&mut self) -> Result<i64> {
+    pub(crate) fn long(&mut self) -> Result<i64> {
         let mut value = 0_u64;
         let mut shift = 0;
         loop {
@@ -188,7 +192,7 @@ impl Input<'_> {
         i32::try_from(self.long()?).map_err(|_| malformed("Invalid int encoding".to_owned()))
     }
 
-    fn length(&mut self) -> Result<usize> {
+    pub(crate) fn length(&mut self) -> Result<usize> {
         let length = self.long()?;
         usize::try_from(length)
             .map_err(|_| malformed(format!("Malformed data. Length is negative: {length}")))
@@ -214,7 +218,7 @@ impl Input<'_> {
     }
 
     /// One level deeper; whoever returns well goes back up.
-    fn enter(&mut self) -> Result<()> {
+    pub(crate) fn enter(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             return Err(Error::data(format!(
@@ -305,7 +309,7 @@ impl Input<'_> {
         for field in &*record.fields {
             values.push(self.value(field)?);
         }
-        self.depth -= 1;
+        self.leave();
         Ok(Value::Struct(Struct::new(
             Arc::clone(&record.schema),
             values,
@@ -344,7 +348,7 @@ impl Input<'_> {
             }
             _ => Value::Null,
         };
-        self.depth -= 1;
+        self.leave();
         Ok(value)
     }
 
@@ -360,20 +364,25 @@ impl Input<'_> {
         };
         self.enter()?;
         let inside = self.value(plan)?;
-        self.depth -= 1;
+        self.leave();
         let mut values = vec![Value::Null; schema.fields().len()];
         values[*field] = inside;
         Ok(Value::Struct(Struct::new(Arc::clone(schema), values)))
     }
 
+    /// Back up again.
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
     #[inline]
-    fn branch(&mut self) -> Result<u64> {
+    pub(crate) fn branch(&mut self) -> Result<u64> {
         let branch = self.long()?;
         u64::try_from(branch).map_err(|_| malformed(format!("no union branch {branch}")))
     }
 
     /// Blocks of items, until an empty one.
-    fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    pub(crate) fn blocks(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let mut empty_items = 0;
         loop {
             let mut count = self.long()?;
@@ -425,7 +434,7 @@ impl Input<'_> {
                 _ => self.value(&Plan::Entries(Box::new((Plan::Anything, Plan::Anything))))?,
             };
         }
-        self.depth -= 1;
+        self.leave();
         Ok(value)
     }
 }
@@ -436,6 +445,6 @@ fn lossy(bytes: &[u8]) -> ByteString {
     ByteString::from(String::from_utf8_lossy(bytes).into_owned())
 }
 
-fn no_branch(branch: u64) -> Error {
+pub(crate) fn no_branch(branch: u64) -> Error {
     malformed(format!("the union has no branch {branch}"))
 }

@@ -124,6 +124,8 @@ pub struct AvroField {
     pub doc: Option<String>,
     /// Its default as JSON.
     pub default: Option<Value>,
+    /// What it was called before: a reader takes fields of these names for it.
+    pub aliases: Vec<String>,
 }
 
 /// A schema: its shape and its further properties, in the order in which they are printed.
@@ -133,14 +135,21 @@ pub struct Avro {
     pub shape: Shape,
     /// Properties: `connect.name`, `logicalType`, …
     pub props: Map<String, Value>,
+    /// The full names that a named type had before. They are read and not printed.
+    pub aliases: Vec<String>,
 }
 
 impl Avro {
     /// A schema without properties.
     pub fn plain(shape: Shape) -> AvroRef {
+        Self::with_props(shape, Map::new())
+    }
+    /// A schema with these properties.
+    pub fn with_props(shape: Shape, props: Map<String, Value>) -> AvroRef {
         Arc::new(Self {
             shape,
-            props: Map::new(),
+            props,
+            aliases: Vec::new(),
         })
     }
     /// The logical type, where the properties say one.
@@ -329,6 +338,7 @@ mod tests {
             schema,
             doc: None,
             default: None,
+            aliases: Vec::new(),
         }
     }
 

@@ -14,7 +14,7 @@ use json_schema_data::{
 };
 use schema_registry::wire::SchemaId;
 use schema_registry::{
-    Known, Language, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
+    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
 };
 
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
@@ -132,6 +132,7 @@ struct SchemaWriter {
 
 /// How data of one id is read.
 struct SchemaReader {
+    lasts: Lasts,
     schema: SchemaRef,
     validator: Option<Validator>,
 }
@@ -190,7 +191,8 @@ impl Language for JsonSchema {
                 registered: Known::new(MAX_TOPICS),
             })
         })?;
-        if known.registered.get(topic, ()).is_none() {
+        let registered = known.registered.get(topic, ());
+        if registered.is_none_or(|(schema, _)| schema.lasts.is_over()) {
             let compatible = |reader: &RegistrySchema| compatible(&reader.text, &known.schema.text);
             let record = known.record.as_deref();
             let registered = self
@@ -223,7 +225,8 @@ impl Language for JsonSchema {
 
     fn read(&mut self, topic: &str, headers: &Headers, bytes: &Bytes) -> Result<SchemaAndValue> {
         let message = self.serde.unframe(topic, headers, bytes)?;
-        if self.readers.get(topic, message.id).is_none() {
+        let known = self.readers.get(topic, message.id);
+        if known.is_none_or(|reader| reader.lasts.is_over()) {
             let reader = self.reader(topic, message.id)?;
             self.readers.insert(topic, message.id, reader);
         }
@@ -248,10 +251,12 @@ impl JsonSchema {
     fn reader(&mut self, topic: &str, id: SchemaId) -> Result<SchemaReader> {
         let record = |schema: &RegistrySchema| record_name(&schema.text);
         let found = self.serde.read_schema(topic, id, &record)?;
-        let references = references(&mut self.serde, topic, &found.schema)?;
-        let documents = Documents::parse(&found.schema.text, &references)?;
-        let schema = connect_schema(&documents, found.version, &self.options, &mut self.unions)?;
+        let (schema, version) = found.latest.unwrap_or((found.schema, found.version));
+        let references = references(&mut self.serde, topic, &schema)?;
+        let documents = Documents::parse(&schema.text, &references)?;
+        let schema = connect_schema(&documents, version, &self.options, &mut self.unions)?;
         Ok(SchemaReader {
+            lasts: found.lasts,
             schema,
             validator: self.validate.then(|| Validator::new(documents)),
         })

@@ -15,7 +15,7 @@ use protobuf_data::{Decoder, Encoder, MessageSchema, Pool, ProtobufOptions, mess
 use schema_registry::converter::apicurio_definition;
 use schema_registry::wire::{self, SchemaId};
 use schema_registry::{
-    Known, Language, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
+    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
 };
 
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
@@ -127,7 +127,10 @@ struct SchemaWriter {
 
 /// How messages of one id are read.
 struct SchemaReader {
+    lasts: Lasts,
     pool: Pool,
+    /// What they were written with, where that is not what they are read as.
+    written: Option<Pool>,
     version: Option<i32>,
     /// The first message of the file, by far the most frequent.
     first: Option<Decoder>,
@@ -188,7 +191,8 @@ impl Language for Protobuf {
                 registered: Known::new(MAX_TOPICS),
             })
         })?;
-        if known.registered.get(topic, ()).is_none() {
+        let registered = known.registered.get(topic, ());
+        if registered.is_none_or(|(schema, _)| schema.lasts.is_over()) {
             let record = Some(known.message.full_name.as_str());
             let pools = |reader: &RegistrySchema| -> Result<bool> {
                 let written = Pool::new(&known.schema.text, &[])?;
@@ -242,7 +246,8 @@ impl Language for Protobuf {
         if message.header_rest.is_none() {
             payload = payload.slice(length..);
         }
-        if self.readers.get(topic, message.id).is_none() {
+        let known = self.readers.get(topic, message.id);
+        if known.is_none_or(|reader| reader.lasts.is_over()) {
             let reader = self.reader(topic, message.id, &given)?;
             self.readers.insert(topic, message.id, reader);
         }
@@ -269,11 +274,20 @@ impl Protobuf {
         let indexes = if indexes.is_empty() { &[0] } else { indexes };
         let record = |schema: &RegistrySchema| protobuf_data::message_name(&schema.text, indexes);
         let found = self.serde.read_schema(topic, id, &record)?;
-        let references = references(&mut self.serde, topic, &found.schema)?;
+        let mut pool = |schema: &RegistrySchema| {
+            let references = references(&mut self.serde, topic, schema)?;
+            Pool::new(&schema.text, &references)
+                .map_err(|error| self.serde.reading(topic).data(error))
+        };
+        let (pool, written, version) = match &found.latest {
+            None => (pool(&found.schema)?, None, found.version),
+            Some((latest, version)) => (pool(latest)?, Some(pool(&found.schema)?), *version),
+        };
         Ok(SchemaReader {
-            pool: Pool::new(&found.schema.text, &references)
-                .map_err(|error| self.serde.reading(topic).data(error))?,
-            version: found.version,
+            lasts: found.lasts,
+            pool,
+            written,
+            version,
             first: None,
             others: HashMap::new(),
         })
@@ -283,7 +297,20 @@ impl Protobuf {
 impl SchemaReader {
     /// The decoder of the message that `indexes` lead to; empty ones mean the first.
     fn decoder(&mut self, indexes: Vec<i32>, options: &ProtobufOptions) -> Result<&Decoder> {
-        let make = |indexes: &[i32]| Decoder::new(&self.pool, indexes, self.version, options);
+        let make = |indexes: &[i32]| match &self.written {
+            None => Decoder::new(&self.pool, indexes, self.version, options),
+            Some(written) => {
+                let name = written.name_of(indexes);
+                let found = name.and_then(|name| self.pool.indexes_of(Some(name)));
+                let indexes = found.ok_or_else(|| {
+                    Error::data(format!(
+                        "the latest version of the schema has no message {}",
+                        name.unwrap_or_default()
+                    ))
+                })?;
+                Decoder::new(&self.pool, &indexes, self.version, options)
+            }
+        };
         if indexes.is_empty() {
             if self.first.is_none() {
                 self.first = Some(make(&[0])?);

@@ -45,16 +45,20 @@ pub fn translated(props: &Props) -> Result<Props> {
         let base = base.trim_end_matches('/');
         set(URL, format!("{base}{COMPATIBLE_PATH}"));
     }
+    // Version 2 of the converter writes eight bytes of a global id, or headers, unless told otherwise.
     let is_old = url.is_some_and(|url| url.contains("/apis/registry/v2"));
-    let compatible = match given("as-confluent") {
-        Some(value) => value.eq_ignore_ascii_case("true"),
-        None => !is_old || given("id-handler").is_some_and(|class| class.contains("4Byte")),
+    let flag = |key: &str, default: bool| {
+        given(key).map_or(default, |value| value.eq_ignore_ascii_case("true"))
     };
-    let in_headers = given("headers.enabled").is_some_and(|value| value == "true");
-    if !compatible || in_headers {
+    let four_bytes = given("id-handler").map_or(!is_old, |class| class.contains("4Byte"));
+    let default_id = if is_old { "globalId" } else { "contentId" };
+    // Confluent's API knows schemas by the ids of their contents.
+    let by_content = given("use-id").unwrap_or(default_id) == "contentId";
+    if !(flag("as-confluent", four_bytes) && by_content) || flag("headers.enabled", is_old) {
         return Err(Error::config(
             "Apicurio's converter is here in its Confluent-compatible mode only: set \
-             apicurio.registry.as-confluent=true and apicurio.registry.headers.enabled=false",
+             apicurio.registry.as-confluent=true, apicurio.registry.use-id=contentId and \
+             apicurio.registry.headers.enabled=false",
         ));
     }
     set(
@@ -136,6 +140,8 @@ mod tests {
         let props = translated_from(&[
             ("url", "http://r:8080/apis/registry/v2"),
             ("as-confluent", "true"),
+            ("use-id", "contentId"),
+            ("headers.enabled", "false"),
             ("auto-register", "true"),
             ("auth.username", "u"),
             ("auth.password", "p"),
@@ -185,11 +191,25 @@ mod tests {
 
     #[test]
     fn other_modes_are_refused() {
-        let old = ("url", "http://r/apis/registry/v2");
-        translated_from(&[old]).expect_err("eight-byte ids");
-        translated_from(&[old, ("as-confluent", "false")]).expect_err("eight-byte ids");
+        let old = [
+            ("url", "http://r/apis/registry/v2"),
+            (
+                "id-handler",
+                "io.apicurio.registry.serde.Legacy4ByteIdHandler",
+            ),
+            ("use-id", "contentId"),
+            ("headers.enabled", "false"),
+        ];
+        translated_from(&old).expect("all that its defaults are not");
+        for (missing, why) in [(1, "eight-byte ids"), (2, "global ids"), (3, "headers")] {
+            let mut rest = old.to_vec();
+            rest.remove(missing);
+            translated_from(&rest).expect_err(why);
+        }
         let new = ("url", "http://r/apis/registry/v3");
         translated_from(&[new, ("headers.enabled", "true")]).expect_err("ids in headers");
+        translated_from(&[new, ("use-id", "globalId")]).expect_err("global ids");
+        translated_from(&[new, ("as-confluent", "false")]).expect_err("eight-byte ids");
         translated_from(&[new, ("artifact-resolver-strategy", "my.Own")]).expect_err("unknown");
         translated_from(&[new]).expect("four-byte ids are the default there");
     }

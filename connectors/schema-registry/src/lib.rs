@@ -38,7 +38,7 @@ pub use converter::{Language, RegistryConverter};
 pub use error::RegistryError;
 pub use known::Known;
 pub use registry::{Reference, RegisteredSchema, Registry, RegistrySchema, Rule, SchemaKind};
-pub use serde::{ReadSchema, Serde, WriteSchema};
+pub use serde::{Lasts, ReadSchema, Serde, WriteSchema};
 pub use wire::SchemaId;
 
 /// The version of the converters whose behaviour this is.

@@ -74,6 +74,10 @@ pub struct Rule {
     pub on_write: bool,
     /// Whether data has to pass it when it is read.
     pub on_read: bool,
+    /// Whether it makes data of the version before into data of this one.
+    pub on_upgrade: bool,
+    /// Whether it makes data of this version into data of the one before.
+    pub on_downgrade: bool,
 }
 
 impl RegistrySchema {

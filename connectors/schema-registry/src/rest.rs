@@ -80,10 +80,10 @@ struct SchemaAnswer {
     rule_set: Option<RuleSetAnswer>,
 }
 
-/// Migrations are left out: they are for readers of another version than the writer's.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RuleSetAnswer {
+    migration_rules: Option<Vec<RuleAnswer>>,
     domain_rules: Option<Vec<RuleAnswer>>,
     encoding_rules: Option<Vec<RuleAnswer>>,
 }
@@ -113,8 +113,11 @@ impl RuleAnswer {
             executor: self.executor.unwrap_or_default().into(),
             on_write: matches!(&*mode, "WRITE" | "WRITEREAD") && counts(write),
             on_read: matches!(&*mode, "READ" | "WRITEREAD") && counts(read),
+            on_upgrade: matches!(&*mode, "UPGRADE" | "UPDOWN") && counts(read),
+            on_downgrade: matches!(&*mode, "DOWNGRADE" | "UPDOWN") && counts(read),
         };
-        (!self.disabled && (rule.on_write || rule.on_read)).then_some(rule)
+        let is_ever = rule.on_write || rule.on_read || rule.on_upgrade || rule.on_downgrade;
+        (!self.disabled && is_ever).then_some(rule)
     }
 }
 
@@ -149,8 +152,12 @@ impl SchemaAnswer {
         };
         let references = self.references.take().unwrap_or_default();
         let rules = self.rule_set.take().into_iter().flat_map(|rules| {
-            let both = [rules.domain_rules, rules.encoding_rules];
-            both.into_iter().flatten().flatten()
+            let all = [
+                rules.migration_rules,
+                rules.domain_rules,
+                rules.encoding_rules,
+            ];
+            all.into_iter().flatten().flatten()
         });
         Ok(Some(RegistrySchema {
             kind,

@@ -6,6 +6,7 @@
 //! nothing here is in the way of a record whose schema was seen before.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use connect_api::config::Config;
 use connect_api::context::PluginContext;
@@ -34,6 +35,8 @@ pub struct WriteSchema {
     /// The schema to write with, where it is not the one that was given: the latest version, the one
     /// of a given id, or what the registry answered upon registration.
     pub replaced: Option<RegistrySchema>,
+    /// Until when it counts.
+    pub lasts: Lasts,
 }
 
 /// The schema that a message was written with.
@@ -43,6 +46,21 @@ pub struct ReadSchema {
     pub schema: Arc<RegistrySchema>,
     /// Its version under the topic's subject.
     pub version: Option<i32>,
+    /// The schema to read the data as, and its version, where it is another one.
+    pub latest: Option<(Arc<RegistrySchema>, Option<i32>)>,
+    /// Until when they count.
+    pub lasts: Lasts,
+}
+
+/// How long a latest version may be taken for the latest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lasts(Option<Instant>);
+
+impl Lasts {
+    /// Whether the registry has to be asked again.
+    pub fn is_over(self) -> bool {
+        self.0.is_some_and(|end| Instant::now() >= end)
+    }
 }
 
 /// A converter's side of the registry. One per converter, used by one thread.
@@ -220,7 +238,17 @@ impl Serde {
             guid: found.guid,
             subject: subject.into(),
             replaced: found.schema.filter(|found| found != schema),
+            lasts: self.lasts(!self.settings.auto_register),
         })
+    }
+
+    /// How long an answer counts that has the latest version in it if `with_latest` and the options
+    /// ask for that.
+    fn lasts(&self, with_latest: bool) -> Lasts {
+        let settings = &self.settings;
+        let asked = settings.use_latest || settings.metadata.is_some();
+        let ttl = settings.latest_cache_ttl.filter(|_| with_latest && asked);
+        Lasts(ttl.and_then(|ttl| Instant::now().checked_add(ttl)))
     }
 
     /// Puts the schema's id where it belongs: appends the prefix to `out` or sets the header.
@@ -322,10 +350,70 @@ impl Serde {
                 let step = format!("Error retrieving {noun} {side} schema version for id {id}");
                 place.registry(&step, &error)
             })?;
+        let latest = self.latest_to_read(&subject).map_err(|error| {
+            let step = format!("Error retrieving latest version of {noun} schema");
+            place.registry(&step, &error)
+        })?;
+        let (latest, latest_version) = match latest {
+            Some(found) => (found.schema, found.version),
+            None => (None, None),
+        };
+        if let Some(latest) = &latest {
+            refuse_rules(place, latest.rules.iter().filter(|rule| rule.on_read))?;
+            if let (Some(from), Some(to)) = (known.version, latest_version) {
+                self.refuse_migrations(place, &subject, from, to)?;
+            }
+        }
+        let latest = latest.filter(|latest| *latest != schema);
         Ok(ReadSchema {
             schema: Arc::new(schema),
             version: known.version,
+            latest: latest.map(|latest| (Arc::new(latest), latest_version)),
+            lasts: self.lasts(true),
         })
+    }
+
+    /// The version that data is to be read as, where the options name one.
+    fn latest_to_read(
+        &mut self,
+        subject: &str,
+    ) -> std::result::Result<Option<crate::RegisteredSchema>, RegistryError> {
+        if let Some(metadata) = &self.settings.metadata {
+            return self
+                .registry
+                .latest_with_metadata(subject, metadata)
+                .map(Some);
+        }
+        if self.settings.use_latest {
+            return self.registry.latest(subject).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// Refuses what the versions on the way from one to the other would have to be migrated by.
+    fn refuse_migrations(
+        &mut self,
+        place: Place<'_>,
+        subject: &str,
+        from: i32,
+        to: i32,
+    ) -> Result<()> {
+        for version in from.min(to) + 1..=from.max(to) {
+            let found = match self.registry.version(subject, version) {
+                Ok(found) => found,
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => {
+                    return Err(place.registry("Error retrieving schemas between versions", &error));
+                }
+            };
+            let rules = found.schema.iter().flat_map(|schema| &schema.rules);
+            let is_due = |rule: &&Rule| match from < to {
+                true => rule.on_upgrade,
+                false => rule.on_downgrade,
+            };
+            refuse_rules(place, rules.filter(is_due))?;
+        }
+        Ok(())
     }
 
     /// The schemas that a schema refers to, those they refer to before them; each once.
@@ -486,6 +574,7 @@ mod tests {
                 .read_schema("t", SchemaId::Id(2), &|_| None)
                 .expect("known");
             assert_eq!((&*read.schema.text, read.version), ("\"long\"", Some(2)));
+            assert!(read.latest.is_none());
         }
         assert_eq!(registry.requests("by_id"), 1);
         assert_eq!(registry.requests("lookup"), 1);
@@ -495,6 +584,68 @@ mod tests {
         serde
             .read_schema("t", SchemaId::Id(9), &|_| None)
             .expect_err("unknown");
+    }
+
+    #[test]
+    fn data_is_read_as_the_latest_version_where_that_is_asked_for() {
+        let mut registry = MockRegistry::new();
+        for text in ["\"int\"", "\"long\""] {
+            registry
+                .register("t-value", &avro(text), false)
+                .expect("registered");
+        }
+        let mut serde = serde(
+            &[
+                ("use.latest.version", "true"),
+                ("latest.cache.ttl.sec", "0"),
+            ],
+            &registry,
+        );
+        let mut read = |id| {
+            let read = serde.read_schema("t", SchemaId::Id(id), &|_| None);
+            read.expect("known")
+        };
+        let old = read(1);
+        let (latest, version) = old.latest.expect("another one");
+        assert_eq!((&*latest.text, version), ("\"long\"", Some(2)));
+        assert_eq!(old.version, Some(1));
+        assert!(read(2).latest.is_none(), "it is the latest");
+        assert!(old.lasts.is_over());
+        registry
+            .register("t-value", &avro("\"double\""), false)
+            .expect("registered");
+        let (latest, _) = read(2).latest.expect("a newer one");
+        assert_eq!(&*latest.text, "\"double\"");
+    }
+
+    #[test]
+    fn data_on_whose_way_to_the_latest_version_is_a_migration_is_refused() {
+        let mut registry = MockRegistry::new();
+        let mut second = avro("\"long\"");
+        second.rules.push(Rule {
+            name: "split".into(),
+            executor: "JSONATA".into(),
+            on_write: false,
+            on_read: false,
+            on_upgrade: true,
+            on_downgrade: false,
+        });
+        for schema in [avro("\"int\""), second, avro("\"double\"")] {
+            registry
+                .register("t-value", &schema, false)
+                .expect("registered");
+        }
+        let mut latest = serde(&[("use.latest.version", "true")], &registry);
+        let error = latest
+            .read_schema("t", SchemaId::Id(1), &|_| None)
+            .expect_err("from the first to the third, over the second");
+        assert!(error.trace().contains("Rule failed: split"), "{error}");
+        latest
+            .read_schema("t", SchemaId::Id(2), &|_| None)
+            .expect("written as the second");
+        serde(&[], &registry)
+            .read_schema("t", SchemaId::Id(1), &|_| None)
+            .expect("read as it was written");
     }
 
     #[test]

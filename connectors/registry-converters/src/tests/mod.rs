@@ -278,3 +278,55 @@ fn the_converters_register_write_and_read_what_the_jvm_did() {
         wrong.join("\n")
     );
 }
+
+#[test]
+fn a_message_is_read_as_the_latest_version_where_the_options_say_so() {
+    let record = |fields: &str| format!(r#"{{"type":"record","name":"R","fields":[{fields}]}}"#);
+    let object = |properties: &str| format!(r#"{{"type":"object","properties":{{{properties}}}}}"#);
+    let file = |messages: &str| format!("syntax = \"proto3\";\n{messages}");
+    let cases = [
+        (
+            ("AvroConverter", SchemaKind::Avro),
+            record(r#"{"name":"a","type":"int"}"#),
+            record(
+                r#"{"name":"b","type":["null","int"],"default":null},{"name":"a","type":"long"}"#,
+            ),
+            vec![10],
+            [r#"{"a":5}"#, r#"{"b":null,"a":5}"#],
+        ),
+        (
+            ("JsonSchemaConverter", SchemaKind::Json),
+            object(r#""a":{"type":"integer"}"#),
+            object(r#""a":{"type":"number"}"#),
+            br#"{"a":5}"#.to_vec(),
+            [r#"{"a":5}"#, r#"{"a":5.0}"#],
+        ),
+        // The message has another place in the file.
+        (
+            ("ProtobufConverter", SchemaKind::Protobuf),
+            file("message R { int32 a = 1; }"),
+            file("message Q { int64 q = 1; }\nmessage R { int32 b = 1; }"),
+            vec![0, 8, 5],
+            [r#"{"a":5}"#, r#"{"b":5}"#],
+        ),
+    ];
+    for ((class, kind), first, second, payload, expected) in cases {
+        let scope = format!("latest-{class}");
+        let mut registry = MockRegistry::of_scope(&scope);
+        for text in [first, second] {
+            let schema = RegistrySchema::new(kind, text);
+            let registered = registry.register("t-value", &schema, false);
+            registered.expect("a version");
+        }
+        let mut message = vec![0, 0, 0, 0, 1];
+        message.extend_from_slice(&payload);
+        for (latest, expected) in ["false", "true"].into_iter().zip(expected) {
+            let props = props(&scope, &serde_json::json!({"use.latest.version": latest}));
+            let data = configured(class, &props, false)
+                .to_connect_data("t", &Headers::new(), Some(&message.clone().into()))
+                .expect("readable");
+            let read: Json = serde_json::from_str(&text(&data)).expect("JSON");
+            assert_eq!(read["payload"].to_string(), expected, "{class}, {latest}");
+        }
+    }
+}
