@@ -6,7 +6,8 @@
 #
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
 # test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
-#             Apicurio schema registry (with a Java 21 where there is none), confluent-kafka for Python,
+#             Apicurio schema registry (with a Java 21 where there is none) and its converter, confluent-kafka
+#             for Python,
 #             clients of the REST API, readers of Parquet and Avro files (Spark among them), checkers of
 #             container files, an emulator of Azure's store
 #
@@ -20,6 +21,7 @@ PG_MAIN=17.7.0
 PG_MORE="12.22.0 16.11.0 18.1.0"
 MINIO=latest
 APICURIO=3.3.3
+APICURIO_CONVERTER=2.6.13.Final
 JAVA_CLIENT=4.0.4
 PARQUET_AVRO=1.15.2
 HADOOP=3.4.1
@@ -156,6 +158,7 @@ if [ "$what" = test ]; then
     touch "$parts/venv/.spark-$SPARK"
   fi
   jars "$parts/parquet-avro" "org.apache.parquet:parquet-avro:$PARQUET_AVRO" "org.apache.hadoop:hadoop-client-runtime:$HADOOP" "org.slf4j:slf4j-simple:1.7.36"
+  jars "$parts/apicurio-converter" "io.apicurio:apicurio-registry-utils-converter:$APICURIO_CONVERTER" "org.slf4j:slf4j-simple:1.7.36"
   # Clients of the REST API that others wrote, and what makes up requests from its description.
   jars "$parts/connect-client" "org.sourcelab:kafka-connect-client:$JAVA_CLIENT" "org.slf4j:slf4j-simple:1.7.36"
   if [ ! -e "$parts/clients/.done-$PYTHON_CLIENT-$SCHEMATHESIS" ]; then

@@ -23,6 +23,7 @@ mod plan;
 mod readers;
 mod recorded;
 mod registry;
+mod registry_apicurio;
 mod registry_formats;
 mod registry_outages;
 mod registry_random;

@@ -12,8 +12,8 @@ use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
 use connect_api::{Bytes, Error, Result};
 use schema_registry::error::{class, serialization};
 use schema_registry::{
-    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaId, SchemaKind, Serde,
-    WriteSchema,
+    Dialect, Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaId, SchemaKind,
+    Serde, WriteSchema,
 };
 
 use crate::config;
@@ -59,8 +59,13 @@ impl Language for Avro {
         config::definition()
     }
 
-    fn new(config: &Config, is_key: bool, context: &PluginContext) -> Result<Self> {
-        let serde = Serde::new(SchemaKind::Avro, config, is_key, context)?;
+    fn new(
+        config: &Config,
+        is_key: bool,
+        dialect: Dialect,
+        context: &PluginContext,
+    ) -> Result<Self> {
+        let serde = Serde::new(SchemaKind::Avro, config, is_key, dialect, context)?;
         Ok(Self::over(serde, config))
     }
 
@@ -178,6 +183,11 @@ impl Avro {
             Some(schema) => from_connect_schema(schema, self.options)?,
             None => Parser::new().parse(anything::SCHEMA)?,
         };
+        let is_apicurio = self.serde.dialect() == Dialect::Apicurio;
+        let avro = match is_apicurio {
+            true => of_the_record(avro),
+            false => avro,
+        };
         if let Some(name) = from_connect::name_of_two_types(&avro) {
             return Err(Error::data(format!(
                 "two different types have the name {name}: Avro tells types apart by their names \
@@ -187,6 +197,10 @@ impl Avro {
         let writer = match schema {
             Some(schema) => Writer::new(schema, &avro, &self.options)?,
             None => Writer::schemaless(),
+        };
+        let writer = match is_apicurio {
+            true => writer.with_length(),
+            false => writer,
         };
         if let Err(error) = writer.write(value, &mut Vec::new())
             && error.java_class() == DATA_EXCEPTION
@@ -269,11 +283,28 @@ impl Avro {
         }
         // The version is that of the message, in whatever shape it is read.
         let reader = Reader::counting(&avro, &self.options, found.version, &mut self.unions)?;
+        let reader = match self.serde.dialect() {
+            Dialect::Apicurio => reader.with_length(),
+            Dialect::Confluent => reader,
+        };
         Ok(ReadPlan {
             resolution,
             reader,
             lasts: found.lasts,
         })
+    }
+}
+
+/// What Apicurio's serializer takes for a record that may be null: it asks the record for its schema,
+/// which knows nothing of the union around it.
+fn of_the_record(avro: AvroRef) -> AvroRef {
+    let Shape::Union(branches) = &avro.shape else {
+        return avro;
+    };
+    let is_record = |branch: &&AvroRef| matches!(branch.shape, Shape::Record { .. });
+    match branches.iter().find(is_record) {
+        Some(record) if branches.len() == 2 && avro.is_nullable() => Arc::clone(record),
+        _ => avro,
     }
 }
 

@@ -97,6 +97,13 @@ impl Reader {
         to_connect::reader(avro, options, version, unions)
     }
 
+    /// The same, where bytes at the root have their length before them.
+    #[must_use]
+    pub fn with_length(mut self) -> Self {
+        self.raw_bytes = false;
+        self
+    }
+
     /// The Connect schema of what is read.
     pub fn schema(&self) -> Option<&SchemaRef> {
         self.schema.as_ref()

@@ -123,6 +123,13 @@ impl Writer {
         }
     }
 
+    /// The same, with its length before bytes at the root too.
+    #[must_use]
+    pub fn with_length(mut self) -> Self {
+        self.raw_bytes = false;
+        self
+    }
+
     /// Appends a value as a message: as in a file, but bytes at the root go without their length.
     ///
     /// # Errors

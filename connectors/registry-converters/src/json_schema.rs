@@ -14,7 +14,8 @@ use json_schema_data::{
 };
 use schema_registry::wire::SchemaId;
 use schema_registry::{
-    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
+    Dialect, Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde,
+    WriteSchema,
 };
 
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
@@ -142,13 +143,18 @@ impl Language for JsonSchema {
         definition()
     }
 
-    fn new(config: &Config, is_key: bool, context: &PluginContext) -> Result<Self> {
+    fn new(
+        config: &Config,
+        is_key: bool,
+        dialect: Dialect,
+        context: &PluginContext,
+    ) -> Result<Self> {
         let numeric = config
             .string(DECIMAL_FORMAT)
             .eq_ignore_ascii_case("NUMERIC");
         let size = usize::try_from(config.int(CACHE_SIZE)).unwrap_or(1);
         Ok(Self {
-            serde: Serde::new(SchemaKind::Json, config, is_key, context)?,
+            serde: Serde::new(SchemaKind::Json, config, is_key, dialect, context)?,
             options: JsonSchemaOptions {
                 object_additional_properties: config.bool(ADDITIONAL_PROPERTIES),
                 use_optional_for_nonrequired: config.bool(OPTIONAL_FOR_NONREQUIRED),

@@ -15,7 +15,8 @@ use protobuf_data::{Decoder, Encoder, MessageSchema, Pool, ProtobufOptions, mess
 use schema_registry::converter::apicurio_definition;
 use schema_registry::wire::{self, SchemaId};
 use schema_registry::{
-    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
+    Dialect, Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde,
+    WriteSchema,
 };
 
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
@@ -147,10 +148,15 @@ impl Language for Protobuf {
         definition()
     }
 
-    fn new(config: &Config, is_key: bool, context: &PluginContext) -> Result<Self> {
+    fn new(
+        config: &Config,
+        is_key: bool,
+        dialect: Dialect,
+        context: &PluginContext,
+    ) -> Result<Self> {
         let size = usize::try_from(config.int(CACHE_SIZE)).unwrap_or(1);
         Ok(Self {
-            serde: Serde::new(SchemaKind::Protobuf, config, is_key, context)?,
+            serde: Serde::new(SchemaKind::Protobuf, config, is_key, dialect, context)?,
             options: ProtobufOptions {
                 enhanced_schema_support: config.bool(ENHANCED),
                 scrub_invalid_names: config.bool(SCRUB),

@@ -9,6 +9,15 @@ use connect_api::{Bytes, Error, Props, Result};
 
 use crate::apicurio;
 
+/// Whose converter of the two that share wire format and API one stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Confluent's.
+    Confluent,
+    /// Apicurio's (`io.apicurio.registry.utils.converter`) in its Confluent-compatible mode.
+    Apicurio,
+}
+
 /// A schema language's side of a converter.
 pub trait Language: Sized + Send {
     /// All options, those of every converter with a registry included.
@@ -18,7 +27,12 @@ pub trait Language: Sized + Send {
     ///
     /// # Errors
     /// Kind Config: the options make no sense.
-    fn new(config: &Config, is_key: bool, context: &PluginContext) -> Result<Self>;
+    fn new(
+        config: &Config,
+        is_key: bool,
+        dialect: Dialect,
+        context: &PluginContext,
+    ) -> Result<Self>;
 
     /// Appends a message; answers `false`, appending nothing, for a null in Kafka. What was appended
     /// before an error is cut off again.
@@ -43,8 +57,7 @@ pub trait Language: Sized + Send {
 /// A converter for one language.
 #[derive(Debug)]
 pub struct RegistryConverter<L> {
-    /// Whether the options are Apicurio's.
-    apicurio: bool,
+    dialect: Dialect,
     language: Option<L>,
 }
 
@@ -52,21 +65,21 @@ impl<L: Language> RegistryConverter<L> {
     /// The converter under Confluent's name.
     pub fn confluent() -> Self {
         Self {
-            apicurio: false,
+            dialect: Dialect::Confluent,
             language: None,
         }
     }
     /// The converter under Apicurio's name, which has other options.
     pub fn apicurio() -> Self {
         Self {
-            apicurio: true,
+            dialect: Dialect::Apicurio,
             language: None,
         }
     }
     /// A converter that is configured already.
     pub fn over(language: L) -> Self {
         Self {
-            apicurio: false,
+            dialect: Dialect::Confluent,
             language: Some(language),
         }
     }
@@ -89,11 +102,11 @@ pub fn apicurio_definition<L: Language>() -> ConfigDef {
 
 impl<L: Language> Converter for RegistryConverter<L> {
     fn configure(&mut self, context: &PluginContext, props: &Props, is_key: bool) -> Result<()> {
-        let config = match self.apicurio {
-            true => apicurio_definition::<L>().parse(&apicurio::translated(props)?)?,
-            false => L::definition().parse(props)?,
+        let config = match self.dialect {
+            Dialect::Apicurio => apicurio_definition::<L>().parse(&apicurio::translated(props)?)?,
+            Dialect::Confluent => L::definition().parse(props)?,
         };
-        self.language = Some(L::new(&config, is_key, context)?);
+        self.language = Some(L::new(&config, is_key, self.dialect, context)?);
         Ok(())
     }
 

@@ -34,7 +34,7 @@ mod tls;
 pub mod wire;
 
 pub use config::Settings;
-pub use converter::{Language, RegistryConverter};
+pub use converter::{Dialect, Language, RegistryConverter};
 pub use error::RegistryError;
 pub use known::Known;
 pub use registry::{Reference, RegisteredSchema, Registry, RegistrySchema, Rule, SchemaKind};

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use crate::client::CachedRegistry;
 use crate::config::{IdPlace, Settings};
+use crate::converter::Dialect;
 use crate::error::{Direction, Place, RegistryError};
 use crate::mock::MockRegistry;
 use crate::registry::{Registry, RegistrySchema, Rule, SchemaKind};
@@ -70,6 +71,7 @@ pub struct Serde {
     registry: CachedRegistry,
     subjects: Subjects,
     kind: SchemaKind,
+    dialect: Dialect,
 }
 
 impl Serde {
@@ -81,6 +83,7 @@ impl Serde {
         kind: SchemaKind,
         config: &Config,
         is_key: bool,
+        dialect: Dialect,
         context: &PluginContext,
     ) -> Result<Self> {
         let settings = Settings::new(config, is_key)?;
@@ -92,10 +95,13 @@ impl Serde {
             Some(scope) => Box::new(MockRegistry::of_scope(scope)),
             None => Box::new(HttpRegistry::new(&settings, context)?),
         };
-        Ok(Self::over(kind, settings, registry))
+        Ok(Self {
+            dialect,
+            ..Self::over(kind, settings, registry)
+        })
     }
 
-    /// The same over a given registry.
+    /// Confluent's over a given registry.
     pub fn over(kind: SchemaKind, settings: Settings, registry: Box<dyn Registry>) -> Self {
         Self {
             registry: CachedRegistry::new(registry, &settings),
@@ -106,7 +112,13 @@ impl Serde {
             ),
             settings,
             kind,
+            dialect: Dialect::Confluent,
         }
+    }
+
+    /// Whose converter this serves.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The options.
@@ -343,34 +355,36 @@ impl Serde {
         } else {
             early
         };
-        let known = self
-            .registry
-            .lookup(&subject, &schema, false, true)
-            .map_err(|error| {
-                let step = format!("Error retrieving {noun} {side} schema version for id {id}");
-                place.registry(&step, &error)
-            })?;
+        let mut read = ReadSchema {
+            schema: Arc::new(schema),
+            version: None,
+            latest: None,
+            lasts: self.lasts(true),
+        };
+        if self.dialect == Dialect::Apicurio {
+            // It knows nothing of versions, and reads data as they were written.
+            return Ok(read);
+        }
+        let known = self.registry.lookup(&subject, &read.schema, false, true);
+        let known = known.map_err(|error| {
+            let step = format!("Error retrieving {noun} {side} schema version for id {id}");
+            place.registry(&step, &error)
+        })?;
+        read.version = known.version;
         let latest = self.latest_to_read(&subject).map_err(|error| {
             let step = format!("Error retrieving latest version of {noun} schema");
             place.registry(&step, &error)
         })?;
-        let (latest, latest_version) = match latest {
-            Some(found) => (found.schema, found.version),
-            None => (None, None),
-        };
-        if let Some(latest) = &latest {
+        if let Some(found) = latest
+            && let Some(latest) = found.schema
+        {
             refuse_rules(place, latest.rules.iter().filter(|rule| rule.on_read))?;
-            if let (Some(from), Some(to)) = (known.version, latest_version) {
+            if let (Some(from), Some(to)) = (known.version, found.version) {
                 self.refuse_migrations(place, &subject, from, to)?;
             }
+            read.latest = (latest != *read.schema).then(|| (Arc::new(latest), found.version));
         }
-        let latest = latest.filter(|latest| *latest != schema);
-        Ok(ReadSchema {
-            schema: Arc::new(schema),
-            version: known.version,
-            latest: latest.map(|latest| (Arc::new(latest), latest_version)),
-            lasts: self.lasts(true),
-        })
+        Ok(read)
     }
 
     /// The version that data is to be read as, where the options name one.

@@ -10,6 +10,7 @@ use connect_api::context::PluginContext;
 
 use super::*;
 use crate::config::definition;
+use crate::converter::Dialect;
 use crate::serde::Serde;
 
 /// One answer: status and body; a status of 0 hangs up.
@@ -119,7 +120,14 @@ fn serde(urls: &str, options: &[(&str, &str)]) -> (tokio::runtime::Runtime, Serd
         runtime: runtime.handle().clone(),
     };
     let config = definition().parse(&props).expect("valid");
-    let serde = Serde::new(SchemaKind::Avro, &config, false, &context).expect("a client");
+    let serde = Serde::new(
+        SchemaKind::Avro,
+        &config,
+        false,
+        Dialect::Confluent,
+        &context,
+    )
+    .expect("a client");
     (runtime, serde)
 }
 
