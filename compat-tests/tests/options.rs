@@ -82,7 +82,8 @@ fn converters_are_the_workers_unless_a_connector_has_its_own() -> Outcome<()> {
         ),
     ];
     // What each writes as key, value and header.
-    let cases: [(&str, &[(&str, &str)], [&str; 3]); 2] = [
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 3]);
+    let cases: [Case<'_>; 2] = [
         (
             "workers",
             &[],
