@@ -206,7 +206,8 @@ fn each_option_of_kafkas_converters_changes_what_they_write_or_read() {
     const SCHEMA: &str = r#"{"type":"struct","fields":[{"field":"a","type":"int64"}]}"#;
     let json = "JsonConverter";
     let plain = ("schemas.enable", "false");
-    let cases: [(&str, &str, &str, &[(&str, &str)]); 5] = [
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 5] = [
         (json, "schemas.enable", "false", &[]),
         (json, "schema.content", SCHEMA, &[]),
         (json, "decimal.format", "NUMERIC", &[plain]),
