@@ -35,6 +35,7 @@ AZURE_CLIENT=12.31.1
 SPARK=4.3.0
 
 what=${1:-test}
+here=$(cd "$(dirname "$0")" && pwd)
 if [ -n "${FERROCONNECT_PARTS:-}" ]; then parts=$FERROCONNECT_PARTS
 elif [ "$(id -u)" = 0 ]; then parts=/var/cache/ferroconnect/parts
 else parts=$HOME/.cache/ferroconnect/parts; fi
@@ -167,6 +168,7 @@ if [ "$what" = test ]; then
     "$parts/clients/bin/pip" install -q --disable-pip-version-check "kafka-connect-py==$PYTHON_CLIENT" "schemathesis==$SCHEMATHESIS"
     touch "$parts/clients/.done-$PYTHON_CLIENT-$SCHEMATHESIS"
   fi
+  (cd "$here/clients/go" && go mod download)
   if [ ! -e "$parts/checkers/.done-$HADOLINT-$CHECK_JSONSCHEMA-$KUBERNETES_VALIDATE" ]; then
     say "installing checkers of container files into $parts/checkers"
     rm -rf "$parts/checkers"; python3 -m venv "$parts/checkers"

@@ -21,6 +21,7 @@ enum Mask {
     Text(String, String),
     Member(String),
     List(String),
+    Frames,
 }
 
 impl Recording {
@@ -49,6 +50,11 @@ impl Recording {
         self.masks.push(Mask::List(name.to_owned()));
     }
 
+    /// Takes the JVM's stack frames out of traces, so that classes and messages are compared.
+    pub fn mask_frames(&mut self) {
+        self.masks.push(Mask::Frames);
+    }
+
     /// Writes down what a step answered.
     pub fn note(&mut self, step: &str, answer: &str) {
         let mut answer = answer.to_owned();
@@ -57,6 +63,7 @@ impl Recording {
                 Mask::Text(text, with) => answer.replace(text, with),
                 Mask::Member(name) => mask_member(&answer, name),
                 Mask::List(name) => mask_list(&answer, name),
+                Mask::Frames => without_frames(&answer),
             };
         }
         self.lines
@@ -175,6 +182,17 @@ fn mask_member(text: &str, name: &str) -> String {
         masked = result;
     }
     masked
+}
+
+/// The text without the lines of a JSON string that begin with a tab.
+fn without_frames(text: &str) -> String {
+    let mut parts = text.split("\\n\\t");
+    let mut rest = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find("\\n").into_iter().chain(part.find('"')).min();
+        rest.push_str(part.get(end.unwrap_or(part.len())..).unwrap_or_default());
+    }
+    rest
 }
 
 /// Replaces the array of every member `name`, as far as it holds no bracket itself.

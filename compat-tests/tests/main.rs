@@ -17,6 +17,7 @@ mod group;
 mod group_chaos;
 mod internal_topics;
 mod memory;
+mod options;
 mod other_stores;
 mod parts;
 mod plan;

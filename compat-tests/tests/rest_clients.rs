@@ -42,6 +42,15 @@ fn a_client_in_java_works_unchanged() -> Outcome<()> {
     client(&worker("java")?, command, "java")
 }
 
+#[test]
+fn a_client_in_go_works_unchanged() -> Outcome<()> {
+    let mut command = Command::new("go");
+    command
+        .current_dir(repository().join("compat-tests/clients/go"))
+        .args(["run", "."]);
+    client(&worker("go")?, command, "go")
+}
+
 /// How many examples the fuzzing makes for each operation: few in a test, many by `make fuzz`.
 fn examples() -> (String, String) {
     match std::env::var("REST_FUZZ_EXAMPLES") {

@@ -122,3 +122,17 @@ fn code(text: &str) -> String {
         .filter(|line| !line.trim_start().starts_with("//"));
     lines.collect::<Vec<_>>().join("\n")
 }
+
+#[test]
+fn each_option_is_shown_by_a_test_that_is_there() -> Outcome<()> {
+    let path = parts::repository().join("worker/src/config/effects.tsv");
+    let shown = std::fs::read_to_string(path)?;
+    let mut texts = sources("worker/src")?;
+    texts.extend(sources("compat-tests/tests")?);
+    for (option, test) in shown.lines().filter_map(|line| line.split_once('\t')) {
+        let function = format!("fn {test}()");
+        let is_there = texts.iter().any(|(_, text)| text.contains(&function));
+        assert!(is_there, "{option} is said to be shown by {test}");
+    }
+    Ok(())
+}

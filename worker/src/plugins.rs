@@ -209,48 +209,7 @@ impl Plugins {
 
     /// A class that is none of the plugins, though a JVM has it: what people name by mistake.
     pub fn other(&self, name: &str) -> Option<Other> {
-        let class = self.class(name);
-        if POLICIES.contains(&class) {
-            return Some(Other::Policy);
-        }
-        if INTERFACES.iter().any(|(interface, _)| *interface == class) {
-            return Some(Other::Interface);
-        }
-        let (package, simple) = class.rsplit_once('.')?;
-        const NUMBERS: &[&str] = &["Double", "Float", "Integer", "Long", "Short"];
-        const TYPES: &[&str] = &[
-            "Boolean",
-            "ByteArray",
-            "ByteBuffer",
-            "Bytes",
-            "List",
-            "String",
-            "UUID",
-            "Void",
-        ];
-        let serializes = |simple: &str| {
-            let of = simple
-                .strip_suffix("Serializer")
-                .or_else(|| simple.strip_suffix("Deserializer"));
-            of.is_some_and(|of| NUMBERS.contains(&of) || TYPES.contains(&of))
-        };
-        match (package, simple) {
-            ("org.apache.kafka.common.serialization", "Serializer" | "Deserializer" | "Serde")
-            | ("java.util", "Collection" | "List" | "Map" | "Set") => Some(Other::Interface),
-            ("org.apache.kafka.common.serialization", simple) if serializes(simple) => {
-                Some(Other::Plain)
-            }
-            (
-                "java.lang",
-                "Boolean" | "Byte" | "Character" | "Class" | "Number" | "Object" | "String",
-            )
-            | ("java.math", "BigDecimal" | "BigInteger")
-            | ("java.util", "ArrayList" | "Date" | "HashMap" | "HashSet" | "Properties" | "UUID") => {
-                Some(Other::Jdk)
-            }
-            ("java.lang", number) if NUMBERS.contains(&number) => Some(Other::Jdk),
-            _ => None,
-        }
+        other_class(self.class(name))
     }
 
     /// A class that Java would find, as it describes it (`Class.toString`).
@@ -333,6 +292,51 @@ fn describe(plugin: &'static Plugin) -> String {
         "PluginDesc{{klass=class {class}, name='{class}', version='{version}', \
          encodedVersion={version}, type={kind}, typeName='{kind}', location='classpath'}}"
     )
+}
+
+/// A class that is none of the plugins, though a JVM has it: what people name by mistake.
+pub fn other_class(class: &str) -> Option<Other> {
+    if POLICIES.contains(&class) {
+        return Some(Other::Policy);
+    }
+    if INTERFACES.iter().any(|(interface, _)| *interface == class) {
+        return Some(Other::Interface);
+    }
+    let (package, simple) = class.rsplit_once('.')?;
+    const NUMBERS: &[&str] = &["Double", "Float", "Integer", "Long", "Short"];
+    const TYPES: &[&str] = &[
+        "Boolean",
+        "ByteArray",
+        "ByteBuffer",
+        "Bytes",
+        "List",
+        "String",
+        "UUID",
+        "Void",
+    ];
+    let serializes = |simple: &str| {
+        let of = simple
+            .strip_suffix("Serializer")
+            .or_else(|| simple.strip_suffix("Deserializer"));
+        of.is_some_and(|of| NUMBERS.contains(&of) || TYPES.contains(&of))
+    };
+    match (package, simple) {
+        ("org.apache.kafka.common.serialization", "Serializer" | "Deserializer" | "Serde")
+        | ("java.util", "Collection" | "List" | "Map" | "Set") => Some(Other::Interface),
+        ("org.apache.kafka.common.serialization", simple) if serializes(simple) => {
+            Some(Other::Plain)
+        }
+        (
+            "java.lang",
+            "Boolean" | "Byte" | "Character" | "Class" | "Number" | "Object" | "String",
+        )
+        | ("java.math", "BigDecimal" | "BigInteger")
+        | ("java.util", "ArrayList" | "Date" | "HashMap" | "HashSet" | "Properties" | "UUID") => {
+            Some(Other::Jdk)
+        }
+        ("java.lang", number) if NUMBERS.contains(&number) => Some(Other::Jdk),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

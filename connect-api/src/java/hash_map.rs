@@ -9,6 +9,7 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use indexmap::IndexMap;
 
 use crate::data::{ByteString, Decimal, Value};
+use crate::record::TopicPartition;
 
 /// `Object.hashCode` of what Java would hold as the key.
 pub trait JavaHash {
@@ -41,6 +42,19 @@ impl JavaHash for String {
 impl JavaHash for ByteString {
     fn java_hash(&self) -> i32 {
         string_hash(self)
+    }
+}
+
+impl<T: JavaHash + ?Sized> JavaHash for &T {
+    fn java_hash(&self) -> i32 {
+        (**self).java_hash()
+    }
+}
+impl JavaHash for TopicPartition {
+    fn java_hash(&self) -> i32 {
+        let partition = self.partition.wrapping_add(31);
+        let topic = string_hash(&self.topic);
+        partition.wrapping_mul(31).wrapping_add(topic)
     }
 }
 
@@ -376,6 +390,19 @@ mod tests {
         assert_eq!(map.get_str("a"), Some(&1));
         assert_eq!(map.get(&Value::Int32(7)), Some(&2));
         assert_eq!(map.get_str("b"), None);
+    }
+
+    // As a JVM worker names the partitions of a sink that have no offset.
+    #[test]
+    fn partitions_come_in_the_order_of_java_hash_map() {
+        let partition = |number| TopicPartition {
+            topic: "six".into(),
+            partition: number,
+        };
+        let map: HashMap<TopicPartition, ()> =
+            (0..6).map(|number| (partition(number), ())).collect();
+        let numbers: Vec<i32> = map.keys().map(|found| found.partition).collect();
+        assert_eq!(numbers, [2, 3, 0, 1, 4, 5]);
     }
 
     #[test]

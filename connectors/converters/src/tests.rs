@@ -1,7 +1,7 @@
 //! Facts of the converters, taken from Kafka's.
 
 use connect_api::converter::{Converter, HeaderConverter};
-use connect_api::data::{Headers, Schema, SchemaAndValue, Value};
+use connect_api::data::{Decimal, Headers, Schema, SchemaAndValue, Struct, Value, logical};
 use connect_api::plugin::Make;
 use connect_api::{Bytes, Result};
 
@@ -160,6 +160,75 @@ fn definitions_list_the_options_in_kafka_s_order() {
             "replace.null.with.default",
         ]
     );
+}
+
+/// What a converter with these options writes of some data and reads in some bytes.
+fn outcome(name: &str, options: &[(&str, &str)]) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let context = connect_api::context::PluginContext {
+        runtime: runtime.handle().clone(),
+    };
+    let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+    let props = options.iter().map(owned).collect();
+    let mut made = converter(name);
+    made.configure(&context, &props, false).expect(name);
+    let money = logical::decimal(2).build();
+    let null = Schema::int64()
+        .optional()
+        .default_value(Value::Int64(7))
+        .build();
+    let schema = Schema::structure()
+        .field("money", money)
+        .field("null", null)
+        .build();
+    let decimal = Decimal::parse(b"1.50").expect("a decimal");
+    let values = vec![Value::Decimal(decimal), Value::Null];
+    let row = SchemaAndValue::new(schema.clone(), Struct::new(schema, values));
+    let text = SchemaAndValue::new(Schema::string().build(), Value::text("\u{e9}"));
+    let mut shown = String::new();
+    for data in [row, text] {
+        let mut out = Vec::new();
+        let written = made.from_connect_data("t", &mut Headers::new(), &data, &mut out);
+        shown.push_str(&format!("{written:?} {out:?}\n"));
+    }
+    let bytes = Bytes::from_static(br#"{"a":1}"#);
+    let read = made.to_connect_data("t", &Headers::new(), Some(&bytes));
+    shown.push_str(&format!("{read:?}"));
+    shown
+}
+
+/// All that options of Kafka's converters change, but for `schemas.cache.size`, which bounds what is
+/// remembered and changes no record, and `converter.type`, which the runtime sets.
+#[test]
+fn each_option_of_kafkas_converters_changes_what_they_write_or_read() {
+    const SCHEMA: &str = r#"{"type":"struct","fields":[{"field":"a","type":"int64"}]}"#;
+    let json = "JsonConverter";
+    let plain = ("schemas.enable", "false");
+    type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let cases: [Case<'_>; 5] = [
+        (json, "schemas.enable", "false", &[]),
+        (json, "schema.content", SCHEMA, &[]),
+        (json, "decimal.format", "NUMERIC", &[plain]),
+        (json, "replace.null.with.default", "false", &[plain]),
+        ("StringConverter", "converter.encoding", "ISO-8859-1", &[]),
+    ];
+    for (name, key, value, beside) in cases {
+        let options: Vec<_> = beside.iter().copied().chain([(key, value)]).collect();
+        assert_ne!(outcome(name, &options), outcome(name, beside), "{key}");
+    }
+    let shown: Vec<&str> = cases.iter().map(|(_, key, ..)| *key).collect();
+    let all = PLUGINS.iter().filter(|plugin| {
+        plugin.class.starts_with("org.apache.kafka.") && matches!(plugin.make, Make::Converter(_))
+    });
+    for plugin in all {
+        for key in (plugin.config)().keys() {
+            let is_known = ["converter.type", "schemas.cache.size"].contains(&key.name.as_str());
+            let is_shown = shown.iter().any(|shown| key.name.ends_with(shown));
+            assert!(is_known || is_shown, "{} of {}", key.name, plugin.class);
+        }
+    }
 }
 
 /// What Kafka's SimpleHeaderConverter reads in a text, and what it writes of that.

@@ -54,9 +54,23 @@ pub enum PgError {
         /// What the system said.
         source: io::Error,
     },
-    /// The connection could not be made for another reason: an unknown host, a timeout, TLS.
+    /// The connection could not be made for another reason: an unknown host, a timeout.
     #[error("The connection attempt failed.")]
     Attempt {
+        /// Where and why.
+        source: ConnectFailure,
+    },
+    /// What listens there did not say whether it speaks TLS, so it is no Postgres.
+    #[error("An error occurred while setting up the SSL connection.")]
+    NoAnswerToTls {
+        /// Where and what it said.
+        source: ConnectFailure,
+    },
+    /// The handshake failed.
+    #[error("SSL error: {reason}")]
+    Tls {
+        /// Why, as the JDBC driver words it where it is known.
+        reason: String,
         /// Where and why.
         source: ConnectFailure,
     },
@@ -174,10 +188,17 @@ impl PgError {
                 connect_api::Error::fatal(message).with_source(*source)
             }
             Self::Final(error) => error.into_fatal(),
-            Self::Attempt { source } => {
-                connect_api::Error::fatal("The connection attempt failed.").with_source(source)
+            other => {
+                let text = other.to_string();
+                match other {
+                    Self::Attempt { source }
+                    | Self::NoAnswerToTls { source }
+                    | Self::Tls { source, .. } => {
+                        connect_api::Error::fatal(text).with_source(source)
+                    }
+                    _ => connect_api::Error::fatal(text),
+                }
             }
-            other => connect_api::Error::fatal(other.to_string()),
         }
     }
 
@@ -201,7 +222,12 @@ impl PgError {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Refused { .. } | Self::Attempt { .. } | Self::Io { .. } | Self::NoTls => true,
+            Self::Refused { .. }
+            | Self::Attempt { .. }
+            | Self::NoAnswerToTls { .. }
+            | Self::Tls { .. }
+            | Self::Io { .. }
+            | Self::NoTls => true,
             Self::Server(error) => !is_lasting(&error.code),
             Self::While { source, .. } => source.is_retriable(),
             Self::Protocol(_)

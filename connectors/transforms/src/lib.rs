@@ -89,4 +89,6 @@ pub const PLUGINS: &[Plugin] = &[
 #[cfg(test)]
 mod chains;
 #[cfg(test)]
+mod option_effects;
+#[cfg(test)]
 mod tests;

@@ -160,6 +160,92 @@ const OURS: &[Setting] = &[
     (PLACEHOLDERS_ALLOW_PATTERN, String, Is(".*"), Low),
 ];
 
+/// Options that are checked and change nothing here, and why; published in `docs/deviations.md`.
+pub const WITHOUT_EFFECT: &[(&[&str], &str)] = &[
+    (
+        &["plugin.path", "plugin.discovery"],
+        "plugins are part of the worker",
+    ),
+    (
+        &[
+            "key.converter.plugin.version",
+            "value.converter.plugin.version",
+            "header.converter.plugin.version",
+        ],
+        "of each plugin there is one version",
+    ),
+    (
+        &[
+            "metric.reporters",
+            "metrics.num.samples",
+            "metrics.recording.level",
+            "metrics.sample.window.ms",
+        ],
+        "there is no JMX",
+    ),
+    (
+        &["socket.connection.setup.timeout.max.ms"],
+        "the client library tries again after the same time",
+    ),
+    (
+        &["worker.unsync.backoff.ms"],
+        "a worker that cannot read the config topic in time joins again at once",
+    ),
+    (
+        &[
+            "ssl.protocol",
+            "ssl.keymanager.algorithm",
+            "ssl.trustmanager.algorithm",
+        ],
+        "they choose among the providers of a JVM",
+    ),
+    (
+        &[
+            "sasl.kerberos.kinit.cmd",
+            "sasl.kerberos.min.time.before.relogin",
+            "sasl.kerberos.service.name",
+            "sasl.kerberos.ticket.renew.jitter",
+            "sasl.kerberos.ticket.renew.window.factor",
+        ],
+        "the mechanism that they belong to, GSSAPI, is refused",
+    ),
+    (
+        &[
+            "sasl.oauthbearer.assertion.algorithm",
+            "sasl.oauthbearer.assertion.claim.aud",
+            "sasl.oauthbearer.assertion.claim.exp.seconds",
+            "sasl.oauthbearer.assertion.claim.iss",
+            "sasl.oauthbearer.assertion.claim.jti.include",
+            "sasl.oauthbearer.assertion.claim.nbf.seconds",
+            "sasl.oauthbearer.assertion.claim.sub",
+            "sasl.oauthbearer.assertion.file",
+            "sasl.oauthbearer.assertion.private.key.file",
+            "sasl.oauthbearer.assertion.private.key.passphrase",
+            "sasl.oauthbearer.assertion.template.file",
+        ],
+        "the class that they belong to, JwtBearerJwtRetriever, is refused",
+    ),
+    (
+        &[
+            "sasl.oauthbearer.clock.skew.seconds",
+            "sasl.oauthbearer.expected.audience",
+            "sasl.oauthbearer.expected.issuer",
+            "sasl.oauthbearer.jwks.endpoint.refresh.ms",
+            "sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms",
+            "sasl.oauthbearer.jwks.endpoint.retry.backoff.ms",
+            "sasl.oauthbearer.jwks.endpoint.url",
+            "sasl.oauthbearer.jwt.validator.class",
+        ],
+        "brokers validate tokens",
+    ),
+];
+
+/// Why an option changes nothing here; `None` for one that does.
+pub fn without_effect(key: &str) -> Option<&'static str> {
+    let listed = WITHOUT_EFFECT.iter().find(|(keys, _)| keys.contains(&key));
+    listed.map(|(_, why)| *why)
+}
+
 /// The options of a worker that shares its work with others.
 pub fn distributed() -> ConfigDef {
     options(&[WORKER, SSL, REST, GROUP, SASL, STORES, OURS])
@@ -427,6 +513,41 @@ mod tests {
         .chain(of_kind)
         .map(|&(key, value)| (key.to_owned(), value.to_owned()))
         .collect()
+    }
+
+    /// Each line: an option and a test that fails when its effect is taken away. That the test is there
+    /// is held by `compat-tests` `each_option_is_shown_by_a_test_that_is_there`.
+    const EFFECTS: &str = include_str!("effects.tsv");
+
+    #[test]
+    fn each_option_has_a_tested_effect_or_is_listed_to_have_none() {
+        let listed: Vec<&str> = WITHOUT_EFFECT
+            .iter()
+            .flat_map(|(keys, _)| keys.iter().copied())
+            .collect();
+        let mut known: Vec<std::string::String> = distributed()
+            .keys()
+            .chain(standalone().keys())
+            .map(|key| key.name.clone())
+            .collect();
+        known.sort();
+        known.dedup();
+        let shown = EFFECTS
+            .lines()
+            .filter_map(|line| Some(line.split_once('\t')?.0));
+        let mut covered: Vec<&str> = shown.chain(listed).collect();
+        covered.sort_unstable();
+        assert_eq!(known, covered, "each once, in one of both");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_published() {
+        let published = include_str!("../../../docs/deviations.md");
+        for (keys, _) in WITHOUT_EFFECT {
+            for key in *keys {
+                assert!(published.contains(&format!("`{key}`")), "{key}");
+            }
+        }
     }
 
     /// `K worker name type default importance` and `R worker name value refusal` as a JVM worker

@@ -261,6 +261,11 @@ fn warn_about_unknown(definition: &connect_api::config::ConfigDef, props: &Props
             tracing::warn!(key, "passing over an unknown worker property");
         }
     }
+    for key in props.keys() {
+        if let Some(why) = definition::without_effect(key) {
+            tracing::warn!(key, "the setting has no effect here: {why}");
+        }
+    }
     for key in props.keys().filter(|key| key.starts_with("internal.")) {
         tracing::warn!(
             key,
@@ -270,10 +275,11 @@ fn warn_about_unknown(definition: &connect_api::config::ConfigDef, props: &Props
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn config(extra: &[(&str, &str)]) -> Result<WorkerConfig> {
+    /// A worker that shares its work, with these options besides what it must be given.
+    pub(crate) fn config(extra: &[(&str, &str)]) -> Result<WorkerConfig> {
         let mut props: Props = [
             ("bootstrap.servers", "b:9092"),
             ("group.id", "g"),

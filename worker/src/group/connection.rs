@@ -60,6 +60,7 @@ requests! {
     LeaveGroup: LeaveGroupRequest -> LeaveGroupResponse,
     Metadata: MetadataRequest -> MetadataResponse,
     OffsetDelete: OffsetDeleteRequest -> OffsetDeleteResponse,
+    OffsetFetch: OffsetFetchRequest -> OffsetFetchResponse,
     SaslAuthenticate: SaslAuthenticateRequest -> SaslAuthenticateResponse,
     SaslHandshake: SaslHandshakeRequest -> SaslHandshakeResponse,
     SyncGroup: SyncGroupRequest -> SyncGroupResponse,

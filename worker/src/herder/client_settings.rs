@@ -10,6 +10,7 @@ use connect_api::config::Type::{Boolean, Class, Int, List, Long, String};
 use super::connector_config::not_found;
 pub(super) use crate::config::security_keys::{Fallback, Setting};
 use crate::config::security_keys::{SASL, SSL};
+use crate::plugins::Plugins;
 use Fallback::{Is, Null, Required};
 
 /// A setting of one of the clients.
@@ -24,20 +25,25 @@ pub(super) fn find(own: &'static [Setting], name: &str) -> Option<&'static Setti
 /// The value of a setting.
 ///
 /// # Errors
-/// The text is none of the type, or a class that Kafka's clients do not have: no other can be
-/// loaded here.
+/// The text is none of the type, or a class that nobody has: neither Kafka, nor the JDK, nor these
+/// plugins. Whether it is of use shows when a client is made of it.
 pub(super) fn parse(
+    plugins: &Plugins,
     name: &str,
     kind: connect_api::config::Type,
     text: &str,
 ) -> Result<Parsed, std::string::String> {
     let parsed = Parsed::parse(name, kind, text)?;
     match &parsed {
-        Parsed::Class(class) if !class.starts_with("org.apache.kafka.") => {
-            Err(not_found(name, class))
-        }
+        Parsed::Class(class) if !is_there(plugins, class) => Err(not_found(name, class)),
         _ => Ok(parsed),
     }
+}
+
+fn is_there(plugins: &Plugins, class: &str) -> bool {
+    // Clients know no aliases.
+    class.starts_with("org.apache.kafka.")
+        || class.contains('.') && plugins.described(class).is_some()
 }
 
 /// Settings that all three have.
@@ -191,21 +197,26 @@ pub(super) const ADMIN: &[Setting] = &[
 #[cfg(test)]
 mod tests {
     use super::parse;
+    use crate::plugins::Plugins;
     use connect_api::config::Type;
 
     #[test]
     fn a_class_that_cannot_be_loaded_is_none() {
-        let of = |text: &str| parse("partitioner.class", Type::Class, text).err();
-        assert_eq!(
-            of("org.apache.kafka.clients.producer.RoundRobinPartitioner"),
-            None
-        );
+        let plugins = Plugins::new(&[]);
+        let of = |text: &str| parse(&plugins, "partitioner.class", Type::Class, text).err();
+        for class in [
+            "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+            "java.lang.String",
+        ] {
+            assert_eq!(of(class), None);
+        }
         assert_eq!(
             of("my.Own").as_deref(),
             Some(
                 "Invalid value my.Own for configuration partitioner.class: Class my.Own could not be found."
             )
         );
-        assert!(parse("linger.ms", Type::Long, "x").is_err());
+        assert!(of("").is_some() && of("String").is_some());
+        assert!(parse(&plugins, "linger.ms", Type::Long, "x").is_err());
     }
 }

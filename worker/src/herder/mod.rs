@@ -34,7 +34,7 @@ use self::request::{
 use self::session::{ALGORITHM_HEADER, SIGNATURE_HEADER, SessionSettings};
 use self::state::group::GroupLimits;
 use self::state::{Action, Event, HerderState, Reply};
-use crate::config::ExactlyOnce;
+use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::group::Work;
 use crate::group::connection::Access;
 use crate::group::member::{GroupMember, Surroundings};
@@ -184,22 +184,10 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
         return Ok(());
     };
     let worker = &shared.parts.config;
-    let millis =
-        |key: &str| Duration::from_millis(u64::try_from(worker.options.int(key)).unwrap_or(0));
-    let graceful = millis("task.shutdown.graceful.timeout.ms");
-    let state = if worker.standalone {
-        HerderState::alone(graceful)
-    } else {
-        let limits = GroupLimits {
-            sync: millis("worker.sync.timeout.ms"),
-            max_delay: millis("scheduled.rebalance.max.delay.ms"),
-        };
-        HerderState::in_group(graceful, limits)
-    };
     let mut herder = Loop {
         shared: Arc::clone(shared),
         stores: Arc::clone(&stores),
-        state,
+        state: initial_state(worker),
         connectors: HashMap::new(),
         tasks: HashMap::new(),
         member: None,
@@ -266,33 +254,58 @@ fn run(shared: &Arc<Shared>, events: &mpsc::Receiver<Event>) -> Result<()> {
     Ok(())
 }
 
-/// Joins the worker's group.
-fn join(shared: &Arc<Shared>, stores: &Arc<Stores>) -> Result<GroupMember> {
-    let worker = &shared.parts.config;
-    let options = &worker.options;
-    let millis = |key: &str| Duration::from_millis(u64::try_from(options.int(key)).unwrap_or(0));
-    let client_id = match options.string_opt("client.id").map(str::trim) {
-        Some(id) if !id.is_empty() => id.to_owned(),
-        _ => format!("connect-{}", worker.worker_id),
-    };
-    let clients = clients::of_worker(worker, Client::Consumer, "group")?;
-    let access = Access::of(&clients, &client_id)?;
-    let setting = options.string("connect.protocol");
-    let heartbeat = millis("heartbeat.interval.ms");
-    let settings = Settings {
+/// A time of a worker's options; what is negative counts as none.
+fn millis(worker: &WorkerConfig, key: &str) -> Duration {
+    Duration::from_millis(u64::try_from(worker.options.int(key)).unwrap_or(0))
+}
+
+fn initial_state(worker: &WorkerConfig) -> HerderState {
+    let graceful = millis(worker, "task.shutdown.graceful.timeout.ms");
+    match worker.standalone {
+        true => HerderState::alone(graceful),
+        false => HerderState::in_group(graceful, group_limits(worker)),
+    }
+}
+
+/// How long a worker waits for its group.
+fn group_limits(worker: &WorkerConfig) -> GroupLimits {
+    GroupLimits {
+        sync: millis(worker, "worker.sync.timeout.ms"),
+        max_delay: millis(worker, "scheduled.rebalance.max.delay.ms"),
+    }
+}
+
+/// What a worker's options say of its membership.
+fn member_settings(worker: &WorkerConfig) -> Result<Settings> {
+    let setting = worker.options.string("connect.protocol");
+    let heartbeat = millis(worker, "heartbeat.interval.ms");
+    Ok(Settings {
         url: worker.advertised_url.clone(),
         protocol: ConnectProtocol::of_setting(setting).ok_or_else(|| {
             Error::config(format!(
                 "Invalid value {setting} for configuration connect.protocol"
             ))
         })?,
-        session: millis("session.timeout.ms"),
+        session: millis(worker, "session.timeout.ms"),
         heartbeat,
         beat: beat(heartbeat),
-        rebalance: millis("rebalance.timeout.ms"),
-        max_delay_ms: i32::try_from(options.int("scheduled.rebalance.max.delay.ms"))
+        rebalance: millis(worker, "rebalance.timeout.ms"),
+        max_delay_ms: i32::try_from(worker.options.int("scheduled.rebalance.max.delay.ms"))
             .unwrap_or(i32::MAX),
+    })
+}
+
+/// Joins the worker's group.
+fn join(shared: &Arc<Shared>, stores: &Arc<Stores>) -> Result<GroupMember> {
+    let worker = &shared.parts.config;
+    let options = &worker.options;
+    let client_id = match options.string_opt("client.id").map(str::trim) {
+        Some(id) if !id.is_empty() => id.to_owned(),
+        _ => format!("connect-{}", worker.worker_id),
     };
+    let clients = clients::of_worker(worker, Client::Consumer, "group")?;
+    let access = Access::of(&clients, &client_id)?;
+    let settings = member_settings(worker)?;
     let (config, status) = (Arc::clone(stores), Arc::clone(stores));
     let (events, statuses, view) = (
         shared.events.clone(),
@@ -444,7 +457,7 @@ fn leader_writer(shared: &Arc<Shared>) -> Result<Option<LeaderWriter>> {
 
 /// One of the worker's topics as its properties describe it.
 pub(crate) fn store_topic(
-    worker: &crate::config::WorkerConfig,
+    worker: &WorkerConfig,
     prefix: &'static str,
     holds: &'static str,
 ) -> StoreTopic {
@@ -1224,6 +1237,69 @@ impl Herder for Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::config;
+    use connect_api::Props;
+
+    #[test]
+    fn options_reach_the_membership() {
+        let worker = config(&[
+            ("session.timeout.ms", "7000"),
+            ("heartbeat.interval.ms", "700"),
+            ("rebalance.timeout.ms", "70000"),
+            ("worker.sync.timeout.ms", "70"),
+            ("scheduled.rebalance.max.delay.ms", "7"),
+            ("connect.protocol", "compatible"),
+            ("task.shutdown.graceful.timeout.ms", "700"),
+        ])
+        .expect("valid");
+        let settings = member_settings(&worker).expect("valid");
+        let times = [settings.session, settings.heartbeat, settings.rebalance];
+        assert_eq!(times.map(|time| time.as_millis()), [7000, 700, 70000]);
+        assert_eq!(settings.protocol, ConnectProtocol::Compatible);
+        assert_eq!(settings.max_delay_ms, 7);
+        let limits = group_limits(&worker);
+        assert_eq!(limits.sync, Duration::from_millis(70));
+        assert_eq!(limits.max_delay, Duration::from_millis(7));
+        let stop_limit = initial_state(&worker).task_stop_limit;
+        assert_eq!(stop_limit, Duration::from_millis(700));
+    }
+
+    #[test]
+    fn options_reach_the_topics_of_the_worker() {
+        let worker = config(&[
+            ("offset.storage.topic", "offsets"),
+            ("offset.storage.partitions", "7"),
+            ("offset.storage.replication.factor", "2"),
+            ("offset.storage.segment.bytes", "70000"),
+            ("offset.storage.cleanup.policy", "delete"),
+            ("status.storage.topic", "statuses"),
+            ("status.storage.partitions", "3"),
+            ("status.storage.replication.factor", "-1"),
+            ("config.storage.topic", "configs"),
+            ("config.storage.replication.factor", "1"),
+            ("config.storage.partitions", "9"),
+        ])
+        .expect("valid");
+        let topic = |prefix| {
+            let topic = store_topic(&worker, prefix, "");
+            (
+                topic.name,
+                topic.partitions,
+                topic.replication_factor,
+                topic.config,
+            )
+        };
+        let own = Props::from_iter([("segment.bytes".to_owned(), "70000".to_owned())]);
+        assert_eq!(topic("offset.storage"), ("offsets".to_owned(), 7, 2, own));
+        let rest = [
+            ("status.storage", ("statuses", 3, -1)),
+            ("config.storage", ("configs", 1, 1)),
+        ];
+        for (prefix, (name, partitions, replicas)) in rest {
+            let expected = (name.to_owned(), partitions, replicas, Props::new());
+            assert_eq!(topic(prefix), expected);
+        }
+    }
 
     #[test]
     fn the_coordinator_is_asked_every_half_second_or_more_often() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use connect_api::connector::{Connector, OffsetChange};
 use connect_api::data::Value;
 use connect_api::error::Chain;
-use connect_api::java::{HashMap as JavaHashMap, Regex, double_to_string, parse_long};
+use connect_api::java::{HashMap as JavaHashMap, double_to_string, parse_long};
 use connect_api::plugin::Make;
 use connect_api::record::{OffsetMap, Topic, TopicPartition};
 use connect_api::sink::Offsets;
@@ -18,13 +18,13 @@ use connect_api::{Error, Props};
 use serde_json::{Map, Value as Json, json};
 
 use super::request::{
-    Answer, ConnectorKind, OffsetEntry, Parts, RawConfig, RequestError, TaskId, as_big_integer,
+    Answer, ConnectorKind, OffsetEntry, Parts, RawConfig, RequestError, as_big_integer,
 };
 use super::{Stores, fencing};
 use crate::config::ExactlyOnce;
 use crate::kafka::admin::Admin;
 use crate::kafka::consumer::GroupConsumer;
-use crate::store::offset::{Stored, from_json};
+use crate::store::offset::{Stored, from_json, key};
 use crate::task::clients;
 use crate::task::offsets::ConnectorOffsets;
 
@@ -45,32 +45,61 @@ pub(super) async fn read(
         ConnectorKind::Source | ConnectorKind::Unknown => {
             let props = parts.resolver.resolve(&config)?.props;
             let offsets = ConnectorOffsets::open(&parts, &stores, &name, &props, false)?.all()?;
-            Ok(in_javas_order(&name, offsets))
+            in_javas_order(&name, offsets)
         }
     };
     finished(runtime.spawn_blocking(work).await)
 }
 
-/// The order in which Java's maps give them: from key bytes to offset first, then from partition.
-fn in_javas_order(name: &str, offsets: Vec<Stored>) -> Vec<OffsetEntry> {
-    let mut by_bytes = JavaHashMap::new();
-    let mut by_partition = JavaHashMap::with_capacity(offsets.len());
-    for (partition, offset) in offsets {
-        let key = serde_json::to_vec(&(name, &partition)).unwrap_or_default();
-        by_bytes.insert(Value::Bytes(key.into()), (partition, offset));
+/// The order in which Java's maps give them. Each map is filled in the order of the one before, and
+/// what meets in one bucket keeps that order: the set of partitions, the keys that are asked for, the
+/// offsets found, their copy (`ConnectorOffsetBackingStore.get`), the offsets of the partitions.
+fn in_javas_order(name: &str, offsets: Vec<Stored>) -> Answer<Vec<OffsetEntry>> {
+    let count = offsets.len();
+    let mut partitions = JavaHashMap::new();
+    for entry in offsets {
+        partitions.insert(map_value(&from_json(&entry.0)), entry);
     }
-    for (partition, offset) in by_bytes.values() {
-        let key = from_json(partition)
-            .iter()
-            .map(|(name, value)| (Value::String(name.clone()), value.clone()))
-            .collect();
-        let entry = OffsetEntry {
-            partition: Json::Object(partition.clone()),
-            offset: Json::Object(offset.clone()),
-        };
-        by_partition.insert(Value::Map(Box::new(key)), entry);
+    let mut asked = Vec::with_capacity(count);
+    for (value, entry) in partitions.iter() {
+        let bytes = key(name, &from_json(&entry.0))?;
+        asked.push((Value::Bytes(bytes.into()), (value, entry)));
     }
-    by_partition.values().cloned().collect()
+    for map in [
+        JavaHashMap::with_capacity(count),
+        JavaHashMap::new(),
+        JavaHashMap::sized_for(count),
+    ] {
+        asked = refilled(map, asked);
+    }
+    let by_partition = asked
+        .into_iter()
+        .map(|(_, (value, entry))| (value.clone(), entry));
+    let listed = refilled(JavaHashMap::with_capacity(count), by_partition);
+    let entry = |(_, (partition, offset)): (_, &Stored)| OffsetEntry {
+        partition: Json::Object(partition.clone()),
+        offset: Json::Object(offset.clone()),
+    };
+    Ok(listed.into_iter().map(entry).collect())
+}
+
+/// The entries in the order in which a map gives them that they were put into.
+fn refilled<T: Clone>(
+    mut map: JavaHashMap<Value, T>,
+    entries: impl IntoIterator<Item = (Value, T)>,
+) -> Vec<(Value, T)> {
+    for (key, entry) in entries {
+        map.insert(key, entry);
+    }
+    map.iter()
+        .map(|(key, entry)| (key.clone(), entry.clone()))
+        .collect()
+}
+
+/// A map as the key of another.
+fn map_value(map: &OffsetMap) -> Value {
+    let member = |(name, value): (&_, &Value)| (Value::String(Clone::clone(name)), value.clone());
+    Value::Map(Box::new(map.iter().map(member).collect()))
 }
 
 /// Changes or forgets the offsets of a stopped connector; answers the message for the user.
@@ -115,12 +144,7 @@ pub(super) async fn change(
 fn folded(changes: Vec<OffsetEntry>) -> Vec<OffsetEntry> {
     let mut map = JavaHashMap::new();
     for entry in changes {
-        let partition = object(&entry.partition).map(|members| {
-            let members = from_json(members);
-            let member =
-                |(name, value): (&_, &Value)| (Value::String(Clone::clone(name)), value.clone());
-            Value::Map(Box::new(members.iter().map(member).collect()))
-        });
+        let partition = object(&entry.partition).map(|members| map_value(&from_json(members)));
         map.insert(partition.unwrap_or(Value::Null), entry);
     }
     map.values().cloned().collect()
@@ -222,69 +246,22 @@ fn check_primitive(map: &Json) -> Answer<()> {
     Ok(())
 }
 
-fn group_consumer(parts: &Parts, name: &str, props: &Props) -> Answer<(GroupConsumer, String)> {
-    let id = TaskId {
-        connector: name.into(),
-        task: 0,
-    };
-    let (mut config, _) = clients::consumer(&parts.config, &id, props)?;
-    config.set("client.id", format!("connector-consumer-{name}"));
-    let group = config.get("group.id").unwrap_or_default().to_owned();
-    Ok((GroupConsumer::new(&config)?, group))
-}
-
-/// The committed offsets of all partitions of a sink's topics.
+/// The committed offsets of a sink's group: all that there are, of other topics than today's, too.
 fn group_offsets(parts: &Parts, name: &str, config: &RawConfig) -> Answer<Vec<OffsetEntry>> {
     let props = parts.resolver.resolve(config)?.props;
-    let (consumer, _) = group_consumer(parts, name, &props)?;
-    let offsets = committed(&consumer, &props)?;
-    let mut offsets: Vec<_> = offsets.into_iter().collect();
-    offsets.sort();
-    Ok(offsets
-        .into_iter()
-        .map(|(partition, offset)| OffsetEntry {
-            partition: json!({"kafka_partition": partition.partition, "kafka_topic": *partition.topic}),
-            offset: json!({"kafka_offset": offset}),
-        })
-        .collect())
+    let entry = |(partition, offset): (&TopicPartition, &i64)| OffsetEntry {
+        partition: json!({"kafka_partition": partition.partition, "kafka_topic": *partition.topic}),
+        offset: json!({"kafka_offset": offset}),
+    };
+    let offsets = committed(parts, name, &props)?;
+    Ok(offsets.iter().map(entry).collect())
 }
 
-fn committed(consumer: &GroupConsumer, props: &Props) -> Answer<Offsets> {
-    let named: Vec<&str> = props
-        .get("topics")
-        .map_or("", String::as_str)
-        .split(',')
-        .map(str::trim)
-        .collect();
-    let pattern = match props
-        .get("topics.regex")
-        .filter(|pattern| !pattern.is_empty())
-    {
-        Some(pattern) => Some(Regex::new(pattern).map_err(|error| {
-            RequestError::failure(format!("the pattern of topics.regex is wrong: {error}"))
-        })?),
-        None => None,
-    };
-    let mut partitions = Vec::new();
-    for (topic, count) in consumer.partition_counts(LIMIT)? {
-        let ours = named.contains(&topic.as_str())
-            || pattern
-                .as_ref()
-                .is_some_and(|pattern| pattern.matches(&topic));
-        if ours {
-            let topic = Topic::from(topic);
-            partitions.extend((0..count).filter_map(|partition| {
-                Some(TopicPartition {
-                    topic: topic.clone(),
-                    partition: i32::try_from(partition).ok()?,
-                })
-            }));
-        }
-    }
-    if partitions.is_empty() {
-        return Ok(Offsets::new());
-    }
-    Ok(consumer.committed(&partitions, LIMIT)?)
+/// In the order in which Java lists them.
+fn committed(parts: &Parts, name: &str, props: &Props) -> Answer<JavaHashMap<TopicPartition, i64>> {
+    let group = clients::consumer_group(&parts.config, name, props);
+    let offsets = admin(parts, name, props)?.group_offsets(&group)?;
+    Ok(offsets.into_iter().collect())
 }
 
 fn change_group(
@@ -311,15 +288,13 @@ fn change_group(
         ))
     };
     let Some(changes) = changes else {
-        let (consumer, group) = group_consumer(parts, name, &props)?;
-        let all: Vec<OffsetChange> = committed(&consumer, &props)?
+        let all: Vec<OffsetChange> = committed(parts, name, &props)?
             .keys()
             .map(|partition| (Some(as_map(partition)), None))
             .collect();
-        drop(consumer);
         let handled = ask_connector(parts, name, &props, &all)?;
         admin(parts, name, &props)?
-            .delete_group(&group)
+            .delete_group(&clients::consumer_group(&parts.config, name, &props))
             .map_err(|error| failed("reset", &error))?;
         return Ok(handled);
     };
@@ -340,7 +315,6 @@ fn change_group(
         wanted.insert(partition, offset);
     }
     let handled = ask_connector(parts, name, &props, &asked)?;
-    let (consumer, group) = group_consumer(parts, name, &props)?;
     let mut offsets = Offsets::new();
     let mut forgotten = Vec::new();
     for (partition, offset) in wanted {
@@ -350,13 +324,17 @@ fn change_group(
         }
     }
     if !offsets.is_empty() {
-        consumer
+        let config = clients::group_offsets(&parts.config, name, &props)?;
+        GroupConsumer::new(&config)?
             .commit(&offsets, true)
             .map_err(|error| failed("alter", &error))?;
     }
     if !forgotten.is_empty() {
         admin(parts, name, &props)?
-            .delete_group_offsets(&group, &forgotten)
+            .delete_group_offsets(
+                &clients::consumer_group(&parts.config, name, &props),
+                &forgotten,
+            )
             .map_err(|error| failed("alter", &error))?;
     }
     Ok(handled)
@@ -470,6 +448,60 @@ mod tests {
     use super::*;
     use crate::herder::request::big_integer;
 
+    #[test]
+    fn what_meets_in_one_bucket_comes_as_the_maps_before_give_it() {
+        let partition = |file: &str, server: Json| match server {
+            Json::Null => json!({"filename": file}),
+            server => json!({"server": server, "filename": file}),
+        };
+        let recorded = [
+            (
+                vec![
+                    partition("B", Json::Null),
+                    partition("a", json!("Aa")),
+                    partition("baa", json!("BB")),
+                    partition("a", Json::Null),
+                ],
+                [0, 3, 2, 1].as_slice(),
+            ),
+            (
+                vec![
+                    partition("bab", Json::Null),
+                    partition("A", json!(1)),
+                    partition("Ab", json!(5)),
+                    partition("Aa", Json::Null),
+                    partition("a", json!(1)),
+                ],
+                &[0, 2, 3, 1, 4],
+            ),
+            (
+                vec![
+                    partition("a", Json::Null),
+                    partition("Aa", Json::Null),
+                    partition("b", json!(2.5)),
+                    partition("Ba", json!("x")),
+                    partition("b", json!(5)),
+                    partition("AA", Json::Null),
+                    partition("a", json!(2.5)),
+                    partition("ab", Json::Null),
+                    partition("AB", json!("BB")),
+                    partition("bAa", Json::Null),
+                    partition("A", json!(2.5)),
+                    partition("Bb", Json::Null),
+                ],
+                &[9, 0, 2, 7, 5, 1, 6, 11, 10, 3, 4, 8],
+            ),
+        ];
+        for (stored, order) in recorded {
+            let members = |entry: &Json| entry.as_object().cloned().unwrap_or_default();
+            let offsets = stored.iter().map(|entry| (members(entry), Map::new()));
+            let listed = in_javas_order("f1", offsets.collect()).expect("primitive");
+            let listed: Vec<Json> = listed.into_iter().map(|entry| entry.partition).collect();
+            let expected: Vec<Json> = order.iter().map(|&index| stored[index].clone()).collect();
+            assert_eq!(listed, expected);
+        }
+    }
+
     // As a JVM worker lists them; the two that meet in one bucket come by their bytes.
     #[test]
     fn source_offsets_are_listed_as_javas_maps_give_them() {
@@ -479,8 +511,8 @@ mod tests {
                 (members, Map::new())
             };
             let offsets = partitions.iter().map(stored).collect();
-            let listed = in_javas_order("dbz-xxref", offsets).into_iter();
-            listed.map(|entry| entry.partition).collect()
+            let listed = in_javas_order("dbz-xxref", offsets).expect("primitive");
+            listed.into_iter().map(|entry| entry.partition).collect()
         };
         let (x, five) = (json!({"x": 1}), json!({"server": 5}));
         let both = json!({"server": "p-xxref", "database": "x"});

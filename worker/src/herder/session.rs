@@ -188,6 +188,32 @@ mod tests {
     }
 
     #[test]
+    fn options_say_what_keys_and_signatures_are() {
+        let worker = crate::config::tests::config(&[
+            ("inter.worker.key.generation.algorithm", "HmacSHA1"),
+            ("inter.worker.key.size", "128"),
+            ("inter.worker.key.ttl.ms", "7"),
+            ("inter.worker.signature.algorithm", "HmacSHA512"),
+            ("inter.worker.verification.algorithms", "HmacSHA512,HmacMD5"),
+        ]);
+        let settings = SessionSettings::of(&worker.expect("valid")).expect("known");
+        let key = settings.make(0).expect("randomness");
+        assert_eq!((key.algorithm.as_str(), key.key.len()), ("HmacSHA1", 16));
+        assert_eq!(settings.is_due(Some(&key), 6), Err(1));
+        assert_eq!(settings.is_due(Some(&key), 7), Ok(()));
+        let (signature, algorithm) = settings.sign(&key, b"[]").expect("signed");
+        assert_eq!(algorithm, "HmacSHA512");
+        let signed = |algorithm: &str| SignedRequest {
+            body: b"[]".to_vec(),
+            signature: Some(signature.clone()),
+            algorithm: Some(algorithm.to_owned()),
+        };
+        assert!(settings.verify(Some(&key), &signed("HmacSHA512")).is_ok());
+        let unlisted = settings.verify(Some(&key), &signed("HmacSHA256"));
+        assert!(unlisted.is_err_and(|error| error.refusal == Refusal::BadRequest));
+    }
+
+    #[test]
     fn a_key_is_made_when_there_is_none_when_it_is_old_and_when_it_is_of_another_kind() {
         let settings = settings();
         assert_eq!(settings.is_due(None, 0), Ok(()));

@@ -205,7 +205,7 @@ pub struct HerderState {
     connectors: BTreeMap<Arc<str>, Local>,
     tasks: BTreeMap<TaskId, Local>,
     epoch: u64,
-    task_stop_limit: Duration,
+    pub(super) task_stop_limit: Duration,
     loaded: bool,
     stopping: bool,
     /// `None` for a worker that works alone.

@@ -545,7 +545,7 @@ impl Validator {
             let shown = match (setting, text) {
                 // A text of the wrong type fails the request rather than the key.
                 (Some((_, kind, ..)), Some(text)) => Some(
-                    client_settings::parse(name, *kind, text)
+                    client_settings::parse(&self.plugins, name, *kind, text)
                         .map_err(|why| RequestError::from(Error::config(why)))?
                         .shown(),
                 ),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use connect_api::record::TopicPartition;
+use connect_api::record::{Topic, TopicPartition};
 use connect_api::{Error, Result};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -14,9 +14,11 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::{
     CreateTopicsRequest, DeleteGroupsRequest, DescribeConfigsRequest, GroupId,
-    InitProducerIdRequest, MetadataRequest, OffsetDeleteRequest, TopicName,
+    InitProducerIdRequest, JoinGroupRequest, MetadataRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetFetchResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use rdkafka::ClientConfig;
@@ -128,11 +130,21 @@ impl Admin {
         request: &R,
         read: impl Fn(R::Response) -> Result<T>,
     ) -> Result<T> {
+        self.ask_by_version(place, |_| request.clone(), read)
+    }
+
+    /// The same where the request's form depends on its version.
+    fn ask_by_version<R: Request, T>(
+        &self,
+        place: Place<'_>,
+        request: impl Fn(i16) -> R,
+        read: impl Fn(R::Response) -> Result<T>,
+    ) -> Result<T> {
         let deadline = Instant::now() + API_TIMEOUT;
         loop {
             let answer = self.runtime.block_on(async {
                 let mut broker = self.reach(place).await?;
-                broker.ask(|_| request.clone(), API_TIMEOUT).await
+                broker.ask(&request, API_TIMEOUT).await
             });
             match answer.and_then(&read) {
                 Err(error) if error.is_retriable() && Instant::now() + PAUSE < deadline => {
@@ -254,6 +266,57 @@ impl Admin {
         }
     }
 
+    /// All offsets that a group has committed, as the broker lists them.
+    ///
+    /// # Errors
+    /// The cluster does not answer, or does not let us see them.
+    pub fn group_offsets(&self, group: &str) -> Result<Vec<(TopicPartition, i64)>> {
+        // Several groups in one question came with version 8.
+        let request = |version| {
+            let group = GroupId(text(group));
+            let request = OffsetFetchRequest::default();
+            match version {
+                8.. => request.with_groups(vec![
+                    OffsetFetchRequestGroup::default()
+                        .with_group_id(group)
+                        .with_topics(None),
+                ]),
+                _ => request.with_group_id(group).with_topics(None),
+            }
+        };
+        self.ask_by_version(Place::Coordinator(group), request, listed_offsets)
+            .map_err(|error| {
+                self.failed(format!("reading offsets of consumer group {group}"), error)
+            })
+    }
+
+    /// Refuses a session of a length that the brokers do not take from members of this group. They
+    /// look at it before they miss the member that asks.
+    ///
+    /// # Errors
+    /// Kind Fatal: they do not.
+    pub fn check_session(&self, group: &str, session_ms: i32) -> Result<()> {
+        let request = JoinGroupRequest::default()
+            .with_group_id(GroupId(text(group)))
+            .with_session_timeout_ms(session_ms)
+            .with_rebalance_timeout_ms(session_ms)
+            .with_member_id(text("nobody"))
+            .with_protocol_type(text("consumer"));
+        let refused = ResponseError::InvalidSessionTimeout.code();
+        let answer = self.ask(Place::Coordinator(group), &request, |answer| {
+            Ok(answer.error_code == refused)
+        });
+        match answer {
+            Ok(true) => Err(session_not_allowed()),
+            Ok(false) => Ok(()),
+            Err(error) => {
+                // The consumer itself will tell what is in its way.
+                tracing::debug!(error = %connect_api::error::Chain(&error), "asking for the length of sessions");
+                Ok(())
+            }
+        }
+    }
+
     /// Forgets a group with all its offsets; it is no error if there is none.
     ///
     /// # Errors
@@ -304,6 +367,45 @@ impl Admin {
     fn failed(&self, doing: String, error: Error) -> Error {
         Error::new(error.kind(), doing).with_source(error)
     }
+}
+
+/// What brokers say of a session that is too short or too long for them.
+pub fn session_not_allowed() -> Error {
+    Error::fatal(
+        "The session timeout is not within the range allowed by the broker (as configured by \
+         group.min.session.timeout.ms and group.max.session.timeout.ms).",
+    )
+    .with_class("org.apache.kafka.common.errors.InvalidSessionTimeoutException")
+}
+
+/// The offsets in an answer of any version.
+fn listed_offsets(answer: OffsetFetchResponse) -> Result<Vec<(TopicPartition, i64)>> {
+    let mut offsets = Vec::new();
+    let mut take = |topic: &TopicName, partition, offset, error| -> Result<()> {
+        refusal(error, None)?;
+        if offset >= 0 {
+            let topic = Topic::from(&*topic.0);
+            offsets.push((TopicPartition { topic, partition }, offset));
+        }
+        Ok(())
+    };
+    refusal(answer.error_code, None)?;
+    for topic in &answer.topics {
+        for found in &topic.partitions {
+            let (partition, offset) = (found.partition_index, found.committed_offset);
+            take(&topic.name, partition, offset, found.error_code)?;
+        }
+    }
+    for group in &answer.groups {
+        refusal(group.error_code, None)?;
+        for topic in &group.topics {
+            for found in &topic.partitions {
+                let (partition, offset) = (found.partition_index, found.committed_offset);
+                take(&topic.name, partition, offset, found.error_code)?;
+            }
+        }
+    }
+    Ok(offsets)
 }
 
 /// The error as Java's futures give it.

@@ -8,6 +8,7 @@ use connect_api::config::{Parsed, Type};
 use connect_api::{Error, Props, Result};
 
 use super::translate::Client;
+use crate::plugins::other_class;
 
 /// The least and the greatest value of a number.
 type Range = (&'static str, Type, i64, i64);
@@ -99,6 +100,48 @@ pub(super) fn values(client: Client, props: &Props) -> Result<()> {
                 "Invalid value {value} for configuration {key}: {why}"
             )));
         }
+    }
+    classes(client, props)
+}
+
+/// Refuses classes that a client cannot be made with. Those that it can be made with serialize, which
+/// there is nothing to do of here.
+fn classes(client: Client, props: &Props) -> Result<()> {
+    const PARTITIONER: &str = "org.apache.kafka.clients.producer.Partitioner";
+    const SERIALIZER: &str = "org.apache.kafka.common.serialization.Serializer";
+    const DESERIALIZER: &str = "org.apache.kafka.common.serialization.Deserializer";
+    // In the order in which Java makes them.
+    let wanted = match client {
+        Client::Producer => [
+            ("partitioner.class", PARTITIONER),
+            ("key.serializer", SERIALIZER),
+            ("value.serializer", SERIALIZER),
+        ]
+        .as_slice(),
+        Client::Consumer => &[
+            ("key.deserializer", DESERIALIZER),
+            ("value.deserializer", DESERIALIZER),
+        ],
+        Client::Admin => &[],
+    };
+    for (key, interface) in wanted {
+        let Some(class) = props.get(*key).map(|class| class.trim()) else {
+            continue;
+        };
+        // `org.apache.kafka.x.StringSerializer` is a `Serializer`, as Kafka names them.
+        let is_kafkas = class.starts_with("org.apache.kafka.");
+        let simple = |class: &str| class.rsplit('.').next().unwrap_or_default().to_owned();
+        if is_kafkas && simple(class).ends_with(&simple(interface)) {
+            continue;
+        }
+        if !is_kafkas && other_class(class).is_none() {
+            return Err(Error::config(format!(
+                "Invalid value {class} for configuration {key}: Class {class} could not be found."
+            )));
+        }
+        let why = Error::config(format!("class {class} is not an instance of {interface}"))
+            .with_class("org.apache.kafka.common.KafkaException");
+        return Err(failed(client, why));
     }
     Ok(())
 }
@@ -318,6 +361,43 @@ mod tests {
                  timeout"
             )
         );
+    }
+
+    // Recorded from Kafka 4.3.1.
+    #[test]
+    fn classes_that_no_client_can_be_made_with_are_told() {
+        let said = |check: fn(&Props) -> Result<()>, key: &str, class: &str| {
+            let told = check(&props(&[(key, class)]));
+            told.map_err(|error| error.trace().trim_end().to_owned())
+        };
+        const KAFKA: &str = "org.apache.kafka.common.KafkaException";
+        assert_eq!(
+            said(producer, "key.serializer", "java.lang.String"),
+            Err(format!(
+                "{KAFKA}: Failed to construct kafka producer\nCaused by: {KAFKA}: class \
+                 java.lang.String is not an instance of \
+                 org.apache.kafka.common.serialization.Serializer"
+            ))
+        );
+        let serializer = "org.apache.kafka.common.serialization.StringSerializer";
+        assert_eq!(
+            said(producer, "partitioner.class", serializer),
+            Err(format!(
+                "{KAFKA}: Failed to construct kafka producer\nCaused by: {KAFKA}: class {serializer} \
+                 is not an instance of org.apache.kafka.clients.producer.Partitioner"
+            ))
+        );
+        assert_eq!(
+            said(consumer, "value.deserializer", "no.such.Class"),
+            Err(
+                "org.apache.kafka.common.config.ConfigException: Invalid value no.such.Class for \
+                 configuration value.deserializer: Class no.such.Class could not be found."
+                    .to_owned()
+            )
+        );
+        assert_eq!(said(producer, "value.serializer", serializer), Ok(()));
+        let partitioner = "org.apache.kafka.clients.producer.RoundRobinPartitioner";
+        assert_eq!(said(producer, "partitioner.class", partitioner), Ok(()));
     }
 
     #[test]

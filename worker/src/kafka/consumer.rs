@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use connect_api::java::HashMap as JavaHashMap;
 use connect_api::record::{TimestampType, Topic, TopicPartition};
 use connect_api::sink::Offsets;
 use connect_api::{Error, Result};
@@ -21,6 +22,7 @@ use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 
+use super::admin::session_not_allowed;
 use super::{API_TIMEOUT, ClientLog, LogContext, failed, oauth};
 
 /// Reads all partitions of one topic from the beginning, without a group.
@@ -441,22 +443,6 @@ impl GroupConsumer {
             .collect())
     }
 
-    /// How many partitions a topic has; 0 where it does not exist.
-    ///
-    /// # Errors
-    /// The cluster does not answer.
-    pub fn partition_counts(&self, timeout: Duration) -> Result<Vec<(String, usize)>> {
-        let metadata = self
-            .consumer
-            .fetch_metadata(None, timeout)
-            .map_err(|error| self.failed("listing topics", &error))?;
-        Ok(metadata
-            .topics()
-            .iter()
-            .map(|topic| (topic.name().to_owned(), topic.partitions().len()))
-            .collect())
-    }
-
     /// The next message in time. Rebalances are found by [`Self::take_rebalances`] afterwards.
     ///
     /// # Errors
@@ -466,14 +452,23 @@ impl GroupConsumer {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(Message(message))),
             Some(Err(error)) => {
+                let code = error.rdkafka_error_code();
+                match code {
+                    Some(RDKafkaErrorCode::AutoOffsetReset) => return Err(self.no_position()?),
+                    Some(RDKafkaErrorCode::InvalidSessionTimeout) => {
+                        return Err(session_not_allowed());
+                    }
+                    _ => {}
+                }
                 let fatal = matches!(error, KafkaError::MessageConsumptionFatal(_))
                     || matches!(
-                        error.rdkafka_error_code(),
+                        code,
                         Some(
                             RDKafkaErrorCode::TopicAuthorizationFailed
                                 | RDKafkaErrorCode::GroupAuthorizationFailed
                                 | RDKafkaErrorCode::SaslAuthenticationFailed
-                                | RDKafkaErrorCode::AutoOffsetReset
+                                | RDKafkaErrorCode::InconsistentGroupProtocol
+                                | RDKafkaErrorCode::GroupMaxSizeReached
                         )
                     );
                 if fatal {
@@ -484,6 +479,43 @@ impl GroupConsumer {
                 Ok(None)
             }
         }
+    }
+
+    /// Why reading has nowhere to begin under `auto.offset.reset=none`, in Java's words.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    fn no_position(&self) -> Result<Error> {
+        let failed = |error| self.failed("reading the offsets", &error);
+        let assigned = self.consumer.assignment().map_err(failed)?;
+        let assigned = from_list(&assigned);
+        let committed = self.committed(&assigned, API_TIMEOUT)?;
+        let without: JavaHashMap<&TopicPartition, ()> = assigned
+            .iter()
+            .filter(|partition| !committed.contains_key(*partition))
+            .map(|partition| (partition, ()))
+            .collect();
+        if !without.is_empty() {
+            let names: Vec<String> = without.keys().map(ToString::to_string).collect();
+            let names = names.join(", ");
+            return Ok(Error::fatal(format!(
+                "Undefined offset with no reset policy for partitions: [{names}]"
+            ))
+            .with_class("org.apache.kafka.clients.consumer.NoOffsetForPartitionException"));
+        }
+        let mut outside = String::new();
+        for (partition, offset) in &committed {
+            let (low, high) = self
+                .consumer
+                .fetch_watermarks(&partition.topic, partition.partition, API_TIMEOUT)
+                .map_err(failed)?;
+            if !(low..=high).contains(offset) {
+                outside = format!(" {offset} is out of range for partition {partition}");
+                break;
+            }
+        }
+        Ok(Error::fatal(format!("Fetch position{outside}"))
+            .with_class("org.apache.kafka.clients.consumer.OffsetOutOfRangeException"))
     }
 
     /// Changes of the assignment since the last call, in order. Each has to be answered by

@@ -271,6 +271,7 @@ mod tests {
         for (key, value) in [
             ("sasl.mechanism", "GSSAPI"),
             ("sasl.login.class", "x.Y"),
+            ("sasl.client.callback.handler.class", "x.Y"),
             ("ssl.truststore.location", "/no/such/file.jks"),
             ("ssl.keystore.location", "/no/such/file.jks"),
             ("ssl.truststore.type", "BKS"),
@@ -292,6 +293,59 @@ mod tests {
             let text = connect_api::error::Chain(&error).to_string();
             assert!(text.contains(key), "{key}: {text}");
             assert!(!text.contains("password=\"p\""), "{text}");
+        }
+    }
+
+    /// The stores of `keytool` that the crate of key stores has for its own tests.
+    fn store(file: &str) -> String {
+        format!(
+            "{}/../keystore/src/tests/{file}",
+            env!("CARGO_MANIFEST_DIR")
+        )
+    }
+
+    #[test]
+    fn certificates_and_keys_reach_the_client() {
+        let with = |entries: &[(&str, &str)]| {
+            let mut all = vec![("security.protocol", "SSL")];
+            all.extend(entries);
+            applied(&all)
+        };
+        let config = with(&[
+            ("ssl.truststore.type", "PEM"),
+            ("ssl.truststore.certificates", "trusted"),
+            ("ssl.keystore.type", "PEM"),
+            ("ssl.keystore.key", "key"),
+            ("ssl.keystore.certificate.chain", "chain"),
+            ("ssl.key.password", "p"),
+        ])
+        .expect("valid");
+        for (name, text) in [
+            ("ssl.ca.pem", "trusted"),
+            ("ssl.key.pem", "key"),
+            ("ssl.certificate.pem", "chain"),
+            ("ssl.key.password", "p"),
+        ] {
+            assert_eq!(config.get(name), Some(text), "{name}");
+        }
+        for (kind, end) in [("JKS", "jks"), ("PKCS12", "p12")] {
+            let (key, trust) = (store(&format!("key.{end}")), store(&format!("trust.{end}")));
+            let stores = |password: &str| {
+                with(&[
+                    ("ssl.truststore.type", kind),
+                    ("ssl.truststore.location", &trust),
+                    ("ssl.truststore.password", password),
+                    ("ssl.keystore.type", kind),
+                    ("ssl.keystore.location", &key),
+                    ("ssl.keystore.password", "changeit"),
+                ])
+            };
+            let config = stores("changeit").expect(kind);
+            for name in ["ssl.ca.pem", "ssl.key.pem", "ssl.certificate.pem"] {
+                let begins = |text: &str| text.starts_with("-----BEGIN");
+                assert!(config.get(name).is_some_and(begins), "{kind} {name}");
+            }
+            assert!(stores("another").is_err(), "{kind}");
         }
     }
 

@@ -498,7 +498,10 @@ mod tests {
                 ("buffer.memory", "1048576"),
                 ("max.request.size", "5"),
                 ("request.timeout.ms", "2147483647"),
-                ("key.serializer", "x"),
+                (
+                    "key.serializer",
+                    "org.apache.kafka.common.serialization.StringSerializer",
+                ),
             ]),
         )
         .expect("valid");
@@ -545,6 +548,198 @@ mod tests {
         )
         .expect("valid");
         assert_eq!(config.get("partition.assignment.strategy"), Some("range"));
+    }
+
+    /// Java's key, the clients that have it, a value that is not the default, and what it becomes.
+    const EFFECTS: &[(&str, u8, &str, &str)] = &[
+        ("bootstrap.servers", ALL, "a:1", "bootstrap.servers=a:1"),
+        ("client.id", ALL, "me", "client.id=me"),
+        (
+            "client.dns.lookup",
+            ALL,
+            "resolve_canonical_bootstrap_servers_only",
+            "client.dns.lookup=resolve_canonical_bootstrap_servers_only",
+        ),
+        ("client.rack", C, "r", "client.rack=r"),
+        ("send.buffer.bytes", ALL, "7", "socket.send.buffer.bytes=7"),
+        (
+            "receive.buffer.bytes",
+            ALL,
+            "7",
+            "socket.receive.buffer.bytes=7",
+        ),
+        (
+            "connections.max.idle.ms",
+            ALL,
+            "7",
+            "connections.max.idle.ms=7",
+        ),
+        ("reconnect.backoff.ms", ALL, "7", "reconnect.backoff.ms=7"),
+        (
+            "reconnect.backoff.max.ms",
+            ALL,
+            "7",
+            "reconnect.backoff.max.ms=7",
+        ),
+        ("retry.backoff.ms", ALL, "7", "retry.backoff.ms=7"),
+        ("retry.backoff.max.ms", ALL, "7", "retry.backoff.max.ms=7"),
+        (
+            "socket.connection.setup.timeout.ms",
+            ALL,
+            "7000",
+            "socket.connection.setup.timeout.ms=7000",
+        ),
+        (
+            "metadata.recovery.strategy",
+            ALL,
+            "NONE",
+            "metadata.recovery.strategy=none",
+        ),
+        (
+            "metadata.recovery.rebootstrap.trigger.ms",
+            ALL,
+            "7",
+            "metadata.recovery.rebootstrap.trigger.ms=7",
+        ),
+        (
+            "metadata.max.age.ms",
+            ALL,
+            "7000",
+            "topic.metadata.refresh.interval.ms=7000 metadata.max.age.ms=7000",
+        ),
+        (
+            "request.timeout.ms",
+            P,
+            "7000",
+            "request.timeout.ms=7000 socket.timeout.ms=7000",
+        ),
+        (
+            "request.timeout.ms",
+            C | A,
+            "7000",
+            "socket.timeout.ms=7000",
+        ),
+        ("acks", P, "0", "acks=0"),
+        ("enable.idempotence", P, "true", "enable.idempotence=true"),
+        (
+            "max.in.flight.requests.per.connection",
+            P,
+            "7",
+            "max.in.flight.requests.per.connection=7",
+        ),
+        ("retries", P, "7", "retries=7"),
+        (
+            "delivery.timeout.ms",
+            P,
+            "77000",
+            "delivery.timeout.ms=77000",
+        ),
+        ("linger.ms", P, "7", "linger.ms=7"),
+        ("batch.size", P, "7", "batch.size=7"),
+        ("buffer.memory", P, "7168", "queue.buffering.max.kbytes=7"),
+        ("max.request.size", P, "7000", "message.max.bytes=7000"),
+        ("compression.type", P, "lz4", "compression.type=lz4"),
+        (
+            "partitioner.class",
+            P,
+            "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+            "partitioner=random",
+        ),
+        ("transactional.id", P, "t", "transactional.id=t"),
+        (
+            "transaction.timeout.ms",
+            P,
+            "7000",
+            "transaction.timeout.ms=7000",
+        ),
+        ("group.id", C, "g", "group.id=g"),
+        ("group.instance.id", C, "i", "group.instance.id=i"),
+        ("group.protocol", C, "classic", "group.protocol=classic"),
+        ("session.timeout.ms", C, "7000", "session.timeout.ms=7000"),
+        (
+            "heartbeat.interval.ms",
+            C,
+            "700",
+            "heartbeat.interval.ms=700",
+        ),
+        (
+            "max.poll.interval.ms",
+            C,
+            "77000",
+            "max.poll.interval.ms=77000",
+        ),
+        (
+            "partition.assignment.strategy",
+            C,
+            "org.apache.kafka.clients.consumer.RoundRobinAssignor",
+            "partition.assignment.strategy=roundrobin",
+        ),
+        ("auto.offset.reset", C, "none", "auto.offset.reset=error"),
+        (
+            "isolation.level",
+            C,
+            "read_committed",
+            "isolation.level=read_committed",
+        ),
+        ("fetch.min.bytes", C, "7", "fetch.min.bytes=7"),
+        ("fetch.max.bytes", C, "7000000", "fetch.max.bytes=7000000"),
+        ("fetch.max.wait.ms", C, "7", "fetch.wait.max.ms=7"),
+        (
+            "max.partition.fetch.bytes",
+            C,
+            "7",
+            "max.partition.fetch.bytes=7",
+        ),
+        ("check.crcs", C, "false", "check.crcs=false"),
+        (
+            "allow.auto.create.topics",
+            C,
+            "false",
+            "allow.auto.create.topics=false",
+        ),
+        (
+            "enable.metrics.push",
+            ALL,
+            "false",
+            "enable.metrics.push=false",
+        ),
+    ];
+
+    const CLIENTS: [(Client, u8); 3] = [
+        (Client::Producer, P),
+        (Client::Consumer, C),
+        (Client::Admin, A),
+    ];
+
+    #[test]
+    fn each_setting_with_an_effect_reaches_the_client() {
+        for (key, clients, value, becomes) in EFFECTS {
+            for (client, _) in CLIENTS.iter().filter(|(_, bit)| clients & bit != 0) {
+                let with = translate(*client, &props(&[(key, value)])).expect(key);
+                let without = translate(*client, &props(&[])).expect("valid");
+                for pair in becomes.split(' ') {
+                    let (name, text) = pair.split_once('=').expect("a pair");
+                    assert_eq!(with.get(name), Some(text), "{key} of {client:?}");
+                    assert_ne!(without.get(name), Some(text), "{key} of {client:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_setting_has_an_effect_or_none_and_not_both() {
+        for (client, bit) in CLIENTS {
+            for (key, clients, _) in KEYS.iter().filter(|(_, clients, _)| clients & bit != 0) {
+                let shown = EFFECTS
+                    .iter()
+                    .any(|(name, clients, ..)| name == key && clients & bit != 0);
+                let translated = matches!(
+                    rule(client, key),
+                    Some(Is(_) | Number(..) | Kilobytes(_) | Names(..))
+                );
+                assert_eq!(shown, translated, "{key} of {client:?} ({clients})");
+            }
+        }
     }
 
     #[test]

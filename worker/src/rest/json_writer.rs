@@ -1,10 +1,11 @@
 //! Writes answers as Jackson writes UTF-8: compact, controls in upper-case hexadecimal, characters
-//! beyond the basic plane as two escapes.
+//! beyond the basic plane as two escapes, fractions as Java prints doubles.
 //!
 //! Answers for Jackson's `UTF8JsonGenerator` as the REST API sets it up.
 
 use std::io;
 
+use connect_api::java::double_to_string;
 use serde::Serialize;
 use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 
@@ -31,6 +32,10 @@ impl Formatter for Jackson {
             }
         }
         Ok(())
+    }
+
+    fn write_f64<W: ?Sized + io::Write>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        writer.write_all(double_to_string(value).as_bytes())
     }
 
     fn write_char_escape<W: ?Sized + io::Write>(
@@ -66,5 +71,11 @@ mod tests {
             String::from_utf8(bytes).expect("text"),
             "\"a\\\"\\\\/\\u001F\\n\u{7f}é\\uD83D\\uDE00z\""
         );
+    }
+
+    #[test]
+    fn fractions_are_written_as_java_prints_doubles() {
+        let written = to_vec(&[-1e-7, 1e22, 100.0, 0.5]).expect("written");
+        assert_eq!(written, b"[-1.0E-7,1.0E22,100.0,0.5]");
     }
 }

@@ -234,6 +234,11 @@ static PLUGINS: [Plugin; 3] = [
 ];
 
 fn api() -> Api {
+    api_with(&[])
+}
+
+/// An API of a worker that has these options besides what it must be given.
+fn api_with(options: &[(&str, &str)]) -> Api {
     let props: Props = [
         ("bootstrap.servers", "b:9092"),
         ("group.id", "g"),
@@ -243,8 +248,9 @@ fn api() -> Api {
         ("offset.storage.topic", "o"),
         ("status.storage.topic", "s"),
     ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .iter()
+    .chain(options)
+    .map(|&(key, value)| (key.to_owned(), value.to_owned()))
     .collect();
     let plugins = Arc::new(Plugins::new(&[&PLUGINS, PROVIDERS]));
     let environment =
@@ -312,6 +318,31 @@ async fn check(api: &Api, request: &str, body: Option<&str>, status: u16, expect
     let (method, uri) = request.split_once(' ').expect("method and uri");
     let (code, _, text) = call(api, method, uri, body).await;
     assert_eq!((code, text.as_str()), (status, expected), "{request}");
+}
+
+#[tokio::test]
+async fn topics_are_told_and_forgotten_where_the_options_allow_it() {
+    let disabled = r#"{"error_code":403,"message":"Topic tracking is disabled."}"#;
+    let kept = r#"{"error_code":403,"message":"Topic tracking reset is disabled."}"#;
+    for (options, told, forgotten) in [
+        (&[][..], 200, (202, "")),
+        (
+            &[("topic.tracking.enable", "false")][..],
+            403,
+            (403, disabled),
+        ),
+        (
+            &[("topic.tracking.allow.reset", "false")][..],
+            200,
+            (403, kept),
+        ),
+    ] {
+        let api = api_with(options);
+        let (status, ..) = call(&api, "GET", "/connectors/c/topics", None).await;
+        assert_eq!(status, told, "{options:?}");
+        let (status, text) = forgotten;
+        check(&api, "PUT /connectors/c/topics/reset", None, status, text).await;
+    }
 }
 
 #[tokio::test]

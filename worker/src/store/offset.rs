@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use connect_api::data::json::write_string;
 use connect_api::data::{ByteString, Bytes, Value};
 use connect_api::java::double_to_string;
 use connect_api::record::OffsetMap;
@@ -121,7 +122,7 @@ impl OffsetStore {
             .filter_map(|(key, value)| {
                 let (_, partition) = parse_key(key)?;
                 match serde_json::from_slice(value).ok()? {
-                    Json::Object(offset) => Some((partition, offset)),
+                    Json::Object(offset) => Some((partition, unsigned_zeros(offset))),
                     _ => None,
                 }
             })
@@ -226,21 +227,32 @@ fn apply(cache: &mut HashMap<String, Entries>, key: &[u8], value: Option<&[u8]>)
 
 /// `["connector",{partition}]`.
 fn parse_key(key: &[u8]) -> Option<(String, Map<String, Json>)> {
-    serde_json::from_slice(key).ok()
+    let (connector, partition) = serde_json::from_slice(key).ok()?;
+    Some((connector, unsigned_zeros(partition)))
 }
 
-fn key(connector: &str, partition: &OffsetMap) -> Result<Vec<u8>> {
+/// Java reads fractions as decimals first, which have no -0.0.
+fn unsigned_zeros(mut members: Map<String, Json>) -> Map<String, Json> {
+    for value in members.values_mut() {
+        if value.is_f64() && value.as_f64() == Some(0.0) {
+            *value = 0.0.into();
+        }
+    }
+    members
+}
+
+/// The bytes by which the offset of a source partition is found.
+///
+/// # Errors
+/// A value is not primitive.
+pub fn key(connector: &str, partition: &OffsetMap) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(64);
     out.push(b'[');
-    write_text(&mut out, connector);
+    write_string(connector, &mut out);
     out.push(b',');
     write_map(&mut out, partition)?;
     out.push(b']');
     Ok(out)
-}
-
-fn write_text(out: &mut Vec<u8>, text: &str) {
-    out.extend_from_slice(Json::from(text).to_string().as_bytes());
 }
 
 fn write_map(out: &mut Vec<u8>, map: &OffsetMap) -> Result<()> {
@@ -249,7 +261,7 @@ fn write_map(out: &mut Vec<u8>, map: &OffsetMap) -> Result<()> {
         if index > 0 {
             out.push(b',');
         }
-        write_text(out, name);
+        write_string(name, out);
         out.push(b':');
         let text = match value {
             Value::Null => "null".to_owned(),
@@ -257,7 +269,7 @@ fn write_map(out: &mut Vec<u8>, map: &OffsetMap) -> Result<()> {
             Value::Float32(value) => connect_api::java::float_to_string(*value),
             Value::Float64(value) => double_to_string(*value),
             Value::String(text) => {
-                write_text(out, text);
+                write_string(text, out);
                 continue;
             }
             other => match other.as_i64() {
@@ -285,7 +297,8 @@ pub fn from_json(members: &Map<String, Json>) -> OffsetMap {
             Json::String(text) => Value::from(text.as_str()),
             Json::Number(number) => match number.as_i64() {
                 Some(number) => Value::Int64(number),
-                None => Value::Float64(number.as_f64().unwrap_or(f64::NAN)),
+                // Adding makes a zero of -0.0, which Java does not keep either.
+                None => Value::Float64(number.as_f64().unwrap_or(f64::NAN) + 0.0),
             },
             Json::Null | Json::Array(_) | Json::Object(_) => Value::Null,
         };
@@ -329,6 +342,30 @@ mod tests {
             Some(&Value::Int64(157_756_056))
         );
         assert!(text.contains(r#""d":1.0E7"#), "{text}");
+    }
+
+    #[test]
+    fn keys_escape_as_jackson_does() {
+        let partition = map(&[("f", "\u{1f}😀".into())]);
+        assert_eq!(
+            key("c", &partition).expect("primitive"),
+            br#"["c",{"f":"\u001F\uD83D\uDE00"}]"#
+        );
+    }
+
+    #[test]
+    fn a_negative_zero_has_no_sign() {
+        let mut cache = HashMap::new();
+        apply(&mut cache, br#"["c",{"n":-0.0}]"#, Some(b"{\"x\":-0.0}"));
+        let parsed: Map<String, Json> =
+            serde_json::from_str(r#"{"x":-0.0,"y":-1e-7}"#).expect("JSON");
+        assert_eq!(
+            Json::from(unsigned_zeros(parsed.clone())).to_string(),
+            r#"{"x":0.0,"y":-1e-7}"#
+        );
+        let mut out = Vec::new();
+        write_map(&mut out, &from_json(&parsed)).expect("primitive");
+        assert_eq!(out, br#"{"x":0.0,"y":-1.0E-7}"#);
     }
 
     #[test]

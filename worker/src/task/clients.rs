@@ -198,6 +198,7 @@ pub fn offsets_consumer(
         ],
     );
     let mut own = overridden(worker, own, "consumer.override.", props)?;
+    checks::consumer(&own)?;
     if worker.exactly_once() == ExactlyOnce::Enabled {
         force(&mut own, "isolation.level", "read_committed");
     }
@@ -269,15 +270,54 @@ fn given_to_producer(worker: &WorkerConfig, client_id: &str, connector: &Props) 
     Ok(props)
 }
 
-/// A sink task's consumer, and the most records that a poll shall give.
+/// What a sink task's consumer is made with.
+#[derive(Debug)]
+pub struct SinkConsumer {
+    /// Its settings.
+    pub config: ClientConfig,
+    /// The most records that a poll shall give.
+    pub max_poll_records: Option<usize>,
+    /// The `session.timeout.ms` in milliseconds that was asked for, where the client library takes
+    /// only a shorter one: brokers may refuse it.
+    pub longer_session: Option<i32>,
+}
+
+/// The group of a sink's consumers.
+pub fn consumer_group(worker: &WorkerConfig, connector: &str, props: &Props) -> String {
+    let given = props
+        .get("consumer.override.group.id")
+        .or_else(|| worker.props.get("consumer.group.id"));
+    match given {
+        Some(group) => group.trim().to_owned(),
+        None => format!("connect-{connector}"),
+    }
+}
+
+/// A client that commits offsets of a sink's group from outside, with the settings of an admin
+/// client, as Java's commits them.
 ///
 /// # Errors
 /// A setting is refused.
-pub fn consumer(
+pub fn group_offsets(
     worker: &WorkerConfig,
-    id: &TaskId,
-    connector: &Props,
-) -> Result<(ClientConfig, Option<usize>)> {
+    connector: &str,
+    props: &Props,
+) -> Result<ClientConfig> {
+    let mut config = admin(
+        worker,
+        &format!("connector-worker-adminclient-{connector}"),
+        props,
+    )?;
+    config.set("group.id", consumer_group(worker, connector, props));
+    config.set("enable.auto.commit", "false");
+    Ok(config)
+}
+
+/// A sink task's consumer.
+///
+/// # Errors
+/// A setting is refused.
+pub fn consumer(worker: &WorkerConfig, id: &TaskId, connector: &Props) -> Result<SinkConsumer> {
     let props = base(
         worker,
         "consumer.",
@@ -289,10 +329,18 @@ pub fn consumer(
     );
     let props = overridden(worker, props, "consumer.override.", connector)?;
     checks::consumer(&props)?;
-    let max_poll_records = props
-        .get("max.poll.records")
-        .and_then(|text| text.trim().parse().ok());
-    Ok((translate(Client::Consumer, &props)?, max_poll_records))
+    let number = |text: &str| text.trim().parse().ok();
+    let max_poll_records = props.get("max.poll.records").and_then(|text| number(text));
+    let config = translate(Client::Consumer, &props)?;
+    let session = |text: Option<&str>| text.and_then(|text| text.trim().parse::<i32>().ok());
+    let asked = session(props.get("session.timeout.ms").map(String::as_str));
+    let longer_session =
+        asked.filter(|asked| session(config.get("session.timeout.ms")) < Some(*asked));
+    Ok(SinkConsumer {
+        config,
+        max_poll_records: max_poll_records.and_then(|count: u32| usize::try_from(count).ok()),
+        longer_session,
+    })
 }
 
 /// An admin client of this id for a connector.
@@ -398,28 +446,122 @@ pub fn of_worker(worker: &WorkerConfig, client: Client, role: &str) -> Result<Cl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::config;
+
+    /// Settings of a worker that are those of its own clients: a value, and what it becomes.
+    const TOP_LEVEL: &[(&str, &str, &str)] = &[
+        ("bootstrap.servers", "a:1", "bootstrap.servers=a:1"),
+        (
+            "client.dns.lookup",
+            "resolve_canonical_bootstrap_servers_only",
+            "client.dns.lookup=resolve_canonical_bootstrap_servers_only",
+        ),
+        ("client.id", "me", "client.id=g-me-role"),
+        ("metadata.max.age.ms", "7000", "metadata.max.age.ms=7000"),
+        ("send.buffer.bytes", "7", "socket.send.buffer.bytes=7"),
+        ("receive.buffer.bytes", "7", "socket.receive.buffer.bytes=7"),
+        ("reconnect.backoff.ms", "7", "reconnect.backoff.ms=7"),
+        (
+            "reconnect.backoff.max.ms",
+            "7",
+            "reconnect.backoff.max.ms=7",
+        ),
+        (
+            "socket.connection.setup.timeout.ms",
+            "7000",
+            "socket.connection.setup.timeout.ms=7000",
+        ),
+        ("retry.backoff.ms", "7", "retry.backoff.ms=7"),
+        ("retry.backoff.max.ms", "7", "retry.backoff.max.ms=7"),
+        ("request.timeout.ms", "7000", "socket.timeout.ms=7000"),
+        ("connections.max.idle.ms", "7", "connections.max.idle.ms=7"),
+        ("security.protocol", "SSL", "security.protocol=ssl"),
+        (
+            "metadata.recovery.strategy",
+            "none",
+            "metadata.recovery.strategy=none",
+        ),
+        (
+            "metadata.recovery.rebootstrap.trigger.ms",
+            "7",
+            "metadata.recovery.rebootstrap.trigger.ms=7",
+        ),
+    ];
+
+    #[test]
+    fn settings_of_the_worker_are_those_of_its_own_clients() {
+        for (key, value, becomes) in TOP_LEVEL {
+            let (name, text) = becomes.split_once('=').expect("a pair");
+            for client in [Client::Producer, Client::Consumer, Client::Admin] {
+                let of = |options: &[(&str, &str)]| {
+                    let worker = config(options).expect("valid");
+                    let made = of_worker(&worker, client, "role").expect("valid");
+                    made.get(name).map(str::to_owned)
+                };
+                assert_eq!(
+                    of(&[(key, value)]).as_deref(),
+                    Some(text),
+                    "{key} of {client:?}"
+                );
+                assert_ne!(of(&[]).as_deref(), Some(text), "{key} of {client:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn settings_behind_a_prefix_are_those_of_the_connectors_clients() {
+        let id = TaskId {
+            connector: "c".into(),
+            task: 0,
+        };
+        let of = |options: &[(&str, &str)], own: &[(&str, &str)]| {
+            let mut all = vec![("bootstrap.servers", "localhost:9092")];
+            all.extend(options);
+            let worker = config(&all).expect("valid");
+            let pair = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+            let own = own.iter().map(pair).collect();
+            let ids = [
+                producer(&worker, &id, &own).expect("valid"),
+                consumer(&worker, &id, &own).expect("valid").config,
+                admin(&worker, "x", &own).expect("valid"),
+            ];
+            ids.map(|made| made.get("client.id").unwrap_or_default().to_owned())
+        };
+        let usual = ["connector-producer-c-0", "connector-consumer-c-0", "x"];
+        assert_eq!(of(&[], &[]), usual);
+        for (at, prefix) in ["producer", "consumer", "admin"].into_iter().enumerate() {
+            let mut expected = usual;
+            expected[at] = "p";
+            assert_eq!(of(&[(&format!("{prefix}.client.id"), "p")], &[]), expected);
+            let key = format!("{prefix}.override.client.id");
+            assert_eq!(of(&[], &[(&key, "p")]), expected);
+        }
+    }
+
+    #[test]
+    fn a_session_that_the_client_library_cuts_short_is_told() {
+        let session = |value: &str| {
+            let worker = config(&[
+                ("bootstrap.servers", "localhost:9092"),
+                ("consumer.session.timeout.ms", value),
+            ]);
+            let id = TaskId {
+                connector: "c".into(),
+                task: 0,
+            };
+            let made = consumer(&worker.expect("valid"), &id, &Props::new()).expect("valid");
+            made.longer_session
+        };
+        assert_eq!(session("2000000"), Some(2_000_000));
+        assert_eq!(session("300000"), None);
+    }
 
     fn task_producer(connector: &[(&str, &str)]) -> ClientConfig {
-        let props = [
-            ("group.id", "g"),
-            ("bootstrap.servers", "localhost:9092"),
-            ("config.storage.topic", "c"),
-            ("offset.storage.topic", "o"),
-            ("status.storage.topic", "s"),
-            (
-                "key.converter",
-                "org.apache.kafka.connect.json.JsonConverter",
-            ),
-            (
-                "value.converter",
-                "org.apache.kafka.connect.json.JsonConverter",
-            ),
-        ];
         let owned = |pairs: &[(&str, &str)]| -> Props {
             let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
             pairs.iter().map(pair).collect()
         };
-        let worker = WorkerConfig::new(owned(&props), false, "box").expect("valid");
+        let worker = config(&[("bootstrap.servers", "localhost:9092")]).expect("valid");
         let id = TaskId {
             connector: "c".into(),
             task: 0,

@@ -12,6 +12,7 @@ use connect_api::plugin::{Make, Plugin};
 use connect_api::{Error, Props, Result};
 
 use super::lifecycle::{redacted, supervise};
+use super::offsets::OffsetClients;
 use super::topic_creation::TopicCreation;
 use crate::herder::request::{Parts, RawConfig, TargetState};
 use crate::herder::state::{ConnectorEvent, Event};
@@ -97,7 +98,8 @@ pub fn start(
                 reporter,
                 stop,
                 made,
-                unmade: false,
+                initialized: false,
+                dead: false,
                 running: None,
             };
             for command in orders {
@@ -146,8 +148,10 @@ struct Shell {
     reporter: Reporter,
     stop: StopSignal,
     made: Arc<AtomicBool>,
-    /// It could not be made: only a restart helps.
-    unmade: bool,
+    /// It is made and its offsets are at hand.
+    initialized: bool,
+    /// It could not be initialized: only a restart helps.
+    dead: bool,
     running: Option<Made>,
 }
 
@@ -156,12 +160,12 @@ type Made = (Box<dyn Connector>, &'static Plugin, Resolved);
 impl Shell {
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Target(_) if self.unmade => {}
+            Command::Target(_) if self.dead => {}
             Command::Target(TargetState::Started) if self.running.is_some() => {}
             Command::Target(target) => match self.make() {
                 Ok(made) => self.enter(target, made),
                 Err(error) => {
-                    self.unmade = !self.made.load(Ordering::Acquire);
+                    self.dead = !self.initialized;
                     self.fail(&error);
                 }
             },
@@ -214,7 +218,7 @@ impl Shell {
     }
 
     /// Makes the connector; nothing of it runs yet.
-    fn make(&self) -> Result<Made> {
+    fn make(&mut self) -> Result<Made> {
         let resolved = self.parts.resolver.resolve(&self.raw)?;
         let class = resolved
             .props
@@ -229,11 +233,19 @@ impl Shell {
             Make::Source { connector, .. } | Make::Sink { connector, .. } => connector(),
             _ => return Err(Error::config(format!("{class} is no connector"))),
         };
-        let creates_topics = self.parts.config.options.bool("topic.creation.enable");
-        if creates_topics && matches!(plugin.make, Make::Source { .. }) {
+        let is_source = matches!(plugin.make, Make::Source { .. });
+        if is_source && self.parts.config.options.bool("topic.creation.enable") {
             TopicCreation::new(&resolved.props)?;
         }
+        let offsets = match is_source && !self.initialized {
+            true => OffsetClients::new(&self.parts, &self.reporter.name, &resolved.props)?,
+            false => None,
+        };
         self.made.store(true, Ordering::Release);
+        if let Some(offsets) = offsets {
+            offsets.ensure_topic()?;
+        }
+        self.initialized = true;
         Ok((connector, plugin, resolved))
     }
 
@@ -277,29 +289,38 @@ fn task_configs(
     resolved: &Resolved,
     parts: &Parts,
 ) -> Result<Vec<RawConfig>> {
-    let text = |key: &str| resolved.props.get(key).map(|text| text.trim());
-    let max: usize = text("tasks.max")
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(1);
     let configs = connector
-        .task_configs(max)
+        .task_configs(most_tasks(&resolved.props))
         .map_err(|error| redacted(error, resolved))?;
-    let enforced =
-        !text("tasks.max.enforce").is_some_and(|text| text.eq_ignore_ascii_case("false"));
-    if configs.len() > max && enforced {
-        return Err(Error::fatal(format!(
-            "The connector {name} has generated {} tasks, which is greater than {max}, the maximum \
-             number of tasks it is configured to create. This behaviour should be considered a bug \
-             and is disallowed. If necessary, it can be permitted by reconfiguring the connector \
-             with 'tasks.max.enforce' set to false; however, this option will be removed in a \
-             future release of Kafka Connect.",
-            configs.len()
-        )));
-    }
+    check_count(name, configs.len(), &resolved.props)?;
     Ok(configs
         .into_iter()
         .map(|config| stored(config, plugin, raw, parts))
         .collect())
+}
+
+/// `tasks.max`.
+fn most_tasks(props: &Props) -> usize {
+    let given = props.get("tasks.max").map(|text| text.trim().parse().ok());
+    given.flatten().unwrap_or(1)
+}
+
+/// Refuses more tasks than `tasks.max` unless `tasks.max.enforce` says otherwise.
+fn check_count(name: &str, count: usize, props: &Props) -> Result<()> {
+    let max = most_tasks(props);
+    let enforced = !props
+        .get("tasks.max.enforce")
+        .is_some_and(|text| text.trim().eq_ignore_ascii_case("false"));
+    match count > max && enforced {
+        true => Err(Error::fatal(format!(
+            "The connector {name} has generated {count} tasks, which is greater than {max}, the \
+             maximum number of tasks it is configured to create. This behaviour should be \
+             considered a bug and is disallowed. If necessary, it can be permitted by \
+             reconfiguring the connector with 'tasks.max.enforce' set to false; however, this \
+             option will be removed in a future release of Kafka Connect."
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn stored(config: Props, plugin: &Plugin, raw: &RawConfig, parts: &Parts) -> RawConfig {
@@ -322,4 +343,21 @@ fn stored(config: Props, plugin: &Plugin, raw: &RawConfig, parts: &Parts) -> Raw
         }
     }
     stored
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_tasks_than_allowed_are_refused_unless_that_is_not_enforced() {
+        let check = |entries: &[(&str, &str)], count| {
+            let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+            let props: Props = entries.iter().map(owned).collect();
+            check_count("c", count, &props).is_ok()
+        };
+        assert!(check(&[], 1) && !check(&[], 2));
+        assert!(check(&[("tasks.max", "2")], 2) && !check(&[("tasks.max", "2")], 3));
+        assert!(check(&[("tasks.max.enforce", "false")], 2));
+    }
 }

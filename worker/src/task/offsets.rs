@@ -16,8 +16,10 @@ use super::clients;
 use crate::config::ExactlyOnce;
 use crate::herder::request::Parts;
 use crate::herder::{Stores, store_topic};
+use crate::kafka::ClientConfig;
 use crate::kafka::admin::Admin;
 use crate::kafka::producer::StoreProducer;
+use crate::store::log::StoreTopic;
 use crate::store::offset::{OffsetStore, Stored};
 
 /// How long reading a topic to its end may take: also that of a transaction that a killed worker left
@@ -44,6 +46,69 @@ impl Drop for ConnectorOffsets {
     }
 }
 
+/// The clients for a topic that is read for one connector alone.
+#[derive(Debug)]
+pub struct OffsetClients {
+    topic: String,
+    consumer: ClientConfig,
+    /// What creates the topic, where it is the connector's own.
+    creates: Option<(Admin, StoreTopic)>,
+}
+
+impl OffsetClients {
+    /// `None` where the worker's store is all that there is. A connector is made with these, too: what
+    /// is wrong with them fails it, and not only its tasks
+    /// (`Worker.offsetStoreForRegularSourceConnector`).
+    ///
+    /// # Errors
+    /// A setting is refused.
+    pub fn new(parts: &Parts, connector: &str, props: &Props) -> Result<Option<Self>> {
+        let worker = &parts.config;
+        let workers_topic = workers_topic(parts);
+        let separate = props
+            .get("offsets.storage.topic")
+            .map(|topic| topic.trim())
+            .filter(|topic| !topic.is_empty() && !worker.standalone)
+            .filter(|topic| *topic != workers_topic);
+        if separate.is_none() && worker.exactly_once() != ExactlyOnce::Enabled {
+            return Ok(None);
+        }
+        let consumer = clients::offsets_consumer(worker, connector, props)?;
+        let client_id = format!("connector-adminclient-{connector}");
+        let admin = clients::admin(worker, &client_id, props)?;
+        let creates = match separate {
+            Some(topic) => {
+                let mut plan = store_topic(worker, "offset.storage", "source connector offsets");
+                topic.clone_into(&mut plan.name);
+                plan.property = "offsets.storage.topic";
+                Some((Admin::new(&admin, parts.runtime.clone())?, plan))
+            }
+            None => None,
+        };
+        Ok(Some(Self {
+            topic: separate.unwrap_or(workers_topic).to_owned(),
+            consumer,
+            creates,
+        }))
+    }
+
+    /// Creates the topic where it is missing and is the connector's own.
+    ///
+    /// # Errors
+    /// It cannot be created, or is none that keeps offsets.
+    pub fn ensure_topic(&self) -> Result<()> {
+        match &self.creates {
+            Some((admin, plan)) => plan.ensure(admin),
+            None => Ok(()),
+        }
+    }
+}
+
+fn workers_topic(parts: &Parts) -> &str {
+    let topic = parts.config.options.string_opt("offset.storage.topic");
+    topic.unwrap_or_default()
+}
+
 impl ConnectorOffsets {
     /// Finds the place, creates a topic of the connector's own where it is missing, and reads it.
     /// `writes` is whether [`Self::write`] will be called.
@@ -57,43 +122,26 @@ impl ConnectorOffsets {
         props: &Props,
         writes: bool,
     ) -> Result<Self> {
-        let worker = &parts.config;
-        let given = props
-            .get("offsets.storage.topic")
-            .map(|topic| topic.trim())
-            .filter(|topic| !topic.is_empty() && !worker.standalone);
-        let workers_topic = worker
-            .options
-            .string_opt("offset.storage.topic")
-            .unwrap_or_default();
-        let separate = given.filter(|topic| *topic != workers_topic);
-        let exactly_once = worker.exactly_once() == ExactlyOnce::Enabled;
-        let topic = separate.unwrap_or(workers_topic).to_owned();
-        let own = match separate.is_some() || exactly_once {
+        let producer = match writes {
+            true => Some(clients::offsets_producer(&parts.config, connector, props)?),
             false => None,
-            true => {
-                if separate.is_some() {
-                    let client_id = format!("connector-adminclient-{connector}");
-                    let admin = clients::admin(worker, &client_id, props)?;
-                    let mut plan =
-                        store_topic(worker, "offset.storage", "source connector offsets");
-                    plan.name.clone_from(&topic);
-                    plan.property = "offsets.storage.topic";
-                    plan.ensure(&Admin::new(&admin, parts.runtime.clone())?)?;
-                }
-                let producer = match writes {
-                    true => Some(Arc::new(StoreProducer::new(&clients::offsets_producer(
-                        worker, connector, props,
-                    )?)?)),
-                    false => None,
+        };
+        let clients = OffsetClients::new(parts, connector, props)?;
+        let separate = clients.as_ref().is_some_and(|own| own.creates.is_some());
+        let (topic, own) = match clients {
+            None => (workers_topic(parts).to_owned(), None),
+            Some(clients) => {
+                clients.ensure_topic()?;
+                let producer = match producer {
+                    Some(config) => Some(Arc::new(StoreProducer::new(&config)?)),
+                    None => None,
                 };
-                let consumer = clients::offsets_consumer(worker, connector, props)?;
-                let store = OffsetStore::start(&topic, consumer, producer)?;
+                let store = OffsetStore::start(&clients.topic, clients.consumer, producer)?;
                 store.wait_until_read(READ_LIMIT)?;
-                Some(store)
+                (clients.topic, Some(store))
             }
         };
-        let behind = own.is_none() || separate.is_some();
+        let behind = own.is_none() || separate;
         Ok(Self {
             connector: connector.into(),
             topic,

@@ -15,12 +15,13 @@ use connect_api::sink::{Offsets, SinkTask, SinkTaskContext};
 use connect_api::{Error, Result};
 
 use super::blocks::Blocks;
-use super::clients;
+use super::clients::{self, SinkConsumer};
 use super::dead_letter::{DeadLetterQueue, RawMessage};
 use super::lifecycle::TaskContext;
 use super::pipeline::Pipeline;
 use super::sink_runtime::{Reports, Requests, TaskRuntime};
 use super::tolerance::Failure;
+use crate::kafka::admin::Admin;
 use crate::kafka::consumer::{GroupConsumer, Message, Rebalance};
 use crate::store::status::State;
 
@@ -117,12 +118,26 @@ struct Reader {
     consumer: GroupConsumer,
     metadata_max_age: Duration,
     max_poll_records: usize,
+    /// A session that brokers may refuse and the client library does not ask for: whom to ask, the
+    /// group, and its milliseconds.
+    longer_session: Option<(Admin, String, i32)>,
 }
 
 impl Reader {
     fn new(context: &TaskContext) -> Result<Self> {
-        let (config, max_poll_records) =
-            clients::consumer(&context.parts.config, &context.id, &context.connector.props)?;
+        let SinkConsumer {
+            config,
+            max_poll_records,
+            longer_session,
+        } = clients::consumer(&context.parts.config, &context.id, &context.connector.props)?;
+        let longer_session = match longer_session {
+            Some(session) => Some((
+                Admin::new(&config, context.parts.runtime.clone())?,
+                config.get("group.id").unwrap_or_default().to_owned(),
+                session,
+            )),
+            None => None,
+        };
         let age = config
             .get("topic.metadata.refresh.interval.ms")
             .and_then(|age| age.parse().ok());
@@ -130,6 +145,7 @@ impl Reader {
             consumer: GroupConsumer::new(&config)?,
             metadata_max_age: Duration::from_millis(age.unwrap_or(300_000)),
             max_poll_records: max_poll_records.unwrap_or(MAX_POLL_RECORDS).max(1),
+            longer_session,
         })
     }
 }
@@ -147,7 +163,11 @@ impl<'a> Worker<'a> {
             consumer,
             metadata_max_age,
             max_poll_records,
+            longer_session,
         } = reader;
+        if let Some((admin, group, session)) = longer_session {
+            admin.check_session(&group, session)?;
+        }
         let pattern = props
             .get("topics.regex")
             .map(|text| text.trim())

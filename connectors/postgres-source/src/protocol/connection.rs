@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::gathering::{GatherSwitch, GatheringSocket};
+use super::host_name::{HostName, host_name};
 use super::login;
 use super::tls::{SslMode, TlsSettings};
 use crate::error::{ConnectFailure, PgError, ServerError};
@@ -180,12 +182,13 @@ impl Connection {
         application: &str,
         encryption: Encryption,
     ) -> Result<Self, PgError> {
+        let failure = |source| ConnectFailure {
+            host: settings.host.clone(),
+            port: settings.port,
+            source,
+        };
         let failed = |source| PgError::Attempt {
-            source: ConnectFailure {
-                host: settings.host.clone(),
-                port: settings.port,
-                source,
-            },
+            source: failure(source),
         };
         let tcp = connect(settings).await?;
         tcp.set_nodelay(true).map_err(failed)?;
@@ -209,20 +212,25 @@ impl Connection {
                     })?;
                     let connector = TlsConnector::from(settings.tls.client_config()?);
                     let tls = tokio::time::timeout(CONNECT_TIMEOUT, connector.connect(name, tcp));
-                    let tls = tls
-                        .await
-                        .map_err(|_elapsed| failed(timed_out()))?
-                        .map_err(failed)?;
+                    let tls =
+                        tls.await
+                            .map_err(|_elapsed| failed(timed_out()))?
+                            .map_err(|source| PgError::Tls {
+                                reason: handshake_problem(&source),
+                                source: failure(source),
+                            })?;
                     io = Box::new(tls);
                     encrypted = true;
                 }
                 b'N' if encryption == Encryption::Always => return Err(PgError::NoTls),
                 b'N' => io = Box::new(tcp),
                 byte => {
-                    return Err(failed(io::Error::new(
-                        io::ErrorKind::InvalidData,
-                        format!("answer {byte:#04x} to the TLS request: this is no Postgres"),
-                    )));
+                    return Err(PgError::NoAnswerToTls {
+                        source: failure(io::Error::new(
+                            io::ErrorKind::InvalidData,
+                            format!("answer {byte:#04x} to the TLS request: this is no Postgres"),
+                        )),
+                    });
                 }
             }
         } else {
@@ -443,6 +451,15 @@ impl Connection {
     }
 }
 
+/// What Java says of a handshake that ended early; other reasons are told in our client's words.
+fn handshake_problem(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "Remote host terminated the handshake".to_owned(),
+        io::ErrorKind::ConnectionReset => "Connection reset".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 fn timed_out() -> io::Error {
     io::Error::new(
         io::ErrorKind::TimedOut,
@@ -458,7 +475,7 @@ async fn connect(settings: &ConnectionSettings) -> Result<TcpStream, PgError> {
             source,
         },
     };
-    let addresses = tokio::net::lookup_host((settings.host.as_str(), settings.port))
+    let addresses = addresses(&settings.host, settings.port)
         .await
         .map_err(failed)?;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
@@ -478,6 +495,18 @@ async fn connect(settings: &ConnectionSettings) -> Result<TcpStream, PgError> {
     } else {
         failed(last)
     })
+}
+
+/// Where a host is found, as Java finds it.
+async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    match host_name(host) {
+        HostName::Address(address) => Ok(vec![(address, port).into()]),
+        HostName::Ambiguous => Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "not an address of decimal numbers",
+        )),
+        HostName::Name => Ok(tokio::net::lookup_host((host, port)).await?.collect()),
+    }
 }
 
 /// Room for the next read: for the rest of a long frame, or for a usual piece.

@@ -15,6 +15,7 @@
 pub mod catalog;
 pub mod connection;
 mod gathering;
+mod host_name;
 pub mod login;
 pub mod pgoutput;
 pub mod replication;

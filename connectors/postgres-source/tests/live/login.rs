@@ -3,6 +3,8 @@
 use postgres_source::error::PgError;
 use postgres_source::protocol::connection::{Connection, ConnectionSettings, SessionKind};
 use postgres_source::protocol::tls::SslMode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 
 use crate::server::{Server, tls_file};
 
@@ -27,6 +29,20 @@ async fn server() -> Server {
         )
         .await;
     server
+}
+
+/// A port where each caller is answered with these bytes, once it has said something.
+async fn answering(bytes: &'static [u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(async move {
+        while let Ok((mut caller, _)) = listener.accept().await {
+            let mut request = [0; 8];
+            caller.read_exact(&mut request).await.ok();
+            caller.write_all(bytes).await.ok();
+        }
+    });
+    port
 }
 
 async fn encrypted(settings: &ConnectionSettings) -> Result<bool, PgError> {
@@ -147,9 +163,30 @@ async fn every_login_and_every_sslmode_does_what_it_says() {
             .starts_with("Connection to 127.0.0.1:1 refused."),
         "{error}"
     );
-    settings.host = "no-such-host.invalid".to_owned();
-    let error = encrypted(&settings).await.unwrap_err();
-    assert_eq!(error.to_string(), "The connection attempt failed.");
+    for host in ["no-such-host.invalid", "0x7f.1"] {
+        settings.host = host.to_owned();
+        let error = encrypted(&settings).await.unwrap_err();
+        assert_eq!(error.to_string(), "The connection attempt failed.");
+    }
+    settings.host = "127.1".to_owned();
+    let error = encrypted(&settings).await.unwrap_err().to_string();
+    assert!(
+        error.starts_with("Connection to 127.1:1 refused."),
+        "{error}"
+    );
+    // Somebody else there, as the JDBC driver tells it.
+    settings = as_user("postgres", None, SslMode::Prefer);
+    for (answer, told) in [
+        (
+            &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
+            "An error occurred while setting up the SSL connection.",
+        ),
+        (b"S", "SSL error: Remote host terminated the handshake"),
+        (b"", "The connection attempt failed."),
+    ] {
+        settings.port = answering(answer).await;
+        assert_eq!(encrypted(&settings).await.unwrap_err().to_string(), told);
+    }
     settings = server.settings();
     settings.database = "nowhere".to_owned();
     let error = encrypted(&settings).await.unwrap_err();

@@ -428,6 +428,48 @@ mod tests {
     }
 
     #[test]
+    fn each_setting_of_a_login_makes_another_one() {
+        const URL: &str = "sasl.oauthbearer.token.endpoint.url";
+        let usual = [SECURED, (URL, "http://127.0.0.1:1/token")];
+        let of = |more: &[(&str, &str)]| {
+            let module = jaas::parse(CREDENTIALS).expect("well formed");
+            let pair = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+            let props = usual.iter().chain(more).map(pair).collect();
+            let settings = Settings {
+                props: &props,
+                module: &module,
+            };
+            let (source, refresh) = (settings.source(), settings.refresh());
+            (source.expect("valid"), refresh.expect("valid"))
+        };
+        for (key, value) in [
+            ("sasl.login.callback.handler.class", ""),
+            (URL, "http://127.0.0.1:2/token"),
+            ("sasl.oauthbearer.client.credentials.client.id", "you"),
+            ("sasl.oauthbearer.client.credentials.client.secret", "x"),
+            ("sasl.oauthbearer.scope", "c"),
+            ("sasl.oauthbearer.scope.claim.name", "scp"),
+            ("sasl.oauthbearer.sub.claim.name", "user"),
+            ("sasl.oauthbearer.header.urlencode", "true"),
+            ("sasl.login.connect.timeout.ms", "7"),
+            ("sasl.login.read.timeout.ms", "7"),
+            ("sasl.login.retry.backoff.ms", "7"),
+            ("sasl.login.retry.backoff.max.ms", "7"),
+            ("sasl.login.refresh.window.factor", "0.7"),
+            ("sasl.login.refresh.window.jitter", "0.2"),
+            ("sasl.login.refresh.min.period.seconds", "7"),
+            ("sasl.login.refresh.buffer.seconds", "7"),
+        ] {
+            // Without the handler's class it is another kind of login, which wants other options.
+            if value.is_empty() {
+                assert!(applied(CREDENTIALS, &[usual[1]]).is_err(), "{key}");
+                continue;
+            }
+            assert!(of(&[(key, value)]) != of(&[]), "{key}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_honoured_is_refused() {
         let url = (
             "sasl.oauthbearer.token.endpoint.url",
