@@ -17,6 +17,9 @@ pub(crate) const SIGNATURE_HEADER: &str = "X-Connect-Authorization";
 /// The header with its algorithm.
 pub(crate) const ALGORITHM_HEADER: &str = "X-Connect-Request-Signature-Algorithm";
 
+/// The longest that a key can be told to live.
+const FOR_EVER_MS: i64 = i32::MAX as i64;
+
 /// What the worker's options say about keys and signatures.
 #[derive(Clone, Debug)]
 pub(super) struct SessionSettings {
@@ -58,7 +61,8 @@ impl SessionSettings {
         })
     }
 
-    /// Whether a leader has to make a new key, and if not, when it has to look again.
+    /// Whether a leader has to make a new key, and if not, in how many milliseconds it has to look
+    /// again. A key that may live for 0 ms lives for ever, as in the JVM.
     pub(super) fn is_due(
         &self,
         key: Option<&SessionKey>,
@@ -69,6 +73,9 @@ impl SessionSettings {
         };
         if key.algorithm != self.key_algorithm || key.key.len() != self.key_bytes {
             return Ok(());
+        }
+        if self.ttl_ms == 0 {
+            return Err(FOR_EVER_MS);
         }
         let left = key
             .created_ms
@@ -200,8 +207,54 @@ mod tests {
             Ok(()),
             "the clock was set back"
         );
+        let for_ever = SessionSettings {
+            ttl_ms: 0,
+            ..settings.clone()
+        };
+        assert_eq!(for_ever.is_due(Some(&key), 1 << 60), Err(FOR_EVER_MS));
         key.algorithm = "HmacSHA1".to_owned();
         assert_eq!(settings.is_due(Some(&key), 5_400), Ok(()));
+        assert_eq!(for_ever.is_due(Some(&key), 5_400), Ok(()));
+    }
+
+    /// The leader looks when it was told to, by a clock that does not jump; the one on the wall, by
+    /// which keys are dated, does.
+    #[test]
+    fn a_clock_that_jumps_costs_a_key_at_most_and_makes_none_that_stays() {
+        let settings = settings();
+        let day = 86_400_000;
+        let jumps = [0, -day, 300, day, -700, 2, -1, 999, -day, -day, 400 * day];
+        let (mut now, mut shift, mut made) = (0_i64, 0_i64, 0);
+        let mut key: Option<(SessionKey, i64)> = None;
+        for round in 0..1_100 {
+            match settings.is_due(key.as_ref().map(|(key, _)| key), day + now + shift) {
+                Ok(()) => {
+                    let new = settings.make(day + now + shift).expect("randomness");
+                    key = Some((new, now));
+                    made += 1;
+                }
+                Err(left) => {
+                    assert!(
+                        (1..=settings.ttl_ms).contains(&left),
+                        "it looks again in time"
+                    );
+                    now += left;
+                }
+            }
+            if round % 10 == 0 {
+                shift += jumps[round / 10 % jumps.len()];
+            }
+            let age = key.as_ref().map_or(0, |(_, since)| now - since);
+            assert!(
+                age <= 2 * settings.ttl_ms,
+                "a key of {age} ms in round {round}"
+            );
+        }
+        let jumped = 110;
+        assert!(
+            i64::from(made) <= now / settings.ttl_ms + 1 + jumped,
+            "{made} keys in {now} ms"
+        );
     }
 
     #[test]
