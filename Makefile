@@ -85,7 +85,7 @@ chaos-group: rust
 	@compat-tests/setup.sh test >/dev/null
 	$(CARGO) build --release --workspace --bins
 	CHAOS_GROUP_SECONDS=$${CHAOS_GROUP_SECONDS:-600} FERROCONNECT_BIN=$(TARGET_DIR)/release/ferroconnect \
-	  $(CARGO) test -p compat-tests --test main group_chaos -- --include-ignored --nocapture --test-threads 1
+	  $(CARGO) test -p compat-tests --test main group_chaos -- --nocapture --test-threads 1
 
 simulate: rust
 	GROUP_HISTORIES=$${GROUP_HISTORIES:-20000} \

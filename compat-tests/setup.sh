@@ -20,6 +20,7 @@ DEBEZIUM=3.7.0.Final
 PG_MAIN=17.7.0
 PG_MORE="12.22.0 16.11.0 18.1.0"
 MINIO=latest
+LOG4J=2.25.4
 APICURIO=3.3.3
 APICURIO_CONVERTER=2.6.13.Final
 JAVA_CLIENT=4.0.4
@@ -140,6 +141,8 @@ if [ "$what" = test ]; then
   for version in $PG_MORE; do postgres "$version"; done
   jars "$parts/connect" "org.apache.kafka:connect-runtime:$KAFKA" "org.apache.kafka:connect-json:$KAFKA" \
     "org.apache.kafka:connect-file:$KAFKA" "org.apache.kafka:connect-transforms:$KAFKA" "org.slf4j:slf4j-simple:1.7.36"
+  jars "$parts/basic-auth" "org.apache.kafka:connect-basic-auth-extension:$KAFKA"
+  jars "$parts/log4j" "org.apache.logging.log4j:log4j-core:$LOG4J"
   jars "$parts/plugins/debezium" "io.debezium:debezium-connector-postgres:$DEBEZIUM"
   rm -f "$parts"/plugins/debezium/{connect-api,kafka-clients,slf4j-api}-*.jar
   registry

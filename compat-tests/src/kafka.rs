@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -65,9 +65,35 @@ pub const BOOTSTRAP_SERVERS: &str = "BOOTSTRAP_SERVERS";
 #[derive(Debug)]
 pub struct Kafka {
     bootstrap: String,
-    brokers: Vec<Process>,
+    brokers: Vec<Broker>,
     /// Addresses of the other listeners, by name.
     listeners: BTreeMap<&'static str, String>,
+}
+
+/// One broker: how it is started, again after it was stopped, and its process.
+#[derive(Debug)]
+struct Broker {
+    address: String,
+    arguments: Vec<String>,
+    life: Life,
+    log: PathBuf,
+    process: Process,
+}
+
+impl Broker {
+    fn start(address: String, arguments: Vec<String>, life: Life, log: PathBuf) -> Outcome<Self> {
+        Ok(Self {
+            process: Self::launch(&arguments, life, &log)?,
+            address,
+            arguments,
+            life,
+            log,
+        })
+    }
+
+    fn launch(arguments: &[String], life: Life, log: &Path) -> Outcome<Process> {
+        Program::new("java", arguments).life(life).start(log)
+    }
 }
 
 /// A record as it lies in a topic.
@@ -218,34 +244,62 @@ impl Kafka {
                 file.display().to_string(),
             ]);
             let log = folder.join(format!("kafka-{node}.log"));
-            brokers.push(
-                Program::new("java", arguments)
-                    .life(options.life)
-                    .start(&log)?,
-            );
+            let address = format!("127.0.0.1:{port}");
+            brokers.push(Broker::start(address, arguments, options.life, log)?);
         }
-        let bootstrap = nodes
-            .iter()
-            .map(|(_, port, _)| format!("127.0.0.1:{port}"))
-            .collect::<Vec<_>>();
+        let addresses = brokers.iter().map(|broker| broker.address.as_str());
         let mut kafka = Self {
-            bootstrap: bootstrap.join(","),
+            bootstrap: addresses.collect::<Vec<_>>().join(","),
             brokers,
             listeners: named
                 .into_iter()
                 .map(|(name, addresses)| (name, addresses.join(",")))
                 .collect(),
         };
-        let client: BaseConsumer = kafka.client().create()?;
-        let count = options.brokers;
-        wait::until("the brokers", Duration::from_secs(90), || {
-            for broker in &mut kafka.brokers {
-                broker.check_alive()?;
-            }
-            let metadata = client.fetch_metadata(None, Duration::from_secs(1))?;
-            Ok((metadata.brokers().len() == count).then_some(()))
-        })?;
+        kafka.wait_for_all()?;
         Ok(kafka)
+    }
+
+    /// Waits until every broker answers, and knows of all others.
+    fn wait_for_all(&mut self) -> Outcome<()> {
+        let count = self.brokers.len();
+        for at in 0..count {
+            let mut settings = self.client();
+            settings.set("bootstrap.servers", &self.brokers[at].address);
+            let client: BaseConsumer = settings.create()?;
+            wait::until("the brokers", Duration::from_secs(90), || {
+                self.brokers[at].process.check_alive()?;
+                let metadata = client.fetch_metadata(None, Duration::from_secs(1))?;
+                Ok((metadata.brokers().len() == count).then_some(()))
+            })?;
+        }
+        Ok(())
+    }
+
+    fn broker(&mut self, address: &str) -> Outcome<&mut Broker> {
+        let found = self.brokers.iter_mut().find(|one| one.address == address);
+        Ok(found.ok_or_else(|| format!("no broker of ours is {address}"))?)
+    }
+
+    /// Kills the broker at this address (SIGKILL); its data stay.
+    pub fn kill_broker(&mut self, address: &str) -> Outcome<()> {
+        self.broker(address)?.process.kill();
+        Ok(())
+    }
+
+    /// Asks the broker at this address to stop (SIGTERM), and waits until it has.
+    pub fn stop_broker(&mut self, address: &str) -> Outcome<()> {
+        let broker = self.broker(address)?;
+        broker.process.signal("TERM");
+        broker.process.wait(Duration::from_secs(60))?;
+        Ok(())
+    }
+
+    /// Starts a broker that was stopped or killed again, on its data; waits until all are there.
+    pub fn start_broker(&mut self, address: &str) -> Outcome<()> {
+        let broker = self.broker(address)?;
+        broker.process = Broker::launch(&broker.arguments, broker.life, &broker.log)?;
+        self.wait_for_all()
     }
 
     /// Host and port of every broker, as `bootstrap.servers` wants them.
@@ -255,7 +309,10 @@ impl Kafka {
 
     /// Process ids of the brokers that were started here.
     pub fn process_ids(&self) -> Vec<u32> {
-        self.brokers.iter().map(Process::id).collect()
+        self.brokers
+            .iter()
+            .map(|broker| broker.process.id())
+            .collect()
     }
 
     fn client(&self) -> ClientConfig {

@@ -48,6 +48,27 @@ impl Authority {
         self.folder.join("ca.pem")
     }
 
+    /// It as a PKCS#12 trust store under [`Self::PASSWORD`], as Java's own tool makes it.
+    pub fn trusted(&self) -> Outcome<PathBuf> {
+        let output = Command::new("keytool")
+            .args([
+                "-importcert",
+                "-noprompt",
+                "-alias",
+                "ca",
+                "-file",
+                "ca.pem",
+            ])
+            .args(["-keystore", "trusted.p12", "-storetype", "PKCS12"])
+            .args(["-storepass", Self::PASSWORD])
+            .current_dir(&self.folder)
+            .output()?;
+        match output.status.success() {
+            true => Ok(self.folder.join("trusted.p12")),
+            false => Err(format!("keytool: {}", String::from_utf8_lossy(&output.stdout)).into()),
+        }
+    }
+
     /// A key and its certificate, PEM.
     pub fn pem(&self, name: &str) -> Outcome<(String, String)> {
         openssl(

@@ -48,6 +48,8 @@ pub struct WorkerOptions {
     pub hosts: Vec<(String, String)>,
     /// Files that it shall find: path below /opt and content.
     pub files: Vec<(String, String)>,
+    /// Parts that are on a JVM worker's class path besides its own.
+    pub jars: Vec<&'static str>,
     /// Whether it outlives this process.
     pub life: Life,
 }
@@ -65,6 +67,7 @@ impl WorkerOptions {
             environment: Vec::new(),
             hosts: Vec::new(),
             files: Vec::new(),
+            jars: Vec::new(),
             life: Life::Owned,
         }
     }
@@ -184,7 +187,10 @@ fn launch(folder: &Path, options: &WorkerOptions) -> Outcome<Process> {
             vec!["distributed".to_owned(), file],
         ),
         Target::Java => {
-            let classes = format!("{}/*", parts::path("connect")?.display());
+            let mut classes = format!("{}/*", parts::path("connect")?.display());
+            for part in &options.jars {
+                classes.push_str(&format!(":{}/*", parts::path(part)?.display()));
+            }
             let mut arguments: Vec<String> = [
                 "-Xms256m",
                 "-Xmx1g",

@@ -3,6 +3,7 @@
 use crate::shared::{kafka, options, unique};
 use compat_tests::kafka::Record;
 use compat_tests::parts::{free_port, run_folder};
+use compat_tests::process::signal;
 use compat_tests::worker::{Rest, Target, Worker, WorkerOptions};
 use compat_tests::{Outcome, wait};
 use rdkafka::config::ClientConfig;
@@ -380,6 +381,123 @@ fn ours_and_the_jvms_lead_and_follow_each_other() -> Outcome<()> {
         complaints.is_empty(),
         "the JVM's worker understands all of it: {complaints:?}"
     );
+    Ok(())
+}
+
+/// State and protocol of a group, as its coordinator tells.
+fn described(group: &str) -> Outcome<(String, String)> {
+    let client: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", kafka().bootstrap())
+        .create()?;
+    let list = client.fetch_group_list(Some(group), Duration::from_secs(10))?;
+    let found = list.groups().first().ok_or("no such group")?;
+    Ok((found.state().to_owned(), found.protocol().to_owned()))
+}
+
+fn wait_protocol(group: &str, expected: &str) -> Outcome<()> {
+    wait::until(&format!("protocol {expected}"), PATIENCE, || {
+        let found = described(group)?;
+        match found.0 == "Stable" && found.1 == expected {
+            true => Ok(Some(())),
+            false => Err(format!("{found:?}").into()),
+        }
+    })
+}
+
+/// The group uses the best protocol that all of its workers offer, whoever leads.
+#[test]
+fn the_protocol_is_the_best_that_ours_and_the_jvms_both_have() -> Outcome<()> {
+    let options = group("protocols").property("scheduled.rebalance.max.delay.ms", "1000");
+    let folder = run_folder("protocols")?;
+    let with = |target, protocol: &str| {
+        let options = options.clone().property("connect.protocol", protocol);
+        another(&options, target)
+    };
+    let mut lines = Vec::new();
+    let mut check = |first: &Worker, second: &Worker, protocol: &str| -> Outcome<()> {
+        wait_protocol(&options.group, protocol)?;
+        // Each has its connectors' tasks written by whoever leads, signed or not.
+        for rest in [&first.rest, &second.rest] {
+            lines.push(Lines::create(rest, &folder, "protocols")?);
+        }
+        let each = lines.len();
+        wait_shares(&first.rest, &[(first, each), (second, each)])?;
+        for line in &mut lines {
+            line.write(2)?;
+            line.arrived()?;
+        }
+        wait_protocol(&options.group, protocol)
+    };
+    let mut eager = with(Target::Java, "eager")?;
+    let ours = with(Target::Ferroconnect, "sessioned")?;
+    check(&eager, &ours, "default")?;
+    eager.terminate()?;
+    wait_protocol(&options.group, "sessioned")?;
+    let java = with(Target::Java, "compatible")?;
+    check(&ours, &java, "compatible")?;
+    drop(ours);
+    let mut ours = with(Target::Ferroconnect, "eager")?;
+    check(&java, &ours, "default")?;
+    ours.terminate()?;
+    wait_protocol(&options.group, "compatible")?;
+    let ours = with(Target::Ferroconnect, "compatible")?;
+    check(&java, &ours, "compatible")
+}
+
+/// A member that hangs keeps the group from agreeing until its session ends: what is asked then is
+/// answered afterwards, and not refused.
+#[test]
+fn requests_during_a_rebalance_wait_for_its_end() -> Outcome<()> {
+    let options = group("waiting")
+        .property("session.timeout.ms", "8000")
+        .property("scheduled.rebalance.max.delay.ms", "1000");
+    let folder = run_folder("waiting")?;
+    let first = another(&options, Target::Ferroconnect)?;
+    let second = another(&options, Target::Ferroconnect)?;
+    let line = Lines::create(&first.rest, &folder, "waiting")?;
+    let more = Lines::create(&first.rest, &folder, "waiting")?;
+    wait_shares(&first.rest, &[(&first, 2), (&second, 2)])?;
+    signal("STOP", &second.id().to_string());
+    let third = WorkerOptions {
+        port: free_port(),
+        ..options.clone()
+    };
+    let mut third = Worker::launch(&run_folder("waiting")?, third)?;
+    wait::until("a rebalance", PATIENCE, || {
+        let (state, _) = described(&options.group)?;
+        Ok((state == "PreparingRebalance").then_some(()))
+    })?;
+    std::thread::sleep(Duration::from_secs(1));
+    let asked = Instant::now();
+    let config = serde_json::json!({
+        "connector.class": "FileStreamSource",
+        "tasks.max": "1",
+        "file": line.file.display().to_string(),
+        "topic": line.name,
+        "batch.size": "1001",
+    });
+    let path = format!("/connectors/{}/config", line.name);
+    let answer = first
+        .rest
+        .request("PUT", &path, Some(&config.to_string()))?;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(asked.elapsed() > Duration::from_secs(1), "it waited");
+    let path = format!("/connectors/{}/restart?includeTasks=true", more.name);
+    let answer = first.rest.request("POST", &path, None)?;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    third.ready()?;
+    // It has lost its place, finds that out, and comes back.
+    signal("CONT", &second.id().to_string());
+    wait::until("the work of all", PATIENCE, || {
+        let shares = shares(&first.rest).ok_or("not all run")?;
+        match shares.values().sum::<usize>() == 4 {
+            true => Ok(Some(())),
+            false => Err(format!("{shares:?}").into()),
+        }
+    })?;
+    wait_protocol(&options.group, "sessioned")?;
+    line.arrived()?;
+    more.arrived()?;
     Ok(())
 }
 

@@ -363,7 +363,13 @@ fn workers_call_each_other_by_https_with_their_stores() -> Outcome<()> {
             .header("Content-Type", "application/json")
             .body(config.to_string())
             .send()?;
+        let place = answer.headers().get("location").cloned();
         assert_eq!(answer.status(), 201, "{}", answer.text()?);
+        let expected = url(at, &format!("/connectors/{name}"));
+        assert_eq!(
+            place.as_ref().map(|place| place.as_bytes()),
+            Some(expected.as_bytes())
+        );
     }
     // The follower's connector has its tasks written by the leader, signed, by HTTPS.
     wait::until("both connectors to run", PATIENCE, || {

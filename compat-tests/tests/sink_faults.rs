@@ -4,7 +4,7 @@
 use crate::shared::{bucket, kafka, options, s3, sink_config, unique};
 use compat_tests::fault::FaultProxy;
 use compat_tests::kafka::{flush, send};
-use compat_tests::parts::run_folder;
+use compat_tests::parts::{free_port, run_folder};
 use compat_tests::worker::{Worker, binary};
 use compat_tests::{Outcome, wait};
 use rdkafka::producer::BaseRecord;
@@ -130,6 +130,87 @@ fn every_offset_is_stored_once_whatever_the_store_and_the_worker_suffer() -> Out
     let (report, code) = verify(&bucket.name, &topic)?;
     assert_eq!((code, &report["complete"]), (Some(2), &Value::Bool(false)));
     assert_eq!(report["missing"], FLUSH_SIZE - 1, "{report:#}");
+    Ok(())
+}
+
+/// Tasks come and go with the workers of a group, in order and by kills; what they store is the same.
+#[test]
+fn a_sink_whose_tasks_move_between_workers_stores_every_record_once() -> Outcome<()> {
+    let name = unique("moving");
+    let topic = format!("{name}-topic");
+    let bucket = bucket("moving")?;
+    kafka().create_topic(&topic, PARTITIONS, 1)?;
+    let one = options("moving")
+        .property("offset.flush.interval.ms", "500")
+        .property("session.timeout.ms", "6000")
+        .property("scheduled.rebalance.max.delay.ms", "1000");
+    let mut other = one.clone();
+    other.port = free_port();
+    let first = Worker::start(&run_folder("moving")?, one)?;
+    let store = s3().endpoint.as_str();
+    let more = [
+        ("store.url", store),
+        (
+            "format.class",
+            "io.confluent.connect.s3.format.json.JsonFormat",
+        ),
+        (
+            "value.converter",
+            "org.apache.kafka.connect.json.JsonConverter",
+        ),
+        ("value.converter.schemas.enable", "false"),
+        ("flush.size", "100"),
+        ("tasks.max", "2"),
+        ("consumer.override.session.timeout.ms", "6000"),
+        ("consumer.override.heartbeat.interval.ms", "1000"),
+        ("consumer.override.auto.offset.reset", "earliest"),
+    ];
+    let config = sink_config(&topic, &bucket.name, &more);
+    first.rest.create_config(&name, &config)?;
+    let mut second = Worker::start(&run_folder("moving")?, other)?;
+    let mut sent = 0;
+    for round in 0..3 {
+        // Both have a task, and something to do, when the second goes.
+        wait::until("a task on each", Duration::from_secs(90), || {
+            let status = first.rest.status(&name)?;
+            let tasks = status["tasks"].as_array().ok_or("no tasks")?;
+            let run = |at: usize| tasks.get(at).is_some_and(|task| task["state"] == "RUNNING");
+            match run(0) && run(1) && tasks[0]["worker_id"] != tasks[1]["worker_id"] {
+                true => Ok(Some(())),
+                false => Err(status.to_string().into()),
+            }
+        })?;
+        for _ in 0..8 {
+            produce(&topic, sent, 300)?;
+            sent += 300;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        if round % 2 == 0 {
+            second.kill();
+        } else {
+            second.terminate()?;
+        }
+        produce(&topic, sent, 300)?;
+        sent += 300;
+        second.restart()?;
+    }
+    let each = sent / i64::from(PARTITIONS) / FLUSH_SIZE * FLUSH_SIZE;
+    let group = format!("connect-{name}");
+    wait::until("all to be committed", Duration::from_secs(120), || {
+        let committed = kafka().committed(&group, &topic)?;
+        let done = (0..PARTITIONS).all(|p| committed.get(&p).copied().unwrap_or(0) >= each);
+        match done {
+            true => Ok(Some(())),
+            false => Err(format!("{committed:?} of {each}").into()),
+        }
+    })?;
+    let (report, code) = verify(&bucket.name, &topic)?;
+    assert_eq!(code, Some(0), "{report:#}");
+    assert_eq!(
+        report["records"],
+        each * i64::from(PARTITIONS),
+        "{report:#}"
+    );
     Ok(())
 }
 

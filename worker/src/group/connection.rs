@@ -5,7 +5,7 @@
 //! for `NetworkClient`, `SslChannelBuilder` and `SaslClientAuthenticator`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
@@ -14,6 +14,7 @@ use kafka_protocol::messages::api_versions_request::ApiVersionsRequest;
 use kafka_protocol::messages::api_versions_response::ApiVersionsResponse;
 use kafka_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use kafka_protocol::messages::metadata_request::MetadataRequest;
+use kafka_protocol::messages::metadata_response::MetadataResponse;
 use kafka_protocol::messages::sasl_authenticate_request::SaslAuthenticateRequest;
 use kafka_protocol::messages::sasl_handshake_request::SaslHandshakeRequest;
 use kafka_protocol::messages::{self, ApiKey};
@@ -24,12 +25,16 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use super::sasl::Login;
 use crate::kafka::ClientConfig;
 
 /// The largest answer that is believed: one of a coordinator holds all members' metadata.
 const LARGEST_ANSWER: usize = 100 * 1024 * 1024;
+
+/// How much later than the broker before it the next one is tried.
+const NEXT_BROKER: Duration = Duration::from_millis(250);
 
 /// A request and its answer, as a client needs them.
 pub trait Request: Encodable + HeaderVersion + Message {
@@ -70,6 +75,8 @@ requests! {
 #[derive(Clone)]
 pub struct Access {
     bootstrap: Vec<(String, u16)>,
+    /// The cluster's brokers as one of them told: those of `bootstrap.servers` may be gone.
+    known: Arc<Mutex<Vec<(String, u16)>>>,
     client_id: String,
     tls: Option<Arc<rustls::ClientConfig>>,
     login: Option<Login>,
@@ -110,6 +117,7 @@ impl Access {
         };
         Ok(Self {
             bootstrap,
+            known: Arc::default(),
             client_id: client_id.to_owned(),
             tls: tls.map(Arc::new),
             login,
@@ -123,19 +131,51 @@ impl Access {
         &self.client_id
     }
 
-    /// Connects to whichever of the bootstrap servers answers first, in their order.
+    /// Connects to whichever broker answers first. They are asked one soon after the other, so that
+    /// one that is silent keeps nobody waiting.
     ///
     /// # Errors
-    /// None does: the last one's error.
+    /// None answers: the last one's error.
     pub async fn any_broker(&self) -> Result<Connection> {
+        let mut attempts = JoinSet::new();
+        for ((host, port), before) in self.places().into_iter().zip(0..) {
+            let access = self.clone();
+            attempts.spawn(async move {
+                tokio::time::sleep(NEXT_BROKER * before).await;
+                Connection::open(&access, &host, port).await
+            });
+        }
         let mut last = Error::config("bootstrap.servers names no broker");
-        for (host, port) in &self.bootstrap {
-            match Connection::open(self, host, *port).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => last = error,
+        while let Some(attempt) = attempts.join_next().await {
+            match attempt {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => last = error,
+                Err(error) => last = Error::fatal("connecting to a broker").with_source(error),
             }
         }
         Err(last)
+    }
+
+    /// Where brokers may be: first where the settings say, then where the cluster says.
+    fn places(&self) -> Vec<(String, u16)> {
+        let mut places = self.bootstrap.clone();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = known.iter().filter(|place| !self.bootstrap.contains(place));
+        places.extend(more.cloned());
+        places
+    }
+
+    /// Asks for the cluster's brokers, and remembers them.
+    async fn brokers(&self, broker: &mut Connection) -> Result<MetadataResponse> {
+        let request = MetadataRequest::default()
+            .with_topics(Some(Vec::new()))
+            .with_allow_auto_topic_creation(false);
+        let answer = broker.ask(|_| request, self.request_limit).await?;
+        let places = answer.brokers.iter();
+        let places =
+            places.filter_map(|one| Some((one.host.to_string(), one.port.try_into().ok()?)));
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = places.collect();
+        Ok(answer)
     }
 
     /// Connects to the broker that changes topics.
@@ -144,10 +184,7 @@ impl Access {
     /// No broker answers.
     pub async fn controller(&self) -> Result<Connection> {
         let mut broker = self.any_broker().await?;
-        let request = MetadataRequest::default()
-            .with_topics(Some(Vec::new()))
-            .with_allow_auto_topic_creation(false);
-        let answer = broker.ask(|_| request, self.request_limit).await?;
+        let answer = self.brokers(&mut broker).await?;
         let controller = answer
             .brokers
             .iter()
@@ -168,6 +205,7 @@ impl Access {
     /// No broker answers, or there is no coordinator at present.
     pub async fn coordinator(&self, group: &str) -> Result<Connection> {
         let mut broker = self.any_broker().await?;
+        self.brokers(&mut broker).await?;
         let key = StrBytes::from_string(group.to_owned());
         let answer = broker
             .ask(
@@ -457,6 +495,34 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_silent_broker_keeps_nobody_waiting_and_one_that_was_told_of_is_asked_too() {
+        let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = |listener: &TcpListener| listener.local_addr().expect("an address").port();
+        let mut config = ClientConfig::new();
+        let servers = format!("127.0.0.1:{}", port(&silent));
+        config.set("bootstrap.servers", servers);
+        let access = Access::of(&config, "test").expect("plain settings");
+        let other = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let told = ("127.0.0.1".to_owned(), port(&other));
+        access.known.lock().expect("unharmed").push(told);
+        let answers = tokio::spawn(async move {
+            let (mut stream, _) = other.accept().await.expect("a connection");
+            let length = stream.read_i32().await.expect("a length");
+            let mut request = vec![0; usize::try_from(length).expect("a length")];
+            stream.read_exact(&mut request).await.expect("a request");
+            // No error, and no request that it knows.
+            let answer = [0, 0, 0, 10, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+            stream.write_all(&answer).await.expect("an answer");
+        });
+        let limit = access.setup_limit / 2;
+        let found = tokio::time::timeout(limit, access.any_broker()).await;
+        let found = found.expect("in time").expect("the other");
+        assert_eq!(found.peer, format!("127.0.0.1:{}", access.places()[1].1));
+        answers.await.expect("it answered");
+    }
 
     #[test]
     fn brokers_are_named_as_in_java() {

@@ -55,6 +55,8 @@ struct Worker {
     alive: bool,
     /// Whether its messages arrive, and answers to it.
     reachable: bool,
+    /// Until then it does nothing and sees no clock: its machine was suspended.
+    asleep: Option<Instant>,
     member_id: String,
 }
 
@@ -93,11 +95,14 @@ enum Thing {
     Stopped(usize, u64),
     CheckSessions,
     Fate,
+    Sleep,
 }
 
 struct World {
     seed: u64,
     random: Random,
+    /// Says who is suspended and for how long; of its own, so that other histories stay as they are.
+    sleeps: Random,
     start: Instant,
     now: Instant,
     queue: BinaryHeap<Reverse<(Instant, u64)>>,
@@ -127,6 +132,7 @@ impl World {
         let mut world = Self {
             seed,
             random,
+            sleeps: Random(seed | 1),
             start: now,
             now,
             queue: BinaryHeap::new(),
@@ -245,6 +251,7 @@ impl World {
             connected: false,
             alive: true,
             reachable: true,
+            asleep: None,
             member_id: String::new(),
         });
         self.after(0, Thing::ForWorker(at, 0, Event::Tick));
@@ -623,6 +630,9 @@ impl World {
             let told = worker.running.is_empty()
                 || worker.stopping.as_ref().is_some_and(BTreeSet::is_empty);
             let same = worker.alive
+                // It takes what it slept through for what was said just now; a session
+                // later it knows.
+                && worker.asleep.is_none_or(|until| self.now > until + SESSION)
                 && worker.incarnation == member.incarnation
                 && worker.member_id == id
                 && worker.machine.is_settled();
@@ -689,6 +699,29 @@ impl World {
         }
     }
 
+    /// Suspends a worker for up to three sessions: its clock stands, then jumps.
+    fn sleep(&mut self) {
+        if self.calm {
+            return;
+        }
+        let at = usize::try_from(self.sleeps.below(self.workers.len() as u64)).unwrap_or(0);
+        let session = u64::try_from(SESSION.as_millis()).unwrap_or(0);
+        let time = Duration::from_millis(self.sleeps.below(3 * session));
+        self.workers[at].asleep = Some(self.now + time);
+        let wait = self.sleeps.below(6_000);
+        self.after(wait, Thing::Sleep);
+    }
+
+    /// Puts off what a suspended worker has to do; gives it back where it has to do it now.
+    fn unless_asleep(&mut self, at: usize, thing: Thing) -> Option<Thing> {
+        let Some(until) = self.workers[at].asleep.filter(|until| self.now < *until) else {
+            return Some(thing);
+        };
+        let wait = until.duration_since(self.now).as_millis();
+        self.after(u64::try_from(wait).unwrap_or(0) + 1, thing);
+        None
+    }
+
     fn run_for(&mut self, ms: u64) {
         let end = self.now + Duration::from_millis(ms);
         while let Some(&Reverse((at, number))) = self.queue.peek() {
@@ -697,7 +730,13 @@ impl World {
             }
             self.queue.pop();
             self.now = at;
-            let thing = self.things.remove(&number).expect("it was put there");
+            let mut thing = self.things.remove(&number).expect("it was put there");
+            if let Thing::ForWorker(at, ..) | Thing::Stopped(at, _) = thing {
+                match self.unless_asleep(at, thing) {
+                    Some(due) => thing = due,
+                    None => continue,
+                }
+            }
             let same = |world: &Self, at: usize, incarnation: u64| {
                 world.workers[at].alive && world.workers[at].incarnation == incarnation
             };
@@ -720,6 +759,7 @@ impl World {
                 }
                 Thing::CheckSessions => self.check_sessions(),
                 Thing::Fate => self.fate(),
+                Thing::Sleep => self.sleep(),
             }
         }
         self.now = end;
@@ -775,9 +815,20 @@ const HISTORIES: u64 = 1_000;
 
 #[test]
 fn in_random_histories_nothing_has_two_owners_and_all_runs_in_the_end() {
+    run_histories(HISTORIES, |_| {});
+}
+
+/// Machines that are suspended, so that their clocks leap: a worker that wakes finds that its session
+/// is over, and the group goes on as one.
+#[test]
+fn in_random_histories_clocks_jump_and_nothing_has_two_owners() {
+    run_histories(HISTORIES / 4, |world| world.after(1_000, Thing::Sleep));
+}
+
+fn run_histories(count: u64, prepare: impl Fn(&mut World) + Sync) {
     let number = |name: &str| std::env::var(name).ok()?.parse().ok();
     let first = number("GROUP_FIRST_HISTORY").unwrap_or(1);
-    let last = first + number("GROUP_HISTORIES").unwrap_or(HISTORIES);
+    let last = first + number("GROUP_HISTORIES").unwrap_or(count);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicU64::new(first);
     std::thread::scope(|scope| {
@@ -788,7 +839,9 @@ fn in_random_histories_nothing_has_two_owners_and_all_runs_in_the_end() {
                     if seed >= last {
                         break;
                     }
-                    run_history(seed);
+                    let mut world = World::new(seed);
+                    prepare(&mut world);
+                    run_history(world);
                 }
             });
         }
@@ -796,8 +849,8 @@ fn in_random_histories_nothing_has_two_owners_and_all_runs_in_the_end() {
 }
 
 /// Misfortunes for a while, then calm: what then holds.
-fn run_history(seed: u64) {
-    let mut world = World::new(seed);
+fn run_history(mut world: World) {
+    let seed = world.seed;
     world.run_for(25_000);
     world.calm_down();
     // Requests that will never be answered, a session, the delay and a few rounds.

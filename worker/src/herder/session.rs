@@ -17,6 +17,9 @@ pub(crate) const SIGNATURE_HEADER: &str = "X-Connect-Authorization";
 /// The header with its algorithm.
 pub(crate) const ALGORITHM_HEADER: &str = "X-Connect-Request-Signature-Algorithm";
 
+/// The longest that a key can be told to live.
+const FOR_EVER_MS: i64 = i32::MAX as i64;
+
 /// What the worker's options say about keys and signatures.
 #[derive(Clone, Debug)]
 pub(super) struct SessionSettings {
@@ -58,7 +61,8 @@ impl SessionSettings {
         })
     }
 
-    /// Whether a leader has to make a new key, and if not, when it has to look again.
+    /// Whether a leader has to make a new key, and if not, in how many milliseconds it has to look
+    /// again. A key that may live for 0 ms lives for ever, as in the JVM.
     pub(super) fn is_due(
         &self,
         key: Option<&SessionKey>,
@@ -69,6 +73,9 @@ impl SessionSettings {
         };
         if key.algorithm != self.key_algorithm || key.key.len() != self.key_bytes {
             return Ok(());
+        }
+        if self.ttl_ms == 0 {
+            return Err(FOR_EVER_MS);
         }
         let left = key
             .created_ms
@@ -127,14 +134,7 @@ impl SessionSettings {
                 "Algorithm {algorithm} not available"
             )));
         };
-        let signature = BASE64.decode(signature).map_err(|error| {
-            RequestError::bad_request(match error {
-                base64::DecodeError::InvalidByte(_, byte) => {
-                    format!("Illegal base64 character {byte:x}")
-                }
-                _ => "Input byte array has wrong 4-byte ending unit".to_owned(),
-            })
-        })?;
+        let signature = java_base64(signature).map_err(RequestError::bad_request)?;
         if !self
             .verified_algorithms
             .iter()
@@ -163,6 +163,59 @@ impl SessionSettings {
             Refusal::Forbidden,
             "Internal request contained invalid signature.",
         ))
+    }
+}
+
+/// What `java.util.Base64.getDecoder` makes of a text: padding may be missing, bits that are left over
+/// count for nothing.
+///
+/// # Errors
+/// In its words.
+fn java_base64(text: &str) -> std::result::Result<Vec<u8>, String> {
+    const WRONG_END: &str = "Input byte array has wrong 4-byte ending unit";
+    let bytes = text.as_bytes();
+    if bytes.len() == 1 {
+        return Err("Input byte[] should at least have 2 bytes for base64 bytes".to_owned());
+    }
+    let digits = bytes.iter().take_while(|byte| **byte != b'=').count();
+    let (digits, padding) = bytes.split_at(digits);
+    let mut out = Vec::with_capacity(bytes.len() / 4 * 3 + 3);
+    let (mut bits, mut held) = (0_u32, 0);
+    for &byte in digits {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => return Err(format!("Illegal base64 character {byte:x}")),
+        };
+        bits = bits << 6 | u32::from(value);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            out.extend((bits >> held).to_be_bytes().last());
+        }
+    }
+    // How much of the padding belongs there.
+    let fits = match (digits.len() % 4, padding) {
+        (_, []) => 0,
+        (0, _) => return Err(WRONG_END.to_owned()),
+        (2, [_, b'=', ..]) => 2,
+        (2, _) => return Err(WRONG_END.to_owned()),
+        _ => 1,
+    };
+    if digits.len() % 4 == 1 {
+        return Err("Last unit does not have enough valid bits".to_owned());
+    }
+    match padding.len() > fits {
+        true => {
+            let at = digits.len() + fits;
+            Err(format!(
+                "Input byte array has incorrect ending byte at {at}"
+            ))
+        }
+        false => Ok(out),
     }
 }
 
@@ -226,8 +279,54 @@ mod tests {
             Ok(()),
             "the clock was set back"
         );
+        let for_ever = SessionSettings {
+            ttl_ms: 0,
+            ..settings.clone()
+        };
+        assert_eq!(for_ever.is_due(Some(&key), 1 << 60), Err(FOR_EVER_MS));
         key.algorithm = "HmacSHA1".to_owned();
         assert_eq!(settings.is_due(Some(&key), 5_400), Ok(()));
+        assert_eq!(for_ever.is_due(Some(&key), 5_400), Ok(()));
+    }
+
+    /// The leader looks when it was told to, by a clock that does not jump; the one on the wall, by
+    /// which keys are dated, does.
+    #[test]
+    fn a_clock_that_jumps_costs_a_key_at_most_and_makes_none_that_stays() {
+        let settings = settings();
+        let day = 86_400_000;
+        let jumps = [0, -day, 300, day, -700, 2, -1, 999, -day, -day, 400 * day];
+        let (mut now, mut shift, mut made) = (0_i64, 0_i64, 0);
+        let mut key: Option<(SessionKey, i64)> = None;
+        for round in 0..1_100 {
+            match settings.is_due(key.as_ref().map(|(key, _)| key), day + now + shift) {
+                Ok(()) => {
+                    let new = settings.make(day + now + shift).expect("randomness");
+                    key = Some((new, now));
+                    made += 1;
+                }
+                Err(left) => {
+                    assert!(
+                        (1..=settings.ttl_ms).contains(&left),
+                        "it looks again in time"
+                    );
+                    now += left;
+                }
+            }
+            if round % 10 == 0 {
+                shift += jumps[round / 10 % jumps.len()];
+            }
+            let age = key.as_ref().map_or(0, |(_, since)| now - since);
+            assert!(
+                age <= 2 * settings.ttl_ms,
+                "a key of {age} ms in round {round}"
+            );
+        }
+        let jumped = 110;
+        assert!(
+            i64::from(made) <= now / settings.ttl_ms + 1 + jumped,
+            "{made} keys in {now} ms"
+        );
     }
 
     #[test]
@@ -253,7 +352,7 @@ mod tests {
         let mut bad = signed.clone();
         bad.body = b"[{}]".to_vec();
         assert_eq!(refused(&bad, Some(&key)).0, Refusal::Forbidden);
-        bad.signature = Some("*".to_owned());
+        bad.signature = Some("*abc".to_owned());
         assert_eq!(refused(&bad, Some(&key)).1, "Illegal base64 character 2a");
         bad.algorithm = Some("nope".to_owned());
         assert_eq!(refused(&bad, Some(&key)).1, "Algorithm nope not available");
@@ -269,6 +368,33 @@ mod tests {
                 .1
                 .starts_with("This worker does not support")
         );
+    }
+
+    #[test]
+    fn base64_is_read_as_java_reads_it() {
+        let read = |text: &str| java_base64(text);
+        for text in ["YWI=", "YWI", "YWJ="] {
+            assert_eq!(read(text), Ok(b"ab".to_vec()), "{text}");
+        }
+        assert_eq!(read("YQ=="), Ok(b"a".to_vec()));
+        assert_eq!(read("YWJjZA"), Ok(b"abcd".to_vec()));
+        assert_eq!(read(""), Ok(Vec::new()));
+        let end = "Input byte array has wrong 4-byte ending unit";
+        for (text, why) in [
+            (
+                "*",
+                "Input byte[] should at least have 2 bytes for base64 bytes",
+            ),
+            ("YW*j", "Illegal base64 character 2a"),
+            ("YQ=", end),
+            ("YQ=x", end),
+            ("YWJj=", end),
+            ("YWJjZ", "Last unit does not have enough valid bits"),
+            ("Y=", "Last unit does not have enough valid bits"),
+            ("YWI=x", "Input byte array has incorrect ending byte at 4"),
+        ] {
+            assert_eq!(read(text), Err(why.to_owned()), "{text}");
+        }
     }
 
     /// The empty body's code under the key of 32 zero bytes, as `javax.crypto.Mac` gives it.

@@ -71,6 +71,8 @@ pub(super) struct Checker {
     worker_problems: Vec<Remark>,
     /// Whether the worker's properties are known.
     knows_worker: bool,
+    /// Whether they are good.
+    has_worker: bool,
 }
 
 impl Checker {
@@ -83,7 +85,7 @@ impl Checker {
         let mut worker_problems = Vec::new();
         let (without_providers, standard) = set_up(&standard_worker(), false, plugins)?;
         let mut chosen = (Arc::clone(&without_providers), standard);
-        let knows_worker = given.is_some();
+        let (knows_worker, mut has_worker) = (given.is_some(), false);
         if let Some(props) = given {
             match set_up(&props, false, plugins) {
                 Ok((resolver, mut config)) => {
@@ -93,6 +95,7 @@ impl Checker {
                     let servers = NOWHERE.to_owned();
                     config.props.insert("bootstrap.servers".to_owned(), servers);
                     chosen = (resolver, config);
+                    has_worker = true;
                 }
                 Err(error) => worker_problems.push(Remark::of_all(Chain(&error).to_string())),
             }
@@ -112,7 +115,13 @@ impl Checker {
             offline,
             worker_problems,
             knows_worker,
+            has_worker,
         })
+    }
+
+    /// The worker whose properties were given, where they are good.
+    pub(super) fn worker(&self) -> Option<&WorkerConfig> {
+        self.has_worker.then_some(&*self.validator.config)
     }
 
     /// What is wrong with the worker's properties.

@@ -8,7 +8,9 @@ use reqwest::{Certificate, Identity, StatusCode};
 use serde_json::Value as Json;
 
 use super::Command;
+use crate::config::WorkerConfig;
 use crate::herder::request::RawConfig;
+use crate::rest::tls::client_of_workers;
 
 /// How long an answer may take: the JVM's own limit for a request.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -54,7 +56,24 @@ pub(super) struct Access {
 }
 
 impl Access {
-    pub(super) fn new(command: &Command) -> Result<Self> {
+    /// By the command's options; where they say nothing of TLS, by the stores of the worker.
+    ///
+    /// # Errors
+    /// Kind Config: a file cannot be used.
+    pub(super) fn new(command: &Command, worker: Option<&WorkerConfig>) -> Result<Self> {
+        let says_nothing = command.cacert.is_none() && command.cert.is_none() && !command.insecure;
+        let http = match worker.filter(|_| says_nothing && command.from.starts_with("https:")) {
+            Some(worker) => client_of_workers(worker, LIMIT)?,
+            None => Self::client(command)?,
+        };
+        Ok(Self {
+            url: command.from.trim_end_matches('/').to_owned(),
+            user: command.user.clone(),
+            http,
+        })
+    }
+
+    fn client(command: &Command) -> Result<reqwest::Client> {
         let mut http = reqwest::Client::builder().timeout(LIMIT);
         let read = |path: &std::path::Path| {
             std::fs::read(path).map_err(|error| {
@@ -86,13 +105,8 @@ impl Access {
         if command.insecure {
             http = http.tls_danger_accept_invalid_certs(true);
         }
-        Ok(Self {
-            url: command.from.trim_end_matches('/').to_owned(),
-            user: command.user.clone(),
-            http: http
-                .build()
-                .map_err(|error| Error::config("setting up an HTTP client").with_source(error))?,
-        })
+        http.build()
+            .map_err(|error| Error::config("setting up an HTTP client").with_source(error))
     }
 
     /// Reads the cluster.

@@ -21,6 +21,7 @@ use self::check::Checker;
 use self::cluster::Access;
 use crate::plugins::Plugins;
 use crate::providers::PROVIDERS;
+use crate::rest::decode;
 
 /// How the command is called.
 pub const USAGE: &str = "\
@@ -31,8 +32,10 @@ Reads the Connect cluster that answers at URL and says for each connector whethe
 it over as it is, with which differences, or why not; then the steps of a rolling swap, and back.
 Nothing is changed.
 
+  --from URL      http:// or https://, where it needs to be with NAME:PASSWORD@ before the host
   --worker FILE   the properties that the new workers will have: their config providers, converters
-                  and override policy count, and are checked, too
+                  and override policy count, and are checked, too; https:// is called with their
+                  stores (listeners.https.ssl.*, else ssl.*) where none of the options below is given
   --offline       does not contact databases, as validation otherwise does
   --user          basic authentication; without `:PASSWORD` it is taken from FERROCONNECT_PLAN_PASSWORD
   --cacert FILE   whose certificates are believed: PEM, or a JKS trust store
@@ -70,6 +73,7 @@ impl Command {
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, String> {
         let mut command = Self::default();
+        let mut user = None;
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || {
@@ -79,18 +83,7 @@ impl Command {
             match *word {
                 "--from" => command.from = value()?,
                 "--worker" => command.worker = Some(value()?.into()),
-                "--user" => {
-                    let user = value()?;
-                    command.user = Some(match user.split_once(':') {
-                        Some((name, password)) => (name.to_owned(), password.to_owned()),
-                        None => {
-                            let password = variable(PASSWORD).ok_or_else(|| {
-                                format!("--user {user} has no password: set {PASSWORD}")
-                            })?;
-                            (user, password)
-                        }
-                    });
-                }
+                "--user" => user = Some(value()?),
                 "--cacert" => command.cacert = Some(value()?.into()),
                 "--cert" => command.cert = Some(value()?.into()),
                 "--key" => command.key = Some(value()?.into()),
@@ -100,6 +93,21 @@ impl Command {
                 other => return Err(format!("{other} is not known")),
             }
         }
+        if let Some((from, login)) = split_login(&command.from) {
+            command.from = from;
+            user = user.or(Some(login));
+        }
+        command.user = match user {
+            None => None,
+            Some(user) => Some(match user.split_once(':') {
+                Some((name, password)) => (name.to_owned(), password.to_owned()),
+                None => {
+                    let password = variable(PASSWORD)
+                        .ok_or_else(|| format!("user {user} has no password: set {PASSWORD}"))?;
+                    (user, password)
+                }
+            }),
+        };
         let is_http = ["http://", "https://"]
             .iter()
             .any(|scheme| command.from.starts_with(scheme));
@@ -128,9 +136,8 @@ impl Command {
             Some(path) => Some(read_properties(path)?),
             None => None,
         };
-        let access = Access::new(self)?;
-        let cluster = access.read().await?;
         let checker = Checker::new(given, &plugins, context, self.offline)?;
+        let cluster = Access::new(self, checker.worker())?.read().await?;
         let mut findings = Vec::with_capacity(cluster.connectors.len());
         for connector in &cluster.connectors {
             findings.push(checker.check(connector).await);
@@ -142,6 +149,20 @@ impl Command {
         };
         Ok((text, if plan.is_blocked() { 2 } else { 0 }))
     }
+}
+
+/// A URL without the login that stands before its host, and that login.
+fn split_login(url: &str) -> Option<(String, String)> {
+    let (scheme, rest) = url.split_once("://")?;
+    let end = rest.find('/').unwrap_or(rest.len());
+    let (login, host) = rest.get(..end)?.rsplit_once('@')?;
+    // A plus is a plus here, and no space as in a query.
+    let part = |text: &str| decode(&text.replace('+', "%2B"));
+    let login = match login.split_once(':') {
+        Some((name, password)) => format!("{}:{}", part(name), part(password)),
+        None => part(login),
+    };
+    Some((format!("{scheme}://{host}{}", rest.get(end..)?), login))
 }
 
 fn read_properties(path: &std::path::Path) -> Result<Props> {
@@ -192,6 +213,11 @@ mod tests {
         ] {
             assert_eq!(parse(words), Err(why.to_owned()));
         }
+        let both = parse(&["--from", "https://ann:s%40+x@c:8083/sub"]).expect("good");
+        assert_eq!(both.from, "https://c:8083/sub", "no message shows it");
+        assert_eq!(both.user, Some(("ann".to_owned(), "s@+x".to_owned())));
+        let named = parse(&["--from", "http://ann@c"]).expect("good");
+        assert_eq!(named.user, Some(("ann".to_owned(), "s3".to_owned())));
         let no_password = Command::parse(&["--from", "http://c", "--user", "ann"], |_| None);
         assert!(no_password.is_err_and(|why| why.contains(PASSWORD)));
     }

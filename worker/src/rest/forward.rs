@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use connect_api::error::Chain;
 
 use super::connectors::location;
 use super::error::{ForwardTo, bare};
+use super::server::Peer;
 use super::tls::client_of_workers;
 use super::{MAX_BODY_BYTES, decode};
 use crate::config::WorkerConfig;
@@ -54,6 +55,11 @@ pub(super) async fn forward(
         parts.uri.clone(),
         parts.headers.clone(),
     );
+    let peer = parts.extensions.get::<ConnectInfo<Peer>>();
+    let scheme = match peer.is_some_and(|ConnectInfo(peer)| peer.tls) {
+        true => "https",
+        false => "http",
+    };
     let response = next
         .run(Request::from_parts(parts, Body::from(bytes.clone())))
         .await;
@@ -70,7 +76,16 @@ pub(super) async fn forward(
     let target = format!("{}{}?{query}", url.trim_end_matches('/'), path(&uri));
     tracing::debug!(%method, target, "forwarding a request");
     match send(&forwarder, method, &target, &headers, bytes).await {
-        Ok(answer) => answer,
+        Ok((mut answer, created)) => {
+            // A new connector is to be found where it was asked for.
+            let host = headers.get(header::HOST);
+            let host = host.and_then(|host| host.to_str().ok());
+            let place = created.and_then(|name| location(scheme, host, &name).parse().ok());
+            if let Some(place) = place {
+                answer.headers_mut().insert(header::LOCATION, place);
+            }
+            answer
+        }
         Err(error) => error.into_response(),
     }
 }
@@ -101,13 +116,14 @@ fn next_query(query: &str) -> Option<String> {
     Some(others.join("&"))
 }
 
+/// The other worker's answer, and the name of the connector that it has created.
 async fn send(
     forwarder: &Forwarder,
     method: Method,
     target: &str,
     headers: &HeaderMap,
     body: axum::body::Bytes,
-) -> Result<Response, RequestError> {
+) -> Result<(Response, Option<String>), RequestError> {
     let failed = |error: &dyn std::error::Error| {
         RequestError::failure(format!("IO Error trying to forward REST request: {error}"))
     };
@@ -153,15 +169,8 @@ async fn send(
     if let Some(kind) = kind {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
-    // A new connector is to be found where it was asked for.
     let name = created.as_ref().and_then(|body| body.get("name")?.as_str());
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    if let Some(place) = name.and_then(|name| location("http", host, name).parse().ok()) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    Ok((response, name.map(str::to_owned)))
 }
 
 #[cfg(test)]

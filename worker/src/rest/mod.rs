@@ -217,7 +217,7 @@ impl Call {
 }
 
 /// A query's text: `+` and `%XX` decoded.
-fn decode(text: &str) -> String {
+pub(crate) fn decode(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
