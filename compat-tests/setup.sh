@@ -6,10 +6,9 @@
 #
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
 # test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
-#             Apicurio schema registry (with a Java 21 where there is none) and its converter, confluent-kafka
-#             for Python,
-#             clients of the REST API, readers of Parquet and Avro files (Spark among them), checkers of
-#             container files, an emulator of Azure's store
+#             Apicurio schema registry (with a Java 21 where there is none) and its converter,
+#             confluent-kafka for Python, clients of the REST API, readers of Parquet and Avro files
+#             (Spark among them), checkers of container files, an emulator of Azure's store
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
