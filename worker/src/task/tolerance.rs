@@ -128,20 +128,23 @@ impl Tolerance {
             if !error.is_retriable() || left.is_zero() {
                 break;
             }
-            // Above its maximum the pause is any below it, so that tasks do not move in step.
-            let wait = if pause > self.retry_delay_max {
-                self.retry_delay_max
-                    .mul_f64(f64::from(begin.elapsed().subsec_nanos() % 997) / 997.0)
-            } else {
-                pause
-            };
-            if stop.wait(wait.min(left)) {
+            let share = f64::from(begin.elapsed().subsec_nanos() % 997) / 997.0;
+            if stop.wait(self.wait(pause, share).min(left)) {
                 break;
             }
             pause = pause.saturating_mul(2);
             result = work();
         }
         result
+    }
+
+    /// How long to wait where `pause` is due. Above the maximum it is a share of that, between 0 and 1,
+    /// so that tasks do not move in step.
+    fn wait(&self, pause: Duration, share: f64) -> Duration {
+        match pause > self.retry_delay_max {
+            true => self.retry_delay_max.mul_f64(share),
+            false => pause,
+        }
     }
 
     /// What becomes of a record that failed, once it was reported: it is dropped, or the task fails.
@@ -208,6 +211,17 @@ mod tests {
             "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\
              Caused by: org.apache.kafka.connect.errors.RetriableException: later\n"
         );
+    }
+
+    #[test]
+    fn no_pause_is_above_its_maximum() {
+        let tolerance = tolerance(&[("errors.retry.delay.max.ms", "500")]);
+        let wait = |pause| {
+            tolerance
+                .wait(Duration::from_millis(pause), 0.5)
+                .as_millis()
+        };
+        assert_eq!([wait(300), wait(500), wait(600)], [300, 500, 250]);
     }
 
     #[test]
