@@ -2,8 +2,8 @@
 //! library would smooth over (odd paths, doubled headers, broken bodies) is what is compared.
 //!
 //! A step is `{"do": "GET /path"}` with, as it needs: `body` (JSON), `raw` (text), `hex`, `big` (a list
-//! of texts and how often each), `headers` (null takes one away), `until` (a text that has to appear),
-//! `pause` (seconds to wait afterwards).
+//! of texts and how often each), `headers` (null takes one away), `until` (a text that has to appear,
+//! or a list of such), `pause` (seconds to wait afterwards).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -181,16 +181,16 @@ pub fn run(
                 headers.push((name.clone(), value.to_owned()));
             }
         }
-        let until = step["until"].as_str();
+        let until = match &step["until"] {
+            Value::Array(texts) => texts.iter().filter_map(Value::as_str).collect(),
+            one => Vec::from_iter(one.as_str()),
+        };
         let answer = wait::until(
-            &format!(
-                "step {number}, {request}, to show {}",
-                until.unwrap_or_default()
-            ),
+            &format!("step {number}, {request}, to show {}", until.join(" and ")),
             Duration::from_secs(60),
             || {
                 let answer = send(address, request, &headers, body.as_deref())?;
-                match until.is_none_or(|text| answer.body.contains(text)) {
+                match until.iter().all(|text| answer.body.contains(text)) {
                     true => Ok(Some(answer)),
                     false => Err(format!("it answers {} {}", answer.status, answer.body).into()),
                 }
