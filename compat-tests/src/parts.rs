@@ -39,6 +39,13 @@ pub fn repository() -> PathBuf {
         .into()
 }
 
+/// What `java` has to be given to run a source file of `clients` with a part's jars.
+pub fn java_source(part: &str, source: &str) -> Outcome<[String; 3]> {
+    let jars = format!("{}/*", path(part)?.display());
+    let source = repository().join("compat-tests/clients").join(source);
+    Ok(["-cp".to_owned(), jars, source.display().to_string()])
+}
+
 /// Whether this process is root's.
 pub fn is_root() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -35,11 +35,8 @@ fn read(
 
 #[test]
 fn messages_are_read_as_the_next_schema_as_by_avros_library() -> Outcome<()> {
-    let jars = format!("{}/*", parts::path("parquet-avro")?.display());
-    let source = parts::repository().join("compat-tests/clients/AvroResolution.java");
     let java = Command::new("java")
-        .args(["-cp", &jars])
-        .arg(source)
+        .args(parts::java_source("parquet-avro", "AvroResolution.java")?)
         .args(["1", PAIRS])
         .output()?;
     if !java.status.success() {

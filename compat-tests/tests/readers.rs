@@ -190,11 +190,10 @@ fn python(reader: &str, file: &Path) -> Outcome<Vec<Value>> {
 }
 
 fn parquet_avro(file: &Path) -> Outcome<Vec<Value>> {
-    let jars = format!("{}/*", parts::path("parquet-avro")?.display());
-    let source = parts::repository().join("compat-tests/clients/ParquetAvro.java");
-    let (source, file) = (source.display().to_string(), file.display().to_string());
+    let [flag, jars, source] = parts::java_source("parquet-avro", "ParquetAvro.java")?;
+    let file = file.display().to_string();
     let quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error";
-    lines("java", &[quiet, "-cp", &jars, &source, &file])
+    lines("java", &[quiet, &flag, &jars, &source, &file])
 }
 
 /// Says where rows differ rather than showing all of both.

@@ -25,12 +25,9 @@ fn options() -> Vec<String> {
 
 /// Messages, each with its topic, through Apicurio's converter.
 fn apicurios(messages: &[(String, String)]) -> Outcome<Vec<String>> {
-    let jars = format!("{}/*", parts::path("apicurio-converter")?.display());
-    let source = parts::repository().join("compat-tests/clients/ApicurioConverter.java");
-    let source = source.display().to_string();
+    let program = parts::java_source("apicurio-converter", "ApicurioConverter.java")?;
     let options = options();
-    let mut arguments = vec!["-cp", jars.as_str(), source.as_str()];
-    arguments.extend(options.iter().map(String::as_str));
+    let arguments: Vec<&str> = program.iter().chain(&options).map(String::as_str).collect();
     let lines: Vec<String> = messages
         .iter()
         .map(|(topic, message)| format!("{topic}\t{message}\n"))

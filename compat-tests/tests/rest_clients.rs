@@ -1,7 +1,7 @@
 //! Clients that others wrote, unchanged, and requests made up from the published description of the API.
 
 use crate::shared::{options, unique, worker};
-use compat_tests::parts::{path, repository, run_folder};
+use compat_tests::parts::{java_source, path, repository, run_folder};
 use compat_tests::worker::Worker;
 use compat_tests::{Outcome, fail};
 use std::process::Command;
@@ -35,10 +35,7 @@ fn a_client_in_python_works_unchanged() -> Outcome<()> {
 #[test]
 fn a_client_in_java_works_unchanged() -> Outcome<()> {
     let mut command = Command::new("java");
-    command
-        .arg("-cp")
-        .arg(format!("{}/*", path("connect-client")?.display()))
-        .arg(repository().join("compat-tests/clients/Client.java"));
+    command.args(java_source("connect-client", "Client.java")?);
     client(&worker("java")?, command, "java")
 }
 

@@ -65,24 +65,10 @@ fn every_offset_is_stored_once_whatever_the_store_and_the_worker_suffer() -> Out
     let mut worker = Worker::start(&run_folder("sinkfaults")?, options)?;
     let more = [
         ("store.url", proxy.endpoint.as_str()),
-        (
-            "format.class",
-            "io.confluent.connect.s3.format.json.JsonFormat",
-        ),
-        (
-            "value.converter",
-            "org.apache.kafka.connect.json.JsonConverter",
-        ),
-        ("value.converter.schemas.enable", "false"),
-        ("flush.size", "100"),
-        ("tasks.max", "2"),
         ("retry.backoff.ms", "200"),
         ("s3.retry.backoff.ms", "20"),
-        ("consumer.override.session.timeout.ms", "6000"),
-        ("consumer.override.heartbeat.interval.ms", "1000"),
-        ("consumer.override.auto.offset.reset", "earliest"),
     ];
-    let config = sink_config(&topic, &bucket.name, &more);
+    let config = sink_config(&topic, &bucket.name, &[LINES, &more].concat());
     worker.rest.create_config("faults", &config)?;
     let start = Instant::now();
     let mut sent = 0;
@@ -99,7 +85,7 @@ fn every_offset_is_stored_once_whatever_the_store_and_the_worker_suffer() -> Out
     }
     proxy.behave();
     // A task whose start met a fault has failed, as it does for Confluent's.
-    let each = sent / i64::from(PARTITIONS) / FLUSH_SIZE * FLUSH_SIZE;
+    let each = in_whole_objects(sent);
     let group = "connect-faults";
     wait::until(
         "everything to be committed",
@@ -110,12 +96,7 @@ fn every_offset_is_stored_once_whatever_the_store_and_the_worker_suffer() -> Out
                 let path = "/connectors/faults/restart?includeTasks=true&onlyFailed=true";
                 worker.rest.request("POST", path, None)?;
             }
-            let committed = kafka().committed(group, &topic)?;
-            let done = (0..PARTITIONS).all(|p| committed.get(&p).copied().unwrap_or(0) >= each);
-            if !done {
-                return Err(format!("{committed:?} of {each}; {status}").into());
-            }
-            Ok(Some(()))
+            committed(group, &topic, each).map_err(|error| format!("{error}; {status}").into())
         },
     )?;
     assert!(proxy.faults() > 3, "the proxy has done its work");
@@ -147,25 +128,8 @@ fn a_sink_whose_tasks_move_between_workers_stores_every_record_once() -> Outcome
     let mut other = one.clone();
     other.port = free_port();
     let first = Worker::start(&run_folder("moving")?, one)?;
-    let store = s3().endpoint.as_str();
-    let more = [
-        ("store.url", store),
-        (
-            "format.class",
-            "io.confluent.connect.s3.format.json.JsonFormat",
-        ),
-        (
-            "value.converter",
-            "org.apache.kafka.connect.json.JsonConverter",
-        ),
-        ("value.converter.schemas.enable", "false"),
-        ("flush.size", "100"),
-        ("tasks.max", "2"),
-        ("consumer.override.session.timeout.ms", "6000"),
-        ("consumer.override.heartbeat.interval.ms", "1000"),
-        ("consumer.override.auto.offset.reset", "earliest"),
-    ];
-    let config = sink_config(&topic, &bucket.name, &more);
+    let more = [("store.url", s3().endpoint.as_str())];
+    let config = sink_config(&topic, &bucket.name, &[LINES, &more].concat());
     first.rest.create_config(&name, &config)?;
     let mut second = Worker::start(&run_folder("moving")?, other)?;
     let mut sent = 0;
@@ -194,15 +158,10 @@ fn a_sink_whose_tasks_move_between_workers_stores_every_record_once() -> Outcome
         sent += 300;
         second.restart()?;
     }
-    let each = sent / i64::from(PARTITIONS) / FLUSH_SIZE * FLUSH_SIZE;
+    let each = in_whole_objects(sent);
     let group = format!("connect-{name}");
     wait::until("all to be committed", Duration::from_secs(120), || {
-        let committed = kafka().committed(&group, &topic)?;
-        let done = (0..PARTITIONS).all(|p| committed.get(&p).copied().unwrap_or(0) >= each);
-        match done {
-            true => Ok(Some(())),
-            false => Err(format!("{committed:?} of {each}").into()),
-        }
+        committed(&group, &topic, each)
     })?;
     let (report, code) = verify(&bucket.name, &topic)?;
     assert_eq!(code, Some(0), "{report:#}");
@@ -212,6 +171,39 @@ fn a_sink_whose_tasks_move_between_workers_stores_every_record_once() -> Outcome
         "{report:#}"
     );
     Ok(())
+}
+
+/// Lines of JSON, a hundred to an object, by two tasks.
+const LINES: &[(&str, &str)] = &[
+    (
+        "format.class",
+        "io.confluent.connect.s3.format.json.JsonFormat",
+    ),
+    (
+        "value.converter",
+        "org.apache.kafka.connect.json.JsonConverter",
+    ),
+    ("value.converter.schemas.enable", "false"),
+    ("flush.size", "100"),
+    ("tasks.max", "2"),
+    ("consumer.override.session.timeout.ms", "6000"),
+    ("consumer.override.heartbeat.interval.ms", "1000"),
+    ("consumer.override.auto.offset.reset", "earliest"),
+];
+
+/// How many records of each partition fill objects.
+fn in_whole_objects(sent: i64) -> i64 {
+    sent / i64::from(PARTITIONS) / FLUSH_SIZE * FLUSH_SIZE
+}
+
+/// Whether a group has committed so many records of each partition, or how far it is.
+fn committed(group: &str, topic: &str, each: i64) -> Outcome<Option<()>> {
+    let committed = kafka().committed(group, topic)?;
+    let done = (0..PARTITIONS).all(|p| committed.get(&p).copied().unwrap_or(0) >= each);
+    match done {
+        true => Ok(Some(())),
+        false => Err(format!("{committed:?} of {each}").into()),
+    }
 }
 
 /// The name of an object that others follow.

@@ -7,7 +7,6 @@ use avro_data::{
     from_connect, from_connect_schema,
 };
 use connect_api::config::{Config, ConfigDef};
-use connect_api::context::PluginContext;
 use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
 use connect_api::{Bytes, Error, Result};
 use schema_registry::error::{class, serialization};
@@ -55,18 +54,24 @@ struct ReadPlan {
 }
 
 impl Language for Avro {
+    const KIND: SchemaKind = SchemaKind::Avro;
+
     fn definition() -> ConfigDef {
         config::definition()
     }
 
-    fn new(
-        config: &Config,
-        is_key: bool,
-        dialect: Dialect,
-        context: &PluginContext,
-    ) -> Result<Self> {
-        let serde = Serde::new(SchemaKind::Avro, config, is_key, dialect, context)?;
-        Ok(Self::over(serde, config))
+    fn new(serde: Serde, config: &Config) -> Self {
+        let cache_size = usize::try_from(config.int("schemas.cache.config")).unwrap_or(1);
+        Self {
+            serde,
+            options: config::options(config),
+            fail_on_trailing_data: config.bool("avro.fail.on.trailing.data"),
+            cache_size,
+            writers: SchemaCache::new(cache_size),
+            schemaless: Known::new(cache_size),
+            readers: Known::new(cache_size),
+            unions: 0,
+        }
     }
 
     fn write(
@@ -126,21 +131,6 @@ impl Language for Avro {
 }
 
 impl Avro {
-    /// The same over a given registry.
-    pub(crate) fn over(serde: Serde, config: &Config) -> Self {
-        let cache_size = usize::try_from(config.int("schemas.cache.config")).unwrap_or(1);
-        Self {
-            serde,
-            options: config::options(config),
-            fail_on_trailing_data: config.bool("avro.fail.on.trailing.data"),
-            cache_size,
-            writers: SchemaCache::new(cache_size),
-            schemaless: Known::new(cache_size),
-            readers: Known::new(cache_size),
-            unions: 0,
-        }
-    }
-
     /// How many plans are kept.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {

@@ -8,7 +8,7 @@ use connect_api::converter::Converter as _;
 use connect_api::data::json::{JsonOptions, JsonReader, JsonWriter};
 use connect_api::data::{Headers, SchemaAndValue};
 use schema_registry::mock::MockRegistry;
-use schema_registry::{Registry as _, RegistrySchema, SchemaKind, Serde, Settings};
+use schema_registry::{Language as _, Registry as _, RegistrySchema, SchemaKind, Serde, Settings};
 use serde_json::{Value as Json, json};
 
 use crate::config;
@@ -27,7 +27,7 @@ pub(super) fn converter(options: &Json, is_key: bool, registry: &MockRegistry) -
     let config = parsed(options);
     let settings = Settings::new(&config, is_key).expect("valid options");
     let serde = Serde::over(SchemaKind::Avro, settings, Box::new(registry.clone()));
-    AvroConverter::over(Avro::over(serde, &config))
+    AvroConverter::over(Avro::new(serde, &config))
 }
 
 fn json_options() -> JsonOptions {

@@ -119,14 +119,15 @@ pub fn is_valid(avro: &Avro, default: &Value) -> bool {
     }
 }
 
+/// Bytes that stand in JSON as a text, a character for each; `None` where it is none.
+pub(crate) fn latin(json: &Value) -> Option<Vec<u8>> {
+    let characters = json.as_str()?.chars();
+    characters.map(|one| u8::try_from(one).ok()).collect()
+}
+
 /// An Avro default as a value of the Connect schema; `None` where it is none of it.
 pub fn to_connect(schema: &SchemaRef, default: &Value) -> Option<ConnectValue> {
-    let bytes = || {
-        let text = default.as_str()?;
-        text.chars()
-            .map(|character| u8::try_from(u32::from(character)).ok())
-            .collect::<Option<Vec<u8>>>()
-    };
+    let bytes = || latin(default);
     let int = || default.as_i64().and_then(|n| i32::try_from(n).ok());
     if default.is_null() {
         return schema.is_optional().then_some(ConnectValue::Null);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::binary::{write_bytes, write_long};
 use crate::compatible::{named, resolved, written_field};
-use crate::defaults::is_valid;
+use crate::defaults::{is_valid, latin};
 use crate::read::{Input, no_branch};
 use crate::schema::{Avro, AvroField, AvroRef, Name, Shape};
 
@@ -488,12 +488,6 @@ impl Steps {
         }
         Ok(())
     }
-}
-
-/// Bytes that stand in JSON as a text, a character for each.
-fn latin(json: &Value) -> Option<Vec<u8>> {
-    let characters = json.as_str()?.chars();
-    characters.map(|one| u8::try_from(one).ok()).collect()
 }
 
 /// Whether the reader's type has the writer's full name, or had it before.

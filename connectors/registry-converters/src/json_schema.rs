@@ -4,7 +4,6 @@
 //! `KafkaJsonSchemaSerializer` and `KafkaJsonSchemaDeserializer`.
 
 use connect_api::config::{Config, ConfigDef, ConfigKey, Importance, Type, any_of_ignoring_case};
-use connect_api::context::PluginContext;
 use connect_api::data::json::DecimalFormat;
 use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef, Value};
 use connect_api::plugin::{Make, Plugin};
@@ -14,8 +13,7 @@ use json_schema_data::{
 };
 use schema_registry::wire::SchemaId;
 use schema_registry::{
-    Dialect, Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde,
-    WriteSchema,
+    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
 };
 
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
@@ -139,22 +137,19 @@ struct SchemaReader {
 }
 
 impl Language for JsonSchema {
+    const KIND: SchemaKind = SchemaKind::Json;
+
     fn definition() -> ConfigDef {
         definition()
     }
 
-    fn new(
-        config: &Config,
-        is_key: bool,
-        dialect: Dialect,
-        context: &PluginContext,
-    ) -> Result<Self> {
+    fn new(serde: Serde, config: &Config) -> Self {
         let numeric = config
             .string(DECIMAL_FORMAT)
             .eq_ignore_ascii_case("NUMERIC");
         let size = usize::try_from(config.int(CACHE_SIZE)).unwrap_or(1);
-        Ok(Self {
-            serde: Serde::new(SchemaKind::Json, config, is_key, dialect, context)?,
+        Self {
+            serde,
             options: JsonSchemaOptions {
                 object_additional_properties: config.bool(ADDITIONAL_PROPERTIES),
                 use_optional_for_nonrequired: config.bool(OPTIONAL_FOR_NONREQUIRED),
@@ -171,7 +166,7 @@ impl Language for JsonSchema {
             writers: SchemaCache::new(size),
             readers: Known::new(size),
             unions: 0,
-        })
+        }
     }
 
     fn write(

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 
 use connect_api::config::{Config, ConfigDef};
-use connect_api::context::PluginContext;
 use connect_api::data::{Headers, SchemaAndValue, SchemaCache, SchemaRef};
 use connect_api::plugin::{Make, Plugin};
 use connect_api::{Bytes, Error, Result};
@@ -15,8 +14,7 @@ use protobuf_data::{Decoder, Encoder, MessageSchema, Pool, ProtobufOptions, mess
 use schema_registry::converter::apicurio_definition;
 use schema_registry::wire::{self, SchemaId};
 use schema_registry::{
-    Dialect, Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde,
-    WriteSchema,
+    Known, Language, Lasts, RegistryConverter, RegistrySchema, SchemaKind, Serde, WriteSchema,
 };
 
 use crate::{CACHE_SIZE, GENERALIZED, IGNORE_DEFAULT, flag, no_schema, references, schema_of};
@@ -144,19 +142,16 @@ const MAX_TOPICS: usize = 1000;
 const MAX_MESSAGES: usize = 1000;
 
 impl Language for Protobuf {
+    const KIND: SchemaKind = SchemaKind::Protobuf;
+
     fn definition() -> ConfigDef {
         definition()
     }
 
-    fn new(
-        config: &Config,
-        is_key: bool,
-        dialect: Dialect,
-        context: &PluginContext,
-    ) -> Result<Self> {
+    fn new(serde: Serde, config: &Config) -> Self {
         let size = usize::try_from(config.int(CACHE_SIZE)).unwrap_or(1);
-        Ok(Self {
-            serde: Serde::new(SchemaKind::Protobuf, config, is_key, dialect, context)?,
+        Self {
+            serde,
             options: ProtobufOptions {
                 enhanced_schema_support: config.bool(ENHANCED),
                 scrub_invalid_names: config.bool(SCRUB),
@@ -173,7 +168,7 @@ impl Language for Protobuf {
             },
             writers: SchemaCache::new(size),
             readers: Known::new(size),
-        })
+        }
     }
 
     fn write(

@@ -8,6 +8,8 @@ use connect_api::data::{Headers, SchemaAndValue};
 use connect_api::{Bytes, Error, Props, Result};
 
 use crate::apicurio;
+use crate::registry::SchemaKind;
+use crate::serde::Serde;
 
 /// Whose converter of the two that share wire format and API one stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,19 +22,14 @@ pub enum Dialect {
 
 /// A schema language's side of a converter.
 pub trait Language: Sized + Send {
+    /// The language.
+    const KIND: SchemaKind;
+
     /// All options, those of every converter with a registry included.
     fn definition() -> ConfigDef;
 
-    /// Connects nothing yet.
-    ///
-    /// # Errors
-    /// Kind Config: the options make no sense.
-    fn new(
-        config: &Config,
-        is_key: bool,
-        dialect: Dialect,
-        context: &PluginContext,
-    ) -> Result<Self>;
+    /// What converts by these options, over its side of the registry.
+    fn new(serde: Serde, config: &Config) -> Self;
 
     /// Appends a message; answers `false`, appending nothing, for a null in Kafka. What was appended
     /// before an error is cut off again.
@@ -106,7 +103,8 @@ impl<L: Language> Converter for RegistryConverter<L> {
             Dialect::Apicurio => apicurio_definition::<L>().parse(&apicurio::translated(props)?)?,
             Dialect::Confluent => L::definition().parse(props)?,
         };
-        self.language = Some(L::new(&config, is_key, self.dialect, context)?);
+        let serde = Serde::new(L::KIND, &config, is_key, self.dialect, context)?;
+        self.language = Some(L::new(serde, &config));
         Ok(())
     }
 

@@ -4,7 +4,8 @@
 //! and the key handling of `DistributedHerder`.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, NO_PAD, STANDARD as BASE64};
 use connect_api::{Error, Result};
 
 use super::request::{Refusal, RequestError, SignedRequest};
@@ -166,6 +167,11 @@ impl SessionSettings {
     }
 }
 
+const JAVA_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    NO_PAD.with_decode_allow_trailing_bits(true),
+);
+
 /// What `java.util.Base64.getDecoder` makes of a text: padding may be missing, bits that are left over
 /// count for nothing.
 ///
@@ -179,23 +185,9 @@ fn java_base64(text: &str) -> std::result::Result<Vec<u8>, String> {
     }
     let digits = bytes.iter().take_while(|byte| **byte != b'=').count();
     let (digits, padding) = bytes.split_at(digits);
-    let mut out = Vec::with_capacity(bytes.len() / 4 * 3 + 3);
-    let (mut bits, mut held) = (0_u32, 0);
-    for &byte in digits {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return Err(format!("Illegal base64 character {byte:x}")),
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.extend((bits >> held).to_be_bytes().last());
-        }
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/".contains(byte);
+    if let Some(byte) = digits.iter().find(|byte| !is_digit(byte)) {
+        return Err(format!("Illegal base64 character {byte:x}"));
     }
     // How much of the padding belongs there.
     let fits = match (digits.len() % 4, padding) {
@@ -205,18 +197,16 @@ fn java_base64(text: &str) -> std::result::Result<Vec<u8>, String> {
         (2, _) => return Err(WRONG_END.to_owned()),
         _ => 1,
     };
-    if digits.len() % 4 == 1 {
-        return Err("Last unit does not have enough valid bits".to_owned());
+    // Of legal digits, only one too many can be wrong.
+    let decoded = JAVA_BASE64.decode(digits);
+    let decoded = decoded.map_err(|_| "Last unit does not have enough valid bits".to_owned())?;
+    if padding.len() > fits {
+        let at = digits.len() + fits;
+        return Err(format!(
+            "Input byte array has incorrect ending byte at {at}"
+        ));
     }
-    match padding.len() > fits {
-        true => {
-            let at = digits.len() + fits;
-            Err(format!(
-                "Input byte array has incorrect ending byte at {at}"
-            ))
-        }
-        false => Ok(out),
-    }
+    Ok(decoded)
 }
 
 #[cfg(test)]
