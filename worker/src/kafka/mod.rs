@@ -140,6 +140,9 @@ pub fn is_retriable(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::AllBrokersDown
                 | RDKafkaErrorCode::OperationTimedOut
                 | RDKafkaErrorCode::MessageTimedOut
+                | RDKafkaErrorCode::TimedOutQueue
+                // New metadata named other brokers while a request waited at this one.
+                | RDKafkaErrorCode::DestroyBroker
                 | RDKafkaErrorCode::QueueFull
                 | RDKafkaErrorCode::Resolve
                 | RDKafkaErrorCode::LeaderNotAvailable
@@ -188,4 +191,17 @@ pub fn failed(doing: impl fmt::Display, error: &KafkaError, log: Option<&ClientL
         cause = format!("{cause} ({problem})");
     }
     Error::new(kind, doing.to_string()).with_source(Cause(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_whose_broker_is_given_up_can_be_made_again() {
+        let given_up = KafkaError::MetadataFetch(RDKafkaErrorCode::DestroyBroker);
+        assert!(failed("asking", &given_up, None).is_retriable());
+        let closing = KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerDestroy);
+        assert!(!failed("asking", &closing, None).is_retriable());
+    }
 }
