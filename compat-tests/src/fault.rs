@@ -102,12 +102,7 @@ impl FaultProxy {
                 Fault::Slow => std::thread::sleep(Duration::from_millis(400)),
                 Fault::None | Fault::Broken | Fault::Lost => {}
             }
-            let mut upstream = TcpStream::connect(store)?;
-            upstream.write_all(&head)?;
-            upstream.write_all(&body)?;
-            let without_body = head.starts_with(b"HEAD ");
-            let mut answers = BufReader::new(upstream);
-            let Some((head, body)) = final_answer(&mut answers, without_body)? else {
+            let Some((head, body)) = pass_on(store, &head, &body)? else {
                 break;
             };
             match fault {
@@ -124,7 +119,19 @@ impl FaultProxy {
     }
 }
 
-fn answer(client: &mut &TcpStream, status: &str, code: &str) -> Outcome<()> {
+/// Asks the store; gives its answer's head and body.
+pub(crate) fn pass_on(
+    store: &str,
+    head: &[u8],
+    body: &[u8],
+) -> Outcome<Option<(Vec<u8>, Vec<u8>)>> {
+    let mut upstream = TcpStream::connect(store)?;
+    upstream.write_all(head)?;
+    upstream.write_all(body)?;
+    final_answer(&mut BufReader::new(upstream), head.starts_with(b"HEAD "))
+}
+
+pub(crate) fn answer(client: &mut &TcpStream, status: &str, code: &str) -> Outcome<()> {
     let body = format!("<Error><Code>{code}</Code><Message>by the proxy</Message></Error>");
     let length = body.len();
     let text = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}");

@@ -11,6 +11,7 @@
 
 pub mod example;
 pub mod fault;
+pub mod google;
 pub mod kafka;
 pub mod load;
 pub mod parts;

@@ -114,36 +114,55 @@ impl S3 {
 
     /// Creates a bucket; one that is there already is fine. A store that still starts is waited for.
     pub fn create_bucket(&self, name: &str) -> Outcome<Bucket> {
+        let endpoint = self.endpoint.trim_end_matches('/');
+        wait::until(
+            &format!("bucket {name} at {endpoint}"),
+            Duration::from_secs(30),
+            || match self.put(&format!("{endpoint}/{name}"), Bytes::new())? {
+                (200..300 | 409, _) => Ok(Some(())),
+                (status, text) => fail(format!("{status} {text}")),
+            },
+        )?;
+        self.bucket(name)
+    }
+
+    /// Creates a bucket that whoever comes may read and write, without a signature.
+    pub fn create_open_bucket(&self, name: &str) -> Outcome<Bucket> {
+        let bucket = self.create_bucket(name)?;
+        let resource = |path: &str| format!("arn:aws:s3:::{name}{path}");
+        let policy = serde_json::json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": {"AWS": ["*"]},
+                "Action": ["s3:*"],
+                "Resource": [resource(""), resource("/*")],
+            }],
+        });
+        let endpoint = self.endpoint.trim_end_matches('/');
+        match self.put(&format!("{endpoint}/{name}?policy"), policy.to_string())? {
+            (200..300, _) => Ok(bucket),
+            (status, text) => fail(format!("{status} {text}")),
+        }
+    }
+
+    /// A signed PUT; the status and the text of its answer.
+    fn put(&self, url: &str, body: impl Into<Bytes>) -> Outcome<(u16, String)> {
         let credential = AwsCredential {
             key_id: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
             token: None,
         };
-        let endpoint = self.endpoint.trim_end_matches('/');
+        let body = body.into();
+        let mut request = hyper::Request::builder()
+            .method("PUT")
+            .uri(url)
+            .body(HttpRequestBody::from(body.clone()))?;
+        AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None)?;
         let client = reqwest::blocking::Client::new();
-        wait::until(
-            &format!("bucket {name} at {endpoint}"),
-            Duration::from_secs(30),
-            || {
-                let mut request = hyper::Request::builder()
-                    .method("PUT")
-                    .uri(format!("{endpoint}/{name}"))
-                    .body(HttpRequestBody::from(Bytes::new()))?;
-                AwsAuthorizer::new(&credential, "s3", &self.region)
-                    .try_authorize(&mut request, None)?;
-                let mut send = client.put(request.uri().to_string());
-                for (header, value) in request.headers() {
-                    send = send.header(header, value);
-                }
-                let answer = send.body("").send()?;
-                let status = answer.status();
-                if status.is_success() || status == 409 {
-                    return Ok(Some(()));
-                }
-                fail(format!("{status} {}", answer.text()?))
-            },
-        )?;
-        self.bucket(name)
+        let send = client.put(url).headers(request.headers().clone());
+        let answer = send.body(body).send()?;
+        Ok((answer.status().as_u16(), answer.text()?))
     }
 
     /// A bucket that is there.

@@ -1,19 +1,20 @@
-//! The S3 sink over a store that is not S3's: Azure Blob Storage (Azurite), read back by a client that
-//! is not ours.
+//! The S3 sink over stores that are not S3's, read back by clients that are not ours: Azure Blob
+//! Storage (Azurite), and Google Cloud Storage, whose XML API MinIO understands where it is S3's own.
 
-use crate::shared::{kafka, sink_config, unique};
+use crate::shared::{kafka, s3, sink_config, unique};
+use compat_tests::google::Google;
 use compat_tests::kafka::{flush, send};
 use compat_tests::parts::{self, run_folder};
 use compat_tests::process::Program;
 use compat_tests::worker::{Target, Worker, WorkerOptions};
 use compat_tests::{Outcome, fail, wait};
 use rdkafka::producer::BaseRecord;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
 
 /// Runs `clients/stores.py`.
-fn client(url: &str, action: &str, name: &str) -> Outcome<Vec<Value>> {
+fn azure(url: &str, action: &str, name: &str) -> Outcome<Vec<Value>> {
     let script = parts::repository().join("compat-tests/clients/stores.py");
     let done = Command::new(parts::path("stores/bin/python")?)
         .arg(script)
@@ -27,16 +28,17 @@ fn client(url: &str, action: &str, name: &str) -> Outcome<Vec<Value>> {
     Ok(lines.collect::<Result<_, _>>()?)
 }
 
-/// Seven small records and as many large ones through sinks into the store at `url`; the offsets that are
-/// committed are those of complete objects.
-fn stores(url: &str, environment: Vec<(String, String)>) -> Outcome<()> {
-    let bucket = unique("azure");
-    wait::until("the store", Duration::from_secs(60), || {
-        client(url, "create", &bucket).map(Some)
-    })?;
-    let options = WorkerOptions::new(Target::Ferroconnect, kafka().bootstrap(), &unique("azure"));
-    let worker = Worker::start(&run_folder("azure")?, options.environment(environment))?;
-    let store_url = format!("az://{bucket}");
+/// Seven small records and as many large ones through sinks into the bucket of `store_url`; the offsets
+/// that are committed are those of complete objects. `read` gives each object's `key`, `length`, and
+/// the `text` of a short one.
+fn stores(
+    store_url: &str,
+    environment: Vec<(String, String)>,
+    read: impl Fn() -> Outcome<Vec<Value>>,
+) -> Outcome<()> {
+    let options = WorkerOptions::new(Target::Ferroconnect, kafka().bootstrap(), &unique("store"));
+    let worker = Worker::start(&run_folder("store")?, options.environment(environment))?;
+    let (_, bucket) = store_url.split_once("://").ok_or("no URL")?;
     let (small, large) = (unique("small"), unique("large"));
     let producer = kafka().producer()?;
     let texts: Vec<Vec<u8>> = (0..7).map(|i| format!("{{\"i\":{i}}}").into()).collect();
@@ -68,7 +70,7 @@ fn stores(url: &str, environment: Vec<(String, String)>) -> Outcome<()> {
     ];
     for (topic, format, converter, flush_size) in formats {
         let more = [
-            ("store.url", store_url.as_str()),
+            ("store.url", store_url),
             ("format.class", format.as_str()),
             ("value.converter", converter),
             ("flush.size", flush_size),
@@ -77,11 +79,11 @@ fn stores(url: &str, environment: Vec<(String, String)>) -> Outcome<()> {
             ("s3.part.size", "5242880"),
             ("consumer.override.auto.offset.reset", "earliest"),
         ];
-        let config = sink_config(topic, &bucket, &more);
+        let config = sink_config(topic, bucket, &more);
         worker.rest.create_config(topic, &config)?;
     }
     let found = wait::until("three objects", Duration::from_secs(90), || {
-        let found = client(url, "read", &bucket)?;
+        let found = read()?;
         match found.len() {
             3 => Ok(Some(found)),
             _ => Err(format!(
@@ -144,5 +146,34 @@ fn objects_land_in_azures_store() -> Outcome<()> {
         ("AZURE_STORAGE_USE_EMULATOR".to_owned(), "true".to_owned()),
         ("AZURITE_BLOB_STORAGE_URL".to_owned(), url.clone()),
     ];
-    stores(&url, environment)
+    let container = unique("azure");
+    wait::until("the store", Duration::from_secs(60), || {
+        azure(&url, "create", &container).map(Some)
+    })?;
+    stores(&format!("az://{container}"), environment, || {
+        azure(&url, "read", &container)
+    })
+}
+
+#[test]
+fn objects_land_in_googles_store() -> Outcome<()> {
+    let bucket = s3().create_open_bucket(&unique("google"))?;
+    let token = "a-token-of-google";
+    let google = Google::start(s3().endpoint.trim_start_matches("http://"), token)?;
+    let environment = [
+        ("GOOGLE_BASE_URL", google.endpoint.as_str()),
+        ("GOOGLE_BEARER_TOKEN", token),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    stores(&format!("gs://{}", bucket.name), environment.into(), || {
+        let mut objects = Vec::new();
+        for (key, length) in bucket.list()? {
+            let text = match length {
+                ..10_000 => Some(String::from_utf8(bucket.get(&key)?.to_vec())?),
+                _ => None,
+            };
+            objects.push(json!({"key": key, "length": length, "text": text}));
+        }
+        Ok(objects)
+    })
 }
