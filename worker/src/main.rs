@@ -44,7 +44,7 @@ const PLUGIN_THREADS: usize = 2;
 const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 fn main() -> ExitCode {
-    without_huge_pages();
+    with_a_sparing_allocator();
     let environment: Vec<(String, String)> = std::env::vars().collect();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -243,21 +243,29 @@ fn subcommand(name: &str, words: &[String]) -> ExitCode {
     }
 }
 
-/// The allocator asks for huge pages unless its environment says otherwise, and has read that before
-/// `main`: they more than double what an idle worker takes. So the command runs itself once more, in
-/// the same process, with the word said. Where that fails it goes on as it is.
-fn without_huge_pages() {
-    const SWITCH: &str = "MIMALLOC_ALLOW_THP";
-    if std::env::var_os(SWITCH).is_some() {
+/// What the allocator reads of its environment, before `main`: huge pages more than double what an idle
+/// worker takes; memory that is free goes back after a tenth of a second instead of a whole one, which takes
+/// a fifth off a busy sink's peak for a twentieth of its CPU time.
+const ALLOCATOR_SETTINGS: [(&str, &str); 2] =
+    [("MIMALLOC_ALLOW_THP", "0"), ("MIMALLOC_PURGE_DELAY", "100")];
+
+/// Where the environment says nothing of the allocator, the command runs itself once more, in the same
+/// process, with these words said. Where that fails it goes on as it is.
+fn with_a_sparing_allocator() {
+    let unsaid = ALLOCATOR_SETTINGS
+        .into_iter()
+        .filter(|(name, _)| std::env::var_os(name).is_none());
+    let unsaid: Vec<(&str, &str)> = unsaid.collect();
+    if unsaid.is_empty() {
         return;
     }
     if let Ok(path) = std::env::current_exe() {
         let error = std::process::Command::new(path)
             .args(std::env::args_os().skip(1))
-            .env(SWITCH, "0")
+            .envs(unsaid)
             .exec();
         complain(&format!(
-            "ferroconnect: continuing with huge pages: {error}\n"
+            "ferroconnect: continuing with the allocator's own settings: {error}\n"
         ));
     }
 }

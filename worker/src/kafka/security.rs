@@ -275,6 +275,7 @@ mod tests {
             ("ssl.truststore.location", "/no/such/file.jks"),
             ("ssl.keystore.location", "/no/such/file.jks"),
             ("ssl.truststore.type", "BKS"),
+            ("ssl.keystore.type", "BKS"),
             ("ssl.engine.factory.class", "x.Y"),
             ("ssl.secure.random.implementation", "SHA1PRNG"),
             ("ssl.provider", "BC"),
@@ -285,8 +286,10 @@ mod tests {
         ] {
             let mut entries = SCRAM.to_vec();
             entries.push((key, value));
-            if key == "ssl.truststore.type" {
-                entries.push(("ssl.truststore.location", "/no/such/file"));
+            match key {
+                "ssl.truststore.type" => entries.push(("ssl.truststore.location", "/no/such/file")),
+                "ssl.keystore.type" => entries.push(("ssl.keystore.location", "/no/such/file")),
+                _ => {}
             }
             let error = applied(&entries).expect_err(key);
             assert_eq!(error.kind(), connect_api::ErrorKind::Config, "{key}");

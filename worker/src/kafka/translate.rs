@@ -465,7 +465,7 @@ fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             // partition, which compressed batches make many times as large in memory. Java holds one
             // fetch of all partitions (50 MB) likewise.
             ("queued.max.messages.kbytes", "8192"),
-            ("max.partition.fetch.bytes", "524288"),
+            ("max.partition.fetch.bytes", "262144"),
             ("fetch.queue.backoff.ms", "20"),
             ("metadata.recovery.strategy", "rebootstrap"),
         ],

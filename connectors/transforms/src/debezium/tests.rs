@@ -247,6 +247,28 @@ fn equal_expanded_schemas_are_one_pointer() {
 }
 
 #[test]
+fn columns_of_the_outbox_have_the_names_that_are_given() {
+    let routed = |options: &[(&str, &str)]| {
+        apply("EventRouter", options, change("c", None, Some("{}"))).unwrap()
+    };
+    let note = Value::text("note 2");
+    let by_id = routed(&[("table.field.event.id", "note")]);
+    assert_eq!(header(&by_id, "id"), Some(&note));
+    let by_key = routed(&[("table.field.event.key", "note")]);
+    assert_eq!(by_key.key.value, note);
+    let of_payload = routed(&[("table.field.event.payload", "note")]);
+    assert_eq!(of_payload.value.value, note);
+    let envelope = (
+        "table.fields.additional.placement",
+        "note:envelope,aggregatetype:envelope",
+    );
+    let version = |options: &[(&str, &str)]| routed(options).value.schema.unwrap().version();
+    let from_column = ("table.field.event.schema.version", "aggregateid");
+    assert_eq!(version(&[envelope, from_column]), Some(7));
+    assert_eq!(version(&[envelope]), None);
+}
+
+#[test]
 fn an_empty_payload_is_a_tombstone_where_asked_for() {
     let options = [("route.tombstone.on.empty.payload", "true")];
     let routed = apply("EventRouter", &options, change("c", None, Some(" "))).unwrap();
@@ -472,6 +494,11 @@ fn headers_tell_what_changed() {
     .unwrap();
     let changed = header(&updated, "Changed").unwrap();
     assert_eq!(convert_to_string(changed), r#"["payload","note"]"#);
+    let same = header(&updated, "Same").unwrap();
+    assert_eq!(
+        convert_to_string(same),
+        r#"["id","aggregatetype","aggregateid","at","zoned"]"#
+    );
     let created = change("c", None, Some("x"));
     let created = apply("ExtractChangedRecordState", &options, created).unwrap();
     assert_eq!(header(&created, "Changed"), Some(&Value::Array(Vec::new())));
@@ -628,6 +655,17 @@ fn what_is_too_large_is_taken_from_the_longest_columns() {
     assert_eq!(same, small);
     let options = [("max.bytes", "10"), ("min.field.size", "1000")];
     let large = change("c", None, Some(&long));
+    assert_eq!(
+        apply("EnforceRecordSize", &options, large.clone()),
+        Some(large)
+    );
+    // Compressed to a tenth it fits.
+    let options = [
+        ("max.bytes", "3000"),
+        ("min.field.size", "100"),
+        ("compression.ratio", "0.1"),
+    ];
+    let large = change("u", Some(&long), Some(&long));
     assert_eq!(
         apply("EnforceRecordSize", &options, large.clone()),
         Some(large)
