@@ -517,9 +517,11 @@ mod tests {
             ("s3.proxy.password", "p"),
             ("s3.path.style.access.enabled", "false"),
             ("s3.wan.mode", "true"),
+            ("s3.region", "eu-west-1"),
         ])
         .expect("valid")
         .store;
+        assert_eq!(store.region, "eu-west-1");
         assert_eq!(store.acl.as_deref(), Some("public-read"));
         assert_eq!((store.attempts, store.part_size), (7, 6_000_000));
         assert_eq!(store.backoff, Duration::from_millis(11));

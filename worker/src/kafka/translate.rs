@@ -461,10 +461,11 @@ fn defaults(client: Client) -> &'static [(&'static str, &'static str)] {
             ("allow.auto.create.topics", "true"),
             ("socket.timeout.ms", "30000"),
             ("check.crcs", "true"),
-            // One queue for all partitions of a consumer, and what waits behind it: a fetch of each
-            // partition, which compressed batches make many times as large in memory. Java holds one
-            // fetch of all partitions (50 MB) likewise.
-            ("queued.max.messages.kbytes", "8192"),
+            // One queue for all partitions of a consumer, in which a message takes some 300 bytes more
+            // than it counts, and what waits behind it: a fetch of each partition, which compressed
+            // batches make many times as large in memory. Java holds one fetch of all partitions
+            // (50 MB) likewise.
+            ("queued.max.messages.kbytes", "4096"),
             ("max.partition.fetch.bytes", "262144"),
             ("fetch.queue.backoff.ms", "20"),
             ("metadata.recovery.strategy", "rebootstrap"),
