@@ -125,23 +125,22 @@ const BLOCK_BYTES: usize = 256 * 1024;
 #[derive(Debug, Default)]
 struct Text {
     plain: PlainJson,
-    line: Vec<u8>,
     block: BytesMut,
 }
 
 impl Text {
     fn print(&mut self, message: &Bytes) -> Option<Bytes> {
-        self.line.clear();
-        if !self.plain.print(message, &mut self.line) {
+        // What is printed is seldom longer.
+        if self.block.capacity() < message.len() {
+            self.block.reserve(message.len().max(BLOCK_BYTES));
+        }
+        if !self.plain.print(message, &mut self.block) {
             return None;
         }
-        if self.line == message.as_ref() {
+        if self.block == *message {
+            self.block.clear();
             return Some(message.clone());
         }
-        if self.block.capacity() < self.line.len() {
-            self.block.reserve(self.line.len().max(BLOCK_BYTES));
-        }
-        self.block.extend_from_slice(&self.line);
         Some(self.block.split().freeze())
     }
 }

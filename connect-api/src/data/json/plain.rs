@@ -8,6 +8,8 @@
 
 use std::sync::Arc;
 
+use bytes::{BufMut, BytesMut};
+
 use super::escape::unescape;
 use super::parse::double;
 use super::text::{plain_length, write_double, write_string};
@@ -52,7 +54,7 @@ pub struct PlainJson {
 impl PlainJson {
     /// Appends what would be printed of the object that `message` is; `false`, appending nothing,
     /// where that is not certain.
-    pub fn print(&mut self, message: &[u8], out: &mut Vec<u8>) -> bool {
+    pub fn print(&mut self, message: &[u8], out: &mut BytesMut) -> bool {
         if std::str::from_utf8(message).is_err() {
             return false;
         }
@@ -132,7 +134,7 @@ impl Walk<'_> {
     }
 
     /// The whole message.
-    fn root(&mut self, out: &mut Vec<u8>) -> Option<()> {
+    fn root(&mut self, out: &mut BytesMut) -> Option<()> {
         if self.token()? != b'{' {
             return None;
         }
@@ -214,23 +216,30 @@ impl Walk<'_> {
     }
 
     /// Prints the members from `first` on, in Java's order, and takes them off the stack.
-    fn finish(&mut self, first: usize, shape: &Shape, out: &mut Vec<u8>) -> Option<()> {
+    fn finish(&mut self, first: usize, shape: &Shape, out: &mut impl BufMut) -> Option<()> {
         let members = self.plain.members.get(first..)?;
-        out.push(b'{');
+        out.put_u8(b'{');
         for (place, &index) in shape.order.iter().enumerate() {
-            let (_, value) = *members.get(index)?;
+            let ((name, name_end), value) = *members.get(index)?;
             if place > 0 {
-                out.push(b',');
+                out.put_u8(b',');
             }
-            out.extend_from_slice(shape.heads.get(index)?);
             match value {
-                Piece::Source(start, end) => out.extend_from_slice(self.message.get(start..end)?),
+                // The value follows the name's quote and colon: one part.
+                Piece::Source(start, end) if start == name_end + 2 => {
+                    out.put_slice(self.message.get(name - 1..end)?);
+                }
+                Piece::Source(start, end) => {
+                    out.put_slice(shape.heads.get(index)?);
+                    out.put_slice(self.message.get(start..end)?);
+                }
                 Piece::Printed(start, end) => {
-                    out.extend_from_slice(self.plain.printed.get(start..end)?);
+                    out.put_slice(shape.heads.get(index)?);
+                    out.put_slice(self.plain.printed.get(start..end)?);
                 }
             }
         }
-        out.push(b'}');
+        out.put_u8(b'}');
         self.plain.members.truncate(first);
         Some(())
     }
@@ -416,9 +425,9 @@ mod tests {
 
     /// What the short way gives, where it gives anything, is what the long way gives.
     fn check(plain: &mut PlainJson, text: &str) -> bool {
-        let mut out = b"before".to_vec();
+        let mut out = BytesMut::from("before");
         let done = plain.print(text.as_bytes(), &mut out);
-        let short = String::from_utf8(out).expect("UTF-8");
+        let short = String::from_utf8(out.to_vec()).expect("UTF-8");
         match done {
             true => assert_eq!(
                 Some(short.as_str().trim_start_matches("before")),
@@ -474,7 +483,7 @@ mod tests {
         ] {
             assert!(!check(&mut plain, text), "{text}");
         }
-        assert!(!plain.print(b"{\"a\":\"\xff\"}", &mut Vec::new()));
+        assert!(!plain.print(b"{\"a\":\"\xff\"}", &mut BytesMut::new()));
     }
 
     /// A small generator of random texts, good and bad.
