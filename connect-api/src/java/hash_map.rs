@@ -1,8 +1,9 @@
 //! A map that iterates as `java.util.HashMap` does.
 //!
 //! The JVM's order shows in REST answers, offset keys and schemaless JSON: buckets by the spread
-//! hash, ascending; insertion order inside a bucket. Trees (eight keys in one bucket) keep their
-//! insertion order in Java too, so they need no case of their own.
+//! hash, ascending; insertion order inside a bucket. A ninth key in a bucket doubles a table of less
+//! than 64. In a larger one it makes the bucket a tree, whose root comes first in Java and here does
+//! not: of keys that are not `Comparable` Java itself chooses it at random.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
@@ -128,6 +129,8 @@ pub struct HashMap<K, V> {
     /// Java's table length: a power of two that never shrinks; 0 for a map that iterates in the
     /// order of insertion.
     buckets: usize,
+    /// The table's length when the map was empty.
+    first_buckets: usize,
 }
 
 impl<K, V> Default for HashMap<K, V> {
@@ -135,6 +138,7 @@ impl<K, V> Default for HashMap<K, V> {
         Self {
             entries: IndexMap::default(),
             buckets: 16,
+            first_buckets: 16,
         }
     }
 }
@@ -154,9 +158,11 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
     /// `new HashMap<>(other)`, `putAll`.
     pub fn sized_for(count: usize) -> Self {
         // (float) count / 0.75 + 1, rounded up to a power of two.
+        let buckets = (count * 4 / 3 + 1).next_power_of_two();
         Self {
-            buckets: (count * 4 / 3 + 1).next_power_of_two(),
-            ..Self::default()
+            entries: IndexMap::default(),
+            buckets,
+            first_buckets: buckets,
         }
     }
     /// An empty map with the table that `new HashMap<>(capacity)` makes.
@@ -164,6 +170,7 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
         Self {
             entries: IndexMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
             buckets: capacity.next_power_of_two(),
+            first_buckets: capacity.next_power_of_two(),
         }
     }
     /// An empty map that iterates in the order of insertion (`LinkedHashMap`).
@@ -171,14 +178,13 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
         Self {
             entries: IndexMap::default(),
             buckets: 0,
+            first_buckets: 0,
         }
     }
     /// Adds or replaces; answers the value that was there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         let old = self.entries.insert(key, value);
-        while self.buckets > 0
-            && self.entries.len() > self.buckets / 4 * 3 + (self.buckets % 4) * 3 / 4
-        {
+        while self.buckets > 0 && self.entries.len() > threshold(self.buckets) {
             self.buckets *= 2;
         }
         old
@@ -212,23 +218,40 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
     }
     /// The entries in Java's order.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        let mask = self.buckets.wrapping_sub(1);
-        let linked = self.buckets == 0;
-        let mut order: Vec<(usize, usize)> = self
-            .entries
-            .keys()
-            .enumerate()
-            .map(|(index, key)| {
-                if linked {
-                    return (0, index);
-                }
-                (spread(key) & mask, index)
-            })
-            .collect();
+        let keys = self.entries.keys().enumerate();
+        let mut order: Vec<(usize, usize)> = match self.buckets {
+            0 => keys.map(|(index, _)| (0, index)).collect(),
+            _ => keys.map(|(index, key)| (spread(key), index)).collect(),
+        };
+        let mask = self.grown(&order).wrapping_sub(1);
+        for (place, _) in &mut order {
+            *place &= mask;
+        }
         order.sort_unstable();
         order
             .into_iter()
             .filter_map(|(_, index)| self.entries.get_index(index))
+    }
+
+    /// The table's length with what crowded buckets have added, by the keys' hashes in the order in
+    /// which they were put (`HashMap.treeifyBin`).
+    fn grown(&self, hashes: &[(usize, usize)]) -> usize {
+        if !(1..MIN_TREEIFY_CAPACITY).contains(&self.buckets) || hashes.len() <= TREEIFY_THRESHOLD {
+            return self.buckets;
+        }
+        let mut buckets = self.first_buckets;
+        for (count, (hash, _)) in hashes.iter().enumerate() {
+            let mask = buckets - 1;
+            let beside = hashes.iter().take(count);
+            let beside = beside.filter(|(other, _)| (other ^ hash) & mask == 0);
+            if buckets < MIN_TREEIFY_CAPACITY && beside.count() >= TREEIFY_THRESHOLD {
+                buckets *= 2;
+            }
+            while count + 1 > threshold(buckets) {
+                buckets *= 2;
+            }
+        }
+        buckets.max(self.buckets)
     }
     /// The keys in Java's order.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
@@ -245,6 +268,16 @@ impl<V> HashMap<Value, V> {
     pub fn get_str(&self, key: &str) -> Option<&V> {
         self.entries.get(&StrKey(key))
     }
+}
+
+/// Keys in a bucket before one more makes it a tree.
+const TREEIFY_THRESHOLD: usize = 8;
+/// The length of a table from which on there are trees.
+const MIN_TREEIFY_CAPACITY: usize = 64;
+
+/// How many mappings a table of this length holds.
+fn threshold(buckets: usize) -> usize {
+    buckets / 4 * 3 + (buckets % 4) * 3 / 4
 }
 
 /// What Java's maps take the bucket from (`HashMap.hash`, `ConcurrentHashMap.spread`).
@@ -428,6 +461,23 @@ mod tests {
         assert_eq!(map.buckets, 32);
         assert_eq!(HashMap::<String, ()>::sized_for(12).buckets, 32);
         assert_eq!(HashMap::<String, ()>::sized_for(11).buckets, 16);
+    }
+
+    #[test]
+    fn a_crowded_bucket_doubles_a_small_table() {
+        let values = |mut map: HashMap<String, u32>, count: u32, step: u32| {
+            for number in 1..=count {
+                let character = char::from_u32(128 + number * step).expect("a character");
+                map.insert(character.to_string(), number);
+            }
+            map.values().copied().collect::<Vec<_>>()
+        };
+        // As Java 17 prints them.
+        assert_eq!(values(HashMap::new(), 8, 16), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(values(HashMap::new(), 9, 16), [2, 4, 6, 8, 1, 3, 5, 7, 9]);
+        let eleven = [2, 4, 6, 8, 10, 1, 3, 5, 7, 9, 11];
+        assert_eq!(values(HashMap::new(), 11, 32), eleven);
+        assert_eq!(values(HashMap::with_capacity(24), 11, 32), eleven);
     }
 
     #[test]
