@@ -114,11 +114,10 @@ impl S3 {
 
     /// Creates a bucket; one that is there already is fine. A store that still starts is waited for.
     pub fn create_bucket(&self, name: &str) -> Outcome<Bucket> {
-        let endpoint = self.endpoint.trim_end_matches('/');
         wait::until(
-            &format!("bucket {name} at {endpoint}"),
+            &format!("bucket {name} at {}", self.endpoint),
             Duration::from_secs(30),
-            || match self.put(&format!("{endpoint}/{name}"), Bytes::new())? {
+            || match self.put(name, Bytes::new())? {
                 (200..300 | 409, _) => Ok(Some(())),
                 (status, text) => fail(format!("{status} {text}")),
             },
@@ -139,15 +138,15 @@ impl S3 {
                 "Resource": [resource(""), resource("/*")],
             }],
         });
-        let endpoint = self.endpoint.trim_end_matches('/');
-        match self.put(&format!("{endpoint}/{name}?policy"), policy.to_string())? {
+        match self.put(&format!("{name}?policy"), policy.to_string())? {
             (200..300, _) => Ok(bucket),
             (status, text) => fail(format!("{status} {text}")),
         }
     }
 
     /// A signed PUT; the status and the text of its answer.
-    fn put(&self, url: &str, body: impl Into<Bytes>) -> Outcome<(u16, String)> {
+    fn put(&self, path: &str, body: impl Into<Bytes>) -> Outcome<(u16, String)> {
+        let url = format!("{}/{path}", self.endpoint.trim_end_matches('/'));
         let credential = AwsCredential {
             key_id: self.access_key.clone(),
             secret_key: self.secret_key.clone(),
@@ -156,7 +155,7 @@ impl S3 {
         let body = body.into();
         let mut request = hyper::Request::builder()
             .method("PUT")
-            .uri(url)
+            .uri(&url)
             .body(HttpRequestBody::from(body.clone()))?;
         AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None)?;
         let client = reqwest::blocking::Client::new();
