@@ -244,8 +244,8 @@ fn subcommand(name: &str, words: &[String]) -> ExitCode {
 }
 
 /// What the allocator reads of its environment, before `main`: huge pages more than double what an idle
-/// worker takes; memory that is free goes back after a tenth of a second instead of a whole one, which takes
-/// a fifth off a busy sink's peak for a twentieth of its CPU time.
+/// worker takes; memory that is free goes back after a tenth of a second instead of a whole one, which
+/// takes a fifth off a busy sink's peak for a twentieth of its CPU time.
 const ALLOCATOR_SETTINGS: [(&str, &str); 2] =
     [("MIMALLOC_ALLOW_THP", "0"), ("MIMALLOC_PURGE_DELAY", "100")];
 
