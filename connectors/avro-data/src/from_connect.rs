@@ -477,8 +477,21 @@ fn second_meaning<'a>(
     }
 }
 
-/// Whether values of both look the same in binary, so that one name may stand for both.
+/// What says how a value is to be read: of one name it is only the first type's.
+const MEANING: [&str; 4] = ["connect.name", "connect.type", "logicalType", "scale"];
+
+/// Whether values of both look the same in binary and mean the same, so that one name may stand for
+/// both.
 fn same_encoding(one: &Avro, other: &Avro) -> bool {
+    match (&one.shape, &other.shape) {
+        (Shape::Reference(a), _) => return Some(a) == other.name(),
+        (_, Shape::Reference(b)) => return one.name() == Some(b),
+        _ => {}
+    }
+    let meaning = |schema: &Avro| MEANING.map(|key| schema.props.get(key).cloned());
+    if meaning(one) != meaning(other) {
+        return false;
+    }
     match (&one.shape, &other.shape) {
         (Shape::Record { fields: a, .. }, Shape::Record { fields: b, .. }) => {
             a.len() == b.len()
@@ -491,8 +504,6 @@ fn same_encoding(one: &Avro, other: &Avro) -> bool {
         }
         (Shape::Array(a), Shape::Array(b)) | (Shape::Map(a), Shape::Map(b)) => same_encoding(a, b),
         (Shape::Enum { symbols: a, .. }, Shape::Enum { symbols: b, .. }) => a == b,
-        (Shape::Reference(a), _) => Some(a) == other.name(),
-        (_, Shape::Reference(b)) => one.name() == Some(b),
         (a, b) => a == b,
     }
 }
@@ -714,6 +725,12 @@ mod tests {
         assert_eq!(both(int(), documented), None, "read alike");
         let text = (*Schema::string().build()).clone();
         assert_eq!(both(int(), text).as_deref(), Some("a.S"));
+        // Both are an Avro int, but read by the first the second would lose digits.
+        let (short, byte) = (Schema::int16().build(), Schema::int8().build());
+        let two = both((*byte).clone(), (*short).clone());
+        assert_eq!(two.as_deref(), Some("a.S"));
+        let [cents, mills] = [2, 3].map(|scale| (*logical::decimal(scale).build()).clone());
+        assert_eq!(both(cents, mills).as_deref(), Some("a.S"));
     }
 
     #[test]

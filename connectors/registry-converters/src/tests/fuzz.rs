@@ -194,6 +194,11 @@ fn what_json_schema_says_of_connect_data_is_all_of_it() {
     }
 }
 
+fn payload(data: &SchemaAndValue) -> Json {
+    let whole: Json = serde_json::from_str(&text(data)).expect("an envelope");
+    whole["payload"].clone()
+}
+
 #[test]
 fn what_avro_says_of_connect_data_is_all_of_it() {
     let mut written = 0;
@@ -213,8 +218,10 @@ fn what_avro_says_of_connect_data_is_all_of_it() {
             Err(error) => panic!("seed {seed}: {error:?}: {}", text(&data)),
         }
         let back = read("AvroConverter", &props, bytes);
+        // Entries of maps without a name share one, and with it the first one's defaults.
+        let share_a_name = text(&data).matches(r#""keys":{"#).count() > 1;
         assert!(
-            back == data,
+            back == data || (share_a_name && payload(&back) == payload(&data)),
             "seed {seed}\n{}\n{}",
             text(&back),
             text(&data)
@@ -248,10 +255,6 @@ fn what_protobuf_reads_it_writes_again() {
             text(&back)
         );
         // The schema's version is the next one.
-        let payload = |data: &SchemaAndValue| {
-            let whole: Json = serde_json::from_str(&text(data)).expect("an envelope");
-            whole["payload"].clone()
-        };
         let read = read("ProtobufConverter", &props, again);
         assert_eq!(payload(&read), payload(&back), "seed {seed}");
     }
