@@ -39,20 +39,13 @@ pub struct FaultProxy {
 impl FaultProxy {
     /// Stands before `store` (`host:port`); of a hundred requests `share` go wrong.
     pub fn start(store: &str, share: u64) -> Outcome<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let proxy = Self {
-            endpoint: format!("http://{}", listener.local_addr()?),
+        let mut proxy = Self {
+            endpoint: String::new(),
             misbehaves: Arc::new(AtomicBool::new(true)),
             faults: Arc::default(),
         };
         let (own, store) = (proxy.clone(), store.to_owned());
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (own, store) = (own.clone(), store.clone());
-                // A connection that breaks is the client's to notice.
-                std::thread::spawn(move || drop(own.serve(&client, &store, share)));
-            }
-        });
+        proxy.endpoint = listen(move |client| own.serve(client, &store, share))?;
         Ok(proxy)
     }
 
@@ -117,6 +110,23 @@ impl FaultProxy {
         client.shutdown(std::net::Shutdown::Both)?;
         Ok(())
     }
+}
+
+/// Serves each connection in a thread of its own until the process ends; gives the address.
+pub(crate) fn listen(
+    serve: impl Fn(&TcpStream) -> Outcome<()> + Send + Sync + 'static,
+) -> Outcome<String> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let endpoint = format!("http://{}", listener.local_addr()?);
+    let serve = Arc::new(serve);
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let serve = Arc::clone(&serve);
+            // A connection that breaks is the client's to notice.
+            std::thread::spawn(move || drop(serve(&client)));
+        }
+    });
+    Ok(endpoint)
 }
 
 /// Asks the store; gives its answer's head and body.

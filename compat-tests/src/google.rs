@@ -2,9 +2,9 @@
 //! no signature, asks for Google's token instead and passes on what is conditional.
 
 use crate::Outcome;
-use crate::fault::{answer, message, pass_on};
+use crate::fault::{answer, listen, message, pass_on};
 use std::io::{BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 /// A running front; it ends with the process.
 #[derive(Debug)]
@@ -16,16 +16,8 @@ pub struct Google {
 impl Google {
     /// Stands before `store` (`host:port`); lets in who has the token.
     pub fn start(store: &str, token: &str) -> Outcome<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let endpoint = format!("http://{}", listener.local_addr()?);
         let (store, token) = (store.to_owned(), token.to_owned());
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let (store, token) = (store.clone(), token.clone());
-                // A connection that breaks is the client's to notice.
-                std::thread::spawn(move || drop(serve(&client, &store, &token)));
-            }
-        });
+        let endpoint = listen(move |client| serve(client, &store, &token))?;
         Ok(Self { endpoint })
     }
 }

@@ -133,13 +133,20 @@ pub struct HashMap<K, V> {
     first_buckets: usize,
 }
 
-impl<K, V> Default for HashMap<K, V> {
-    fn default() -> Self {
+impl<K, V> HashMap<K, V> {
+    /// An empty map with a table of this length.
+    fn of_length(buckets: usize) -> Self {
         Self {
             entries: IndexMap::default(),
-            buckets: 16,
-            first_buckets: 16,
+            buckets,
+            first_buckets: buckets,
         }
+    }
+}
+
+impl<K, V> Default for HashMap<K, V> {
+    fn default() -> Self {
+        Self::of_length(16)
     }
 }
 
@@ -158,28 +165,18 @@ impl<K: JavaHash + Eq + Hash, V> HashMap<K, V> {
     /// `new HashMap<>(other)`, `putAll`.
     pub fn sized_for(count: usize) -> Self {
         // (float) count / 0.75 + 1, rounded up to a power of two.
-        let buckets = (count * 4 / 3 + 1).next_power_of_two();
-        Self {
-            entries: IndexMap::default(),
-            buckets,
-            first_buckets: buckets,
-        }
+        Self::of_length((count * 4 / 3 + 1).next_power_of_two())
     }
     /// An empty map with the table that `new HashMap<>(capacity)` makes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             entries: IndexMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
-            buckets: capacity.next_power_of_two(),
-            first_buckets: capacity.next_power_of_two(),
+            ..Self::of_length(capacity.next_power_of_two())
         }
     }
     /// An empty map that iterates in the order of insertion (`LinkedHashMap`).
     pub fn linked() -> Self {
-        Self {
-            entries: IndexMap::default(),
-            buckets: 0,
-            first_buckets: 0,
-        }
+        Self::of_length(0)
     }
     /// Adds or replaces; answers the value that was there.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {

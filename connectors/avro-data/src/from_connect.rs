@@ -483,16 +483,11 @@ const MEANING: [&str; 4] = ["connect.name", "connect.type", "logicalType", "scal
 /// Whether values of both look the same in binary and mean the same, so that one name may stand for
 /// both.
 fn same_encoding(one: &Avro, other: &Avro) -> bool {
+    let differs = |key: &str| one.props.get(key) != other.props.get(key);
     match (&one.shape, &other.shape) {
-        (Shape::Reference(a), _) => return Some(a) == other.name(),
-        (_, Shape::Reference(b)) => return one.name() == Some(b),
-        _ => {}
-    }
-    let meaning = |schema: &Avro| MEANING.map(|key| schema.props.get(key).cloned());
-    if meaning(one) != meaning(other) {
-        return false;
-    }
-    match (&one.shape, &other.shape) {
+        (Shape::Reference(a), _) => Some(a) == other.name(),
+        (_, Shape::Reference(b)) => one.name() == Some(b),
+        _ if MEANING.iter().any(|key| differs(key)) => false,
         (Shape::Record { fields: a, .. }, Shape::Record { fields: b, .. }) => {
             a.len() == b.len()
                 && a.iter()

@@ -194,9 +194,21 @@ fn what_json_schema_says_of_connect_data_is_all_of_it() {
     }
 }
 
-fn payload(data: &SchemaAndValue) -> Json {
-    let whole: Json = serde_json::from_str(&text(data)).expect("an envelope");
-    whole["payload"].clone()
+/// Schema and payload but for the schema's defaults.
+fn without_defaults(data: &SchemaAndValue) -> Json {
+    fn strip(schema: &mut Json) {
+        match schema {
+            Json::Object(members) => {
+                members.remove("default");
+                members.values_mut().for_each(strip);
+            }
+            Json::Array(items) => items.iter_mut().for_each(strip),
+            _ => {}
+        }
+    }
+    let mut whole: Json = serde_json::from_str(&text(data)).expect("an envelope");
+    strip(&mut whole["schema"]);
+    whole
 }
 
 #[test]
@@ -221,7 +233,7 @@ fn what_avro_says_of_connect_data_is_all_of_it() {
         // Entries of maps without a name share one, and with it the first one's defaults.
         let share_a_name = text(&data).matches(r#""keys":{"#).count() > 1;
         assert!(
-            back == data || (share_a_name && payload(&back) == payload(&data)),
+            back == data || (share_a_name && without_defaults(&back) == without_defaults(&data)),
             "seed {seed}\n{}\n{}",
             text(&back),
             text(&data)
@@ -255,6 +267,10 @@ fn what_protobuf_reads_it_writes_again() {
             text(&back)
         );
         // The schema's version is the next one.
+        let payload = |data: &SchemaAndValue| {
+            let whole: Json = serde_json::from_str(&text(data)).expect("an envelope");
+            whole["payload"].clone()
+        };
         let read = read("ProtobufConverter", &props, again);
         assert_eq!(payload(&read), payload(&back), "seed {seed}");
     }
