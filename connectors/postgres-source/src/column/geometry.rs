@@ -2,6 +2,7 @@
 //!
 //! Answers for `io.debezium.data.geometry`, `WkbWriter` and `PostgisGeometry`.
 
+use std::str::FromStr;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes};
@@ -327,43 +328,49 @@ impl Vector {
     /// The value of `[1,2]` or `{1:0.1,3:0.2}/5`.
     pub(super) fn decode(&self, text: &[u8]) -> Option<Value> {
         match self {
-            Self::Doubles => Some(Value::Array(
-                numbers(text)?.into_iter().map(Value::Float64).collect(),
-            )),
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "the type has that precision"
-            )]
-            Self::Floats => Some(Value::Array(
-                numbers(text)?
-                    .into_iter()
-                    .map(|number| Value::Float32(number as f32))
-                    .collect(),
-            )),
+            Self::Doubles => elements(text, Value::Float64),
+            Self::Floats => elements(text, Value::Float32),
             Self::Sparse(schema) => {
                 let text = std::str::from_utf8(text).ok()?;
                 let (entries, dimensions) = text.rsplit_once('/')?;
-                let mut map = ConnectMap::new();
-                let entries = entries.trim().trim_start_matches('{').trim_end_matches('}');
-                for entry in entries.split(',').filter(|entry| !entry.trim().is_empty()) {
+                let entries = entries.trim().strip_prefix('{')?.strip_suffix('}')?;
+                let entries = entries.split(',').filter(|entry| !entry.trim().is_empty());
+                // The table's length decides on the order, and the JVM gives it one.
+                let mut map = ConnectMap::with_capacity(entries.clone().count());
+                for entry in entries {
                     let (index, number) = entry.split_once(':')?;
                     let index = Value::Int16(index.trim().parse().ok()?);
                     map.insert(index, Value::Float64(number.trim().parse().ok()?));
                 }
-                let dimensions = Value::Int16(dimensions.trim().parse().ok()?);
-                let values = vec![dimensions, Value::Map(Box::new(map))];
-                Some(Struct::new(Arc::clone(schema), values).into())
+                let dimensions = dimensions.trim().parse().ok()?;
+                Some(sparse(schema, dimensions, map))
             }
         }
     }
 
-    /// What stands for a null that may not be.
+    /// What stands for a null that may not be: a vector without dimensions, which there is none of.
     pub(super) fn fallback(&self) -> Option<Value> {
-        match self {
-            Self::Doubles | Self::Floats => Some(Value::Array(Vec::new())),
-            Self::Sparse(_) => None,
-        }
+        Some(match self {
+            Self::Doubles | Self::Floats => Value::Array(Vec::new()),
+            // Debezium has a list here too, which is no struct, and stops.
+            Self::Sparse(schema) => sparse(schema, 0, ConnectMap::new()),
+        })
     }
+}
+
+/// The numbers of `[1,2]`.
+fn elements<N: FromStr>(text: &[u8], value: fn(N) -> Value) -> Option<Value> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let numbers = text.strip_prefix('[')?.strip_suffix(']')?.split(',');
+    let values: Option<Vec<Value>> = numbers
+        .map(|number| number.trim().parse().ok().map(value))
+        .collect();
+    values.map(Value::Array)
+}
+
+fn sparse(schema: &SchemaRef, dimensions: i16, entries: ConnectMap) -> Value {
+    let values = vec![Value::Int16(dimensions), Value::Map(Box::new(entries))];
+    Struct::new(Arc::clone(schema), values).into()
 }
 
 /// A text as a map's key.

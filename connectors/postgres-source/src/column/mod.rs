@@ -125,7 +125,11 @@ pub fn plan(
     });
     let mut masking = None;
     if let Some(mask) = mask {
-        let (length, scale) = length_and_scale(resolved);
+        let (length, scale) = match column.data_type.name.as_str() {
+            // Debezium looks their dimensions up itself; a domain over one stays the driver's.
+            "vector" | "halfvec" | "sparsevec" => (column.type_modifier, 0),
+            _ => length_and_scale(resolved),
+        };
         // A snapshot learns from the driver's metadata, which knows nothing of a bare numeric.
         let unknown = phase == Phase::Snapshot
             && resolved.info.name == "numeric"
@@ -513,12 +517,13 @@ fn propagated(
     comment: Option<&str>,
     builder: SchemaBuilder,
 ) -> SchemaBuilder {
-    let builder = builder
-        .parameter(
-            "__debezium.source.column.type",
-            type_name(column).to_uppercase(),
-        )
-        .parameter("__debezium.source.column.length", length.to_string());
+    let mut builder = builder.parameter(
+        "__debezium.source.column.type",
+        type_name(column).to_uppercase(),
+    );
+    if length >= 0 {
+        builder = builder.parameter("__debezium.source.column.length", length.to_string());
+    }
     let builder = match scale {
         Some(scale) => builder.parameter("__debezium.source.column.scale", scale.to_string()),
         None => builder,
