@@ -347,3 +347,73 @@ fn a_worker_creates_topics_and_flushes_offsets_as_it_is_told() -> Outcome<()> {
     }
     Ok(())
 }
+
+#[test]
+fn records_go_to_partitions_in_turn_or_anywhere_whatever_their_keys() -> Outcome<()> {
+    const LINES: usize = 60;
+    let mut options = options("partitioners");
+    options.target = Target::from_environment();
+    let folder = run_folder("partitioners")?;
+    let worker = Worker::start(&folder, options)?;
+    let file = folder.join("lines.txt");
+    let lines: Vec<String> = (0..LINES)
+        .map(|number| format!("line {number}\n"))
+        .collect();
+    std::fs::write(&file, lines.concat())?;
+    let file = file.display().to_string();
+    // The partition of each line, all of which have one key.
+    let partitions = |name: &str, own: &[(&'static str, &'static str)]| -> Outcome<Vec<i32>> {
+        // The name counts: Java's turn goes by the hashes of partitions.
+        let topic = format!("partitioned-{name}");
+        kafka().create_topic(&topic, 5, 1)?;
+        // Only partitions that have a leader by now get records.
+        wait_count(kafka(), &topic, 0)?;
+        let mut config = source(&file, &topic, own);
+        config.retain(|(key, _)| !key.starts_with("transforms"));
+        config.extend([
+            ("value.converter", STRING),
+            ("transforms", "k"),
+            (
+                "transforms.k.type",
+                "org.apache.kafka.connect.transforms.HoistField$Key",
+            ),
+            ("transforms.k.field", "f"),
+        ]);
+        worker.rest.create_config(name, &config)?;
+        wait_count(kafka(), &topic, i64::try_from(LINES)?)?;
+        let mut found = vec![-1; LINES];
+        for record in kafka().records(&topic)? {
+            let text = record.value_text();
+            let number: usize = text.trim_start_matches("line ").parse()?;
+            found[number] = record.partition;
+        }
+        Ok(found)
+    };
+    let in_turn = [(
+        "producer.override.partitioner.class",
+        "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+    )];
+    for (name, turn) in [
+        ("in-turn", [0, 1, 2, 3, 4]),
+        ("by-turns", [2, 3, 4, 0, 1]),
+        ("one-by-one", [3, 4, 1, 2, 0]),
+    ] {
+        let found = partitions(name, &in_turn)?;
+        assert!(
+            found.chunks(5).all(|five| five == turn),
+            "{name}: {found:?}"
+        );
+    }
+    let by_key = partitions("by-key", &[])?;
+    assert!(by_key.iter().all(|found| *found == by_key[0]), "{by_key:?}");
+    let anywhere = partitions(
+        "anywhere",
+        &[
+            ("producer.override.partitioner.ignore.keys", "true"),
+            ("producer.override.batch.size", "100"),
+        ],
+    )?;
+    let first = anywhere[0];
+    assert!(anywhere.iter().any(|found| *found != first), "{anywhere:?}");
+    Ok(())
+}

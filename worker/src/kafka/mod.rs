@@ -12,6 +12,7 @@ pub mod jaas;
 pub(crate) mod oauth;
 pub mod producer;
 mod record_size;
+pub mod round_robin;
 mod security;
 pub mod topic;
 pub mod transaction;

@@ -17,6 +17,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use rdkafka::{ClientConfig, ClientContext};
 
 use super::record_size::SizeLimits;
+use super::round_robin::RoundRobin;
 use super::{ClientLog, failed, oauth};
 
 /// Hears of deliveries; called from [`RecordProducer::poll`] and [`RecordProducer::send`].
@@ -28,6 +29,7 @@ pub trait Deliveries: Send + Sync + 'static {
 pub(super) struct TokenContext<D> {
     log: ClientLog,
     deliveries: D,
+    partitioner: Option<RoundRobin>,
 }
 
 impl<D: Deliveries> ClientContext for TokenContext<D> {
@@ -46,8 +48,11 @@ impl<D: Deliveries> ClientContext for TokenContext<D> {
     }
 }
 
-impl<D: Deliveries> ProducerContext for TokenContext<D> {
+impl<D: Deliveries> ProducerContext<RoundRobin> for TokenContext<D> {
     type DeliveryOpaque = usize;
+    fn get_custom_partitioner(&self) -> Option<&RoundRobin> {
+        self.partitioner.as_ref()
+    }
     fn delivery(&self, result: &DeliveryResult<'_>, token: usize) {
         self.deliveries
             .delivered(token, result.as_ref().err().map(|(error, _)| error));
@@ -100,7 +105,7 @@ pub enum Refused {
 
 /// A producer whose owner polls it, for one task's thread.
 pub struct RecordProducer<D: Deliveries> {
-    producer: BaseProducer<TokenContext<D>>,
+    producer: BaseProducer<TokenContext<D>, RoundRobin>,
     limits: SizeLimits,
 }
 
@@ -111,21 +116,36 @@ impl<D: Deliveries> std::fmt::Debug for RecordProducer<D> {
 }
 
 impl<D: Deliveries> RecordProducer<D> {
-    /// Connects in the background.
+    /// Connects in the background. A partitioner takes the place of the one that the configuration
+    /// names.
     ///
     /// # Errors
     /// librdkafka refuses the configuration.
-    pub fn new(config: &ClientConfig, deliveries: D) -> Result<Self> {
+    pub fn new(
+        config: &ClientConfig,
+        deliveries: D,
+        partitioner: Option<RoundRobin>,
+    ) -> Result<Self> {
         let log = ClientLog::new(config.get("client.id").unwrap_or("producer"));
-        let producer: BaseProducer<TokenContext<D>> = config
-            .create_with_context(TokenContext { log, deliveries })
+        let mut native = config.clone();
+        if partitioner.is_some() {
+            // Else records without a key would be kept from it.
+            native.set("sticky.partitioning.linger.ms", "0");
+        }
+        let context = TokenContext {
+            log,
+            deliveries,
+            partitioner,
+        };
+        let producer: BaseProducer<TokenContext<D>, RoundRobin> = native
+            .create_with_context(context)
             .map_err(|error| failed("creating a Kafka producer", &error, None))?;
         oauth::greet(config, |limit| producer.poll(limit));
         let limits = SizeLimits::of(config);
         Ok(Self { producer, limits })
     }
 
-    pub(super) fn client(&self) -> &BaseProducer<TokenContext<D>> {
+    pub(super) fn client(&self) -> &BaseProducer<TokenContext<D>, RoundRobin> {
         &self.producer
     }
 

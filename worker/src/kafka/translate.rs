@@ -7,7 +7,7 @@ use connect_api::{Error, Props, Result};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use super::{checks, security};
+use super::{checks, round_robin, security};
 
 /// The kinds of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ const KEYS: &[(&str, u8, Rule)] = &[
     ("partitioner.class", P, Names("partitioner", PARTITIONER)),
     ("partitioner.adaptive.partitioning.enable", P, NoEffect),
     ("partitioner.availability.timeout.ms", P, NoEffect),
-    ("partitioner.ignore.keys", P, Unsupported),
+    ("partitioner.ignore.keys", P, Ours),
     ("transactional.id", P, Is("transactional.id")),
     (
         "transaction.timeout.ms",
@@ -285,7 +285,8 @@ const PARTITIONER: &[(&str, &str)] = &[
         "murmur2_random",
     ),
     (
-        "org.apache.kafka.clients.producer.RoundRobinPartitioner",
+        // Source tasks bring their own.
+        round_robin::CLASS,
         "random",
     ),
 ];
@@ -408,11 +409,23 @@ pub fn translate(client: Client, props: &Props) -> Result<ClientConfig> {
             Unsupported | Security | Ours | NoEffect => {}
         }
     }
-    if client == Client::Consumer {
-        end_sessions_before_polls(&mut config);
+    match client {
+        Client::Consumer => end_sessions_before_polls(&mut config),
+        Client::Producer if ignores_keys(props) => {
+            config.set("partitioner", "random");
+        }
+        Client::Producer | Client::Admin => {}
     }
     security::apply(props, &mut config)?;
     Ok(config)
+}
+
+/// Java's own partitioning looks at keys unless it is told not to; a class of partitioners decides
+/// for itself.
+fn ignores_keys(props: &Props) -> bool {
+    let text = |key: &str| props.get(key).map_or("", |text| text.trim());
+    text("partitioner.ignore.keys").eq_ignore_ascii_case("true")
+        && text("partitioner.class").is_empty()
 }
 
 /// librdkafka wants a session to be no longer than the time between two polls, Java does not.
@@ -535,6 +548,25 @@ mod tests {
         assert_eq!(config.get("session.timeout.ms"), Some("9000"));
         let usual = translate(Client::Consumer, &props(&[])).expect("valid");
         assert_eq!(usual.get("session.timeout.ms"), None);
+    }
+
+    #[test]
+    fn a_class_of_partitioners_decides_for_itself_about_keys() {
+        let partitioner = |class: Option<&str>| {
+            let class = class.map(|class| ("partitioner.class", class));
+            let given: Vec<_> = [("partitioner.ignore.keys", "true")]
+                .into_iter()
+                .chain(class)
+                .collect();
+            let config = translate(Client::Producer, &props(&given)).expect("valid");
+            config.get("partitioner").map(ToOwned::to_owned)
+        };
+        assert_eq!(partitioner(None).as_deref(), Some("random"));
+        let default = "org.apache.kafka.clients.producer.internals.DefaultPartitioner";
+        assert_eq!(
+            partitioner(Some(default)).as_deref(),
+            Some("murmur2_random")
+        );
     }
 
     #[test]

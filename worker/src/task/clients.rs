@@ -11,6 +11,7 @@ use connect_api::{Error, Props, Result};
 
 use crate::config::{ExactlyOnce, WorkerConfig};
 use crate::herder::request::TaskId;
+use crate::kafka::round_robin::{self, RoundRobin};
 use crate::kafka::translate::{Client, is_known, translate};
 use crate::kafka::{ClientConfig, bootstrap, checks};
 
@@ -118,6 +119,16 @@ pub fn linger(worker: &WorkerConfig, connector: &Props) -> Duration {
         .or_else(|| worker.props.get("producer.linger.ms"));
     let ms = linger.and_then(|ms| ms.trim().parse().ok());
     Duration::from_millis(ms.unwrap_or(0))
+}
+
+/// The partitioner of a source task where it is none of the client's own.
+pub fn partitioner(worker: &WorkerConfig, connector: &Props) -> Option<RoundRobin> {
+    let class = connector
+        .get("producer.override.partitioner.class")
+        .or_else(|| worker.props.get("producer.partitioner.class"));
+    class
+        .is_some_and(|class| class.trim() == round_robin::CLASS)
+        .then(RoundRobin::default)
 }
 
 /// Whether the client's records are numbered.

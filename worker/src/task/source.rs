@@ -151,7 +151,8 @@ impl<'a> Worker<'a> {
         let ms = |key: &str| Duration::from_millis(u64::try_from(options.int(key)).unwrap_or(0));
         let flush_interval = ms("offset.flush.interval.ms").max(Duration::from_millis(1));
         let outbox = Outbox::new(&config, clients::linger(&context.parts.config, props));
-        let producer = RecordProducer::new(&config, acknowledgements)?;
+        let partitioner = clients::partitioner(&context.parts.config, props);
+        let producer = RecordProducer::new(&config, acknowledgements, partitioner)?;
         context.made();
         if exactly_once {
             fencing::perform(&context.parts, &context.stores, &context.id.connector)?;
