@@ -5,6 +5,7 @@
 //! copies no payload.
 
 mod avro_name;
+mod blocks;
 mod decimal;
 mod headers;
 pub mod json;
@@ -15,6 +16,7 @@ pub mod text;
 mod value;
 
 pub use avro_name::NameAdjustment;
+pub use blocks::Blocks;
 pub use bytes::Bytes;
 pub use bytestring::ByteString;
 pub use decimal::Decimal;

@@ -3,14 +3,13 @@
 //!
 //! Answers for `org.apache.kafka.connect.json.{JsonConverter, JsonConverterConfig}`.
 
-use bytes::BytesMut;
 use connect_api::config::{
     Config, ConfigDef, ConfigKey, Importance, Type, Width, any_of_ignoring_case,
 };
 use connect_api::context::PluginContext;
 use connect_api::converter::Converter;
 use connect_api::data::json::{DecimalFormat, JsonOptions, JsonReader, JsonWriter, PlainJson};
-use connect_api::data::{Headers, SchemaAndValue, Value};
+use connect_api::data::{Blocks, Headers, SchemaAndValue, Value};
 use connect_api::plugin::{Make, Plugin};
 use connect_api::{Bytes, Props, Result};
 
@@ -118,30 +117,18 @@ struct JsonConverter {
     text: Option<Text>,
 }
 
-/// How many bytes of printed objects are held together.
-const BLOCK_BYTES: usize = 256 * 1024;
-
 /// Objects as text, gathered in blocks, so that one costs no allocation of its own.
 #[derive(Debug, Default)]
 struct Text {
     plain: PlainJson,
-    block: BytesMut,
+    blocks: Blocks,
 }
 
 impl Text {
     fn print(&mut self, message: &Bytes) -> Option<Bytes> {
         // What is printed is seldom longer.
-        if self.block.capacity() < message.len() {
-            self.block.reserve(message.len().max(BLOCK_BYTES));
-        }
-        if !self.plain.print(message, &mut self.block) {
-            return None;
-        }
-        if self.block == *message {
-            self.block.clear();
-            return Some(message.clone());
-        }
-        Some(self.block.split().freeze())
+        self.blocks
+            .append(message.len(), |block| self.plain.print(message, block))
     }
 }
 

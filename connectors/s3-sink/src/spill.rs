@@ -9,8 +9,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use connect_api::{Error, Result};
@@ -43,6 +43,9 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.set(0);
+        if Self::of_all() == 0 {
+            *emptied() = Vec::new();
+        }
     }
 }
 
@@ -98,6 +101,37 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// chunk larger.
 const CHUNK_REST_BYTES: usize = 8 * 1024;
 
+/// So many emptied chunks are kept: what may be on its way to stores.
+const MAX_EMPTIED: usize = 64;
+
+/// Chunks whose bytes are stored, for the next ones: memory that goes back and is taken again costs
+/// fresh pages.
+static EMPTIED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+fn emptied() -> std::sync::MutexGuard<'static, Vec<Vec<u8>>> {
+    EMPTIED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A chunk that is full, and is emptied when nobody has its bytes any more.
+struct Full(Vec<u8>);
+
+impl AsRef<[u8]> for Full {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Full {
+    fn drop(&mut self) {
+        let mut chunk = std::mem::take(&mut self.0);
+        let mut emptied = emptied();
+        if emptied.len() < MAX_EMPTIED {
+            chunk.clear();
+            emptied.push(chunk);
+        }
+    }
+}
+
 /// A buffer of which the front may be on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -124,16 +158,22 @@ impl Waiting {
     pub(crate) fn appended(&mut self) {
         if self.bytes.len() > CHUNK_BYTES - CHUNK_REST_BYTES {
             self.put_aside();
-            self.bytes.reserve_exact(CHUNK_BYTES);
+            let emptied = emptied().pop();
+            self.bytes = emptied.unwrap_or_else(|| Vec::with_capacity(CHUNK_BYTES));
         }
     }
 
     fn put_aside(&mut self) {
-        if !self.bytes.is_empty() {
-            self.chunk_bytes += self.bytes.len();
-            self.chunks
-                .push_back(Bytes::from(std::mem::take(&mut self.bytes)));
+        if self.bytes.is_empty() {
+            return;
         }
+        self.chunk_bytes += self.bytes.len();
+        let bytes = std::mem::take(&mut self.bytes);
+        // Others than those of usual size are not worth being kept.
+        self.chunks.push_back(match bytes.capacity() {
+            CHUNK_BYTES => Bytes::from_owner(Full(bytes)),
+            _ => Bytes::from(bytes),
+        });
     }
 
     /// Moves what is in memory to disk.
@@ -307,6 +347,31 @@ mod tests {
         let rest = Bytes::from(waiting.take_chunks().expect("read"));
         assert_eq!(rest, all[1_234_567..]);
         assert_eq!((waiting.len(), waiting.held()), (0, 0));
+    }
+
+    #[test]
+    fn chunks_are_used_again_when_their_bytes_are_gone() {
+        let place = |waiting: &mut Waiting| {
+            for _ in 0..2 {
+                let room = CHUNK_BYTES - waiting.bytes.len();
+                waiting.bytes.extend(std::iter::repeat_n(7, room));
+                waiting.appended();
+            }
+            waiting.chunks.back().map(|chunk| chunk.as_ptr())
+        };
+        let share = Share::default();
+        let mut waiting = Waiting::default();
+        let places: Vec<_> = (0..20)
+            .map(|_| {
+                let place = place(&mut waiting);
+                drop(waiting.take_chunks().expect("taken"));
+                place
+            })
+            .collect();
+        let again = |index: usize| places[..index].contains(&places[index]);
+        assert!((1..20).any(again), "{places:?}");
+        assert!(emptied().len() <= MAX_EMPTIED);
+        drop(share);
     }
 
     #[test]

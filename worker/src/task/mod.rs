@@ -18,7 +18,6 @@
 //! Answers for `Worker`, `WorkerConnector`, `WorkerTask`, `WorkerSourceTask`, `WorkerSinkTask`.
 
 pub mod auto_restart;
-mod blocks;
 pub mod clients;
 pub mod connector;
 pub mod dead_letter;

@@ -7,14 +7,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connect_api::data::ByteString;
+use connect_api::data::{Blocks, ByteString};
 use connect_api::error::Chain;
 use connect_api::java::Regex;
 use connect_api::record::{Record, SinkRecord, TimestampType, Topic, TopicPartition};
 use connect_api::sink::{Offsets, SinkTask, SinkTaskContext};
 use connect_api::{Error, Result};
 
-use super::blocks::Blocks;
 use super::clients::{self, SinkConsumer};
 use super::dead_letter::{DeadLetterQueue, RawMessage};
 use super::lifecycle::TaskContext;

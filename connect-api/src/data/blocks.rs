@@ -8,9 +8,9 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// So many blocks are kept: those of a batch of usual size.
 const MAX_BLOCKS: usize = 32;
 
-/// Where bytes are copied to.
+/// Where bytes are gathered.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
+pub struct Blocks {
     /// What is left of each.
     list: Vec<BytesMut>,
     current: usize,
@@ -18,7 +18,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// A copy that shares its block.
-    pub(super) fn copy(&mut self, bytes: &[u8]) -> Bytes {
+    pub fn copy(&mut self, bytes: &[u8]) -> Bytes {
         if bytes.len() > BLOCK_BYTES {
             return Bytes::copy_from_slice(bytes);
         }
@@ -27,6 +27,27 @@ impl Blocks {
         block.split().freeze()
     }
 
+    /// What `write` appends, with room for `expected` bytes before it grows; `None` where it says
+    /// `false`.
+    pub fn append(
+        &mut self,
+        expected: usize,
+        write: impl FnOnce(&mut BytesMut) -> bool,
+    ) -> Option<Bytes> {
+        if expected > BLOCK_BYTES {
+            let mut own = BytesMut::with_capacity(expected);
+            return write(&mut own).then(|| own.freeze());
+        }
+        let block = self.with_room(expected);
+        let written = write(block);
+        if !written {
+            block.clear();
+            return None;
+        }
+        Some(block.split().freeze())
+    }
+
+    /// The current block, which is empty: what was in it has been handed out.
     fn with_room(&mut self, wanted: usize) -> &mut BytesMut {
         let has_room = |block: &BytesMut| block.capacity() - block.len() >= wanted;
         if !self.list.get(self.current).is_some_and(has_room) {
@@ -87,6 +108,29 @@ mod tests {
             assert!(blocks.list.len() <= count + 1);
             assert!(places(&again).iter().any(|place| used.contains(place)));
         }
+    }
+
+    #[test]
+    fn what_is_not_wanted_after_all_leaves_nothing() {
+        let mut blocks = Blocks::default();
+        let written = |blocks: &mut Blocks, byte, length, wanted| {
+            blocks.append(10, |block| {
+                block.extend_from_slice(&vec![byte; length]);
+                wanted
+            })
+        };
+        assert_eq!(
+            written(&mut blocks, 1, 5, true).as_deref(),
+            Some(&[1; 5][..])
+        );
+        assert_eq!(written(&mut blocks, 2, 5, false), None);
+        let grown = written(&mut blocks, 3, BLOCK_BYTES + 1, true).expect("written");
+        assert_eq!(grown, vec![3; BLOCK_BYTES + 1]);
+        let large = blocks.append(BLOCK_BYTES + 1, |block| {
+            block.extend_from_slice(b"large");
+            true
+        });
+        assert_eq!(large.as_deref(), Some(&b"large"[..]));
     }
 
     #[test]
