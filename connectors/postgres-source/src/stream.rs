@@ -25,7 +25,7 @@ use crate::offset::{MessageType, Offset};
 use crate::protocol::Lsn;
 use crate::protocol::catalog::Catalog;
 use crate::protocol::pgoutput::{self, Cells, Message, OldTuple, Relation};
-use crate::protocol::replication::{Chunk, LogMessage, ReplicationStream};
+use crate::protocol::replication::{Chunk, LogMessage, ReplicationStream, Share};
 use crate::protocol::slot;
 use crate::reselect;
 use crate::resume::Resume;
@@ -70,6 +70,8 @@ pub struct Streaming {
     /// By relation id; none for a table that is not captured.
     tables: HashMap<u32, Option<Arc<Table>>>,
     chunk: Option<Chunk>,
+    /// Of a long chunk whose records were given out last: the next is not read before they are gone.
+    share: Option<Share>,
     cells: Cells,
     resume: Resume,
     position: Position,
@@ -133,6 +135,7 @@ impl Streaming {
             catalog,
             tables: HashMap::new(),
             chunk: None,
+            share: None,
             cells: Cells::default(),
             resume,
             position,
@@ -203,6 +206,7 @@ impl Streaming {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
+        self.share = None;
         let mut out = std::mem::take(&mut self.told);
         out.reserve(PART_RECORDS);
         match self.fill(&mut out) {
@@ -291,6 +295,8 @@ impl Streaming {
             }
             if !chunk.is_finished() {
                 self.chunk = Some(chunk);
+            } else if !out.is_empty() {
+                self.share = chunk.into_share();
             }
         }
         if self.chunk.is_none() {

@@ -435,6 +435,11 @@ impl<'a> Worker<'a> {
     }
 
     fn send(&mut self, source: SourceRecord) -> Result<()> {
+        // Before the record stands in memory once more.
+        while !self.outbox.has_room() {
+            self.wait_for_deliveries()?;
+            self.hand_over(Duration::ZERO)?;
+        }
         let SourceRecord {
             mut record,
             source_partition,
@@ -463,7 +468,7 @@ impl<'a> Worker<'a> {
             self.last_topic = Some(record.topic.clone());
         }
         if self.converted.value.len() > LARGE_VALUE {
-            // It stands in memory twice by now, and waits for room to stand there once more.
+            // It stands in memory twice by now, and is to stand there once more.
             record.value = SchemaAndValue::default();
         }
         let converted = &mut self.converted;
@@ -489,10 +494,6 @@ impl<'a> Worker<'a> {
             );
         }
         let (timestamp, headers) = (outgoing.timestamp, outgoing.headers.take());
-        while !self.outbox.has_room() {
-            self.wait_for_deliveries()?;
-            self.hand_over(Duration::ZERO)?;
-        }
         let token = self.token(&source_partition, self.last_lane)?;
         let converted = &mut self.converted;
         let is_due = self.outbox.push(

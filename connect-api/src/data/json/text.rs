@@ -45,9 +45,17 @@ fn is_special(byte: u8) -> bool {
     (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
+/// A text of this length has its room made for it, with some for what follows.
+const LONG_TEXT: usize = 1024 * 1024;
+const ROOM_BEHIND: usize = 16 * 1024;
+
 /// Appends a string in quotes, escaped as Jackson does: quotes, backslashes, control characters,
 /// and as two escapes each what takes two UTF-16 units; nothing else.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
+    if text.len() >= LONG_TEXT {
+        // Else what follows would double a buffer that is large already.
+        out.reserve_exact(text.len() + text.len() / 64 + ROOM_BEHIND);
+    }
     out.push(b'"');
     let mut rest = text.as_bytes();
     loop {

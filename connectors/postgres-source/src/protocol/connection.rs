@@ -32,6 +32,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_SIZE: usize = 128 * 1024;
 /// Below this much free space the buffer is replaced before a read.
 const READ_MINIMUM: usize = 16 * 1024;
+/// A frame's length is believed when so much of it has arrived.
+const BELIEVED_SIZE: usize = 16 * READ_SIZE;
 /// No message of the server is longer; a length beyond it means that this is not Postgres.
 const FRAME_LIMIT: usize = 0x7fff_ffff;
 
@@ -514,10 +516,15 @@ pub(super) fn make_room(input: &mut BytesMut) {
     let wanted = match input.first_chunk::<5>() {
         Some(&[_, a, b, c, d]) => {
             let length = u32::from_be_bytes([a, b, c, d]) as usize;
-            // A frame that claims to be huge gets room as it arrives, not on its word.
+            // A frame that claims to be huge gets room once some of it has arrived, not on its word;
+            // then all of it, for a buffer that grows stands in memory twice.
+            let most = match input.len() < BELIEVED_SIZE {
+                true => BELIEVED_SIZE,
+                false => FRAME_LIMIT,
+            };
             (length.min(FRAME_LIMIT) + 1)
                 .saturating_sub(input.len())
-                .min(16 * READ_SIZE)
+                .min(most)
         }
         None => 0,
     };

@@ -31,12 +31,16 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Frames beyond this length have room made for them before they are read.
 const LONG_FRAME: usize = 1024 * 1024;
 
+/// Room in the buffer between reader and consumer, taken until it is dropped.
+#[derive(Debug)]
+pub struct Share(#[expect(dead_code, reason = "dropped in time")] OwnedSemaphorePermit);
+
 /// Whole frames as they came off the socket. Holds its share of the buffer until dropped.
 #[derive(Debug)]
 pub struct Chunk {
     bytes: Bytes,
     at: usize,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 }
 
 /// What a chunk holds.
@@ -64,6 +68,12 @@ impl Chunk {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.at >= self.bytes.len()
+    }
+
+    /// The room that a long chunk takes, for as long as its rows have it in memory.
+    #[must_use]
+    pub fn into_share(self) -> Option<Share> {
+        (self.bytes.len() > LONG_FRAME).then(|| Share(self.permit))
     }
 
     /// The next message.
@@ -299,7 +309,7 @@ impl Reader {
                 {
                     match (permit, waiting.take()) {
                         (Ok(permit), Some((bytes, _))) => {
-                            let chunk = Chunk { bytes, at: 0, _permit: permit };
+                            let chunk = Chunk { bytes, at: 0, permit };
                             if self.sender.send(Ok(chunk)).is_err() {
                                 return Ok(());
                             }
@@ -321,7 +331,7 @@ impl Reader {
                     let Some(bytes) = chunk else { continue };
                     match reserved.take() {
                         Some(permit) => {
-                            let chunk = Chunk { bytes, at: 0, _permit: permit };
+                            let chunk = Chunk { bytes, at: 0, permit };
                             if self.sender.send(Ok(chunk)).is_err() {
                                 return Ok(());
                             }
@@ -435,7 +445,7 @@ mod tests {
         Chunk {
             bytes: Bytes::from(bytes),
             at: 0,
-            _permit: permit,
+            permit,
         }
     }
 
