@@ -124,3 +124,50 @@ fn large_rows_pass_in_bounded_memory() -> Outcome<()> {
     println!("{}", pass("largerow", rows, mib * 1024 * 1024)?);
     Ok(())
 }
+
+/// A snapshot keeps a row back until it knows what follows it, and what follows a long one is not read
+/// before that is gone: neither may wait for the other.
+#[test]
+fn long_rows_and_short_ones_follow_each_other_in_a_snapshot() -> Outcome<()> {
+    let name = database("lengths")?;
+    // Longer than all that may wait between a reader and the task.
+    let long = "repeat(md5(id::text), 300000)";
+    for (table, is_long) in [
+        ("a", "id % 2 = 0"),
+        ("b", "id % 2 = 1"),
+        ("c", "id = 1"),
+        ("d", "id = 7"),
+        ("e", "id > 3"),
+    ] {
+        postgres().sql(
+            &name,
+            &format!(
+                "create table {table} (id int primary key, v text not null);
+                 alter table {table} alter v set storage external;
+                 insert into {table} select id, case when {is_long} then {long} else 'short' end
+                   from generate_series(1, 7) id"
+            ),
+        )?;
+    }
+    let port = postgres().port().to_string();
+    let worker = Worker::start(&run_folder("lengths")?, options(&unique("lengths")))?;
+    for threads in ["1", "3"] {
+        let connector = format!("{name}{threads}");
+        let more = [
+            ("topic.prefix", connector.as_str()),
+            ("slot.name", &connector),
+            ("snapshot.max.threads", threads),
+            ("column.truncate.to.5.chars", "public[.].*[.]v"),
+        ];
+        let mut config = source_config(&name, &port, &[]);
+        config.retain(|(key, _)| more.iter().all(|(own, _)| own != key));
+        config.extend(more);
+        worker.rest.create_config(&connector, &config)?;
+        for table in ["a", "b", "c", "d", "e"] {
+            let topic = format!("{connector}.public.{table}");
+            written(kafka(), &topic, 7)
+                .map_err(|error| format!("{error}; {:?}", worker.rest.status(&connector)))?;
+        }
+    }
+    Ok(())
+}

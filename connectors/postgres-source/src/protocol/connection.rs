@@ -22,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::gathering::{GatherSwitch, GatheringSocket};
 use super::host_name::{HostName, host_name};
 use super::login;
+use super::replication::LONG_FRAME;
 use super::tls::{SslMode, TlsSettings};
 use crate::error::{ConnectFailure, PgError, ServerError};
 
@@ -387,6 +388,20 @@ impl Connection {
                 b'N' | b'S' => {}
                 tag => return Err(unexpected(tag, "COPY")),
             }
+        }
+    }
+
+    /// The length of the next row of a `COPY`, if that is long; none of it is read for that.
+    ///
+    /// # Errors
+    /// A broken connection.
+    pub async fn long_row(&mut self) -> Result<Option<usize>, PgError> {
+        loop {
+            if let Some([tag, length @ ..]) = self.input.first_chunk::<5>() {
+                let length = u32::from_be_bytes(*length) as usize;
+                return Ok((*tag == b'd' && length > LONG_FRAME).then_some(length));
+            }
+            self.fill().await?;
         }
     }
 

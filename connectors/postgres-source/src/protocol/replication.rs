@@ -29,11 +29,11 @@ use crate::error::PgError;
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Frames beyond this length have room made for them before they are read.
-const LONG_FRAME: usize = 1024 * 1024;
+pub(crate) const LONG_FRAME: usize = 1024 * 1024;
 
 /// Room in the buffer between reader and consumer, taken until it is dropped.
 #[derive(Debug)]
-pub struct Share(#[expect(dead_code, reason = "dropped in time")] OwnedSemaphorePermit);
+pub struct Share(#[expect(dead_code, reason = "dropped in time")] pub(crate) OwnedSemaphorePermit);
 
 /// Whole frames as they came off the socket. Holds its share of the buffer until dropped.
 #[derive(Debug)]

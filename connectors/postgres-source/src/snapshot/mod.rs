@@ -48,6 +48,7 @@ use crate::notification::Notifications;
 use crate::offset::{Offset, SnapshotKind};
 use crate::protocol::catalog::Catalog;
 use crate::protocol::connection::Connection;
+use crate::protocol::replication::Share;
 use crate::protocol::slot::quoted_table;
 use crate::session::Session;
 
@@ -68,6 +69,8 @@ pub struct Snapshot {
     tables: Vec<Reading>,
     /// Rows that came and were not sent yet, and which of them is next.
     pending: Option<(Rows, usize)>,
+    /// Of a long row that was given out last: the next is not read before it is gone.
+    share: Option<Share>,
     /// The last row of the table that ended last: what follows it tells whether it is the
     /// snapshot's.
     finished: Option<Held>,
@@ -117,6 +120,8 @@ struct Held {
     at: At,
     buffer: Bytes,
     range: Range<usize>,
+    /// Of a long row.
+    share: Option<Share>,
     /// With it the chunk has been sent.
     ends_chunk: bool,
     /// With it the table has been sent.
@@ -124,6 +129,12 @@ struct Held {
 }
 
 impl Reading {
+    /// Whether no row of a later chunk has come.
+    fn is_latest(&self, at: At) -> bool {
+        let tail = self.tail.as_ref();
+        tail.is_none_or(|tail| at.chunk >= tail.at.chunk)
+    }
+
     fn has_ended(&self) -> bool {
         self.ended.iter().all(|ended| *ended)
     }
@@ -260,6 +271,7 @@ impl Snapshot {
             readers: Readers::start(connections, jobs, buffer_bytes),
             tables: readings,
             pending: None,
+            share: None,
             finished: None,
             divides,
             marks_first,
@@ -292,6 +304,7 @@ impl Snapshot {
         if let Some(error) = self.failure.take() {
             return Err(error);
         }
+        self.share = None;
         let mut out = Vec::new();
         if std::mem::take(&mut self.silent) {
             self.notifications
@@ -337,7 +350,8 @@ impl Snapshot {
     /// Fills a batch; `true` at the snapshot's end.
     fn fill(&mut self, out: &mut Vec<SourceRecord>) -> Result<bool, PgError> {
         let mut bytes = 0;
-        while out.len() < self.config.max_batch_size && bytes < BATCH_BYTES {
+        while out.len() < self.config.max_batch_size && bytes < BATCH_BYTES && self.share.is_none()
+        {
             if let Some((rows, next)) = self.pending.take() {
                 bytes += self.send_rows(rows, next, out)?;
                 continue;
@@ -358,6 +372,7 @@ impl Snapshot {
             };
             match part {
                 Some(Part::Begin(at)) => self.chunk_begins(at, out),
+                Some(Part::Follows(at)) => self.row_follows(at, out)?,
                 Some(Part::Rows(rows)) => self.pending = Some((rows, 0)),
                 Some(Part::End(at)) => self.chunk_ends(at, out)?,
                 None => {
@@ -433,26 +448,18 @@ impl Snapshot {
         out: &mut Vec<SourceRecord>,
     ) -> Result<usize, PgError> {
         let at = rows.at;
-        if let Some(finished) = self.finished.take() {
-            self.send_held(finished, None, out)?;
-        }
+        self.row_follows(at, out)?;
         let Some(reading) = self.tables.get_mut(at.table) else {
             return Ok(0);
         };
         // The last row of the last chunk so far is kept back.
-        let keeps_last = reading
-            .tail
-            .as_ref()
-            .is_none_or(|tail| at.chunk >= tail.at.chunk);
+        let keeps_last = reading.is_latest(at);
         if next == 0 {
             reading.came += u64::try_from(rows.ranges.len()).unwrap_or_default();
             if let Some(pace) = &mut reading.pace
                 && let Some(line) = pace.line(reading.came)
             {
                 tracing::info!("\t {line} for table '{}'", reading.source.table.info.id);
-            }
-            if keeps_last && let Some(tail) = reading.tail.take() {
-                self.send_held(tail, None, out)?;
             }
         }
         let sent = rows.ranges.len() - usize::from(keeps_last);
@@ -474,11 +481,30 @@ impl Snapshot {
                 at,
                 buffer: rows.buffer.clone(),
                 range: range.clone(),
+                share: rows.into_share(),
                 ends_chunk: false,
                 ends_table: false,
             });
+        } else {
+            self.share = rows.into_share();
         }
         Ok(bytes)
+    }
+
+    /// Another row of a chunk: what was held back for that is not the last one.
+    fn row_follows(&mut self, at: At, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
+        if let Some(finished) = self.finished.take() {
+            self.send_held(finished, None, out)?;
+        }
+        let tail = self
+            .tables
+            .get_mut(at.table)
+            .filter(|reading| reading.is_latest(at))
+            .and_then(|reading| reading.tail.take());
+        match tail {
+            Some(tail) => self.send_held(tail, None, out),
+            None => Ok(()),
+        }
     }
 
     fn chunk_ends(&mut self, at: At, out: &mut Vec<SourceRecord>) -> Result<(), PgError> {
@@ -494,6 +520,8 @@ impl Snapshot {
         let table_ended = reading.has_ended();
         let waits = match &mut reading.tail {
             Some(tail) => {
+                // It may have to wait for the next table's rows, and those for its room.
+                tail.share = None;
                 tail.ends_chunk |= tail.at == at;
                 tail.ends_table = table_ended;
                 tail.at == at || table_ended
@@ -602,6 +630,9 @@ impl Snapshot {
             false => None,
         });
         self.send(at, &held.buffer, held.range, marker, out)?;
+        if held.share.is_some() {
+            self.share = held.share;
+        }
         if held.ends_chunk || ends_table {
             self.note_done(at, ends_table);
         }

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::PgError;
 use crate::protocol::connection::Connection;
+use crate::protocol::replication::{LONG_FRAME, Share};
 
 /// A chunk of a table, both by their place in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,13 +41,22 @@ pub(super) struct Rows {
     pub(super) at: At,
     pub(super) buffer: Bytes,
     pub(super) ranges: Vec<Range<usize>>,
-    _permit: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Rows {
+    /// The share that a long row takes, for as long as it stands in memory.
+    pub(super) fn into_share(self) -> Option<Share> {
+        (self.buffer.len() > LONG_FRAME).then(|| Share(self.permit))
+    }
 }
 
 /// What comes of a chunk.
 #[derive(Debug)]
 pub(super) enum Part {
     Begin(At),
+    /// Rows follow, once there is room for them.
+    Follows(At),
     Rows(Rows),
     End(At),
 }
@@ -131,7 +141,7 @@ impl Readers {
                         match &part {
                             Ok(Part::Begin(at)) => reader.at = Some(*at),
                             Ok(Part::End(_)) => reader.at = None,
-                            Ok(Part::Rows(_)) | Err(_) => {}
+                            Ok(Part::Follows(_) | Part::Rows(_)) | Err(_) => {}
                         }
                         self.next = (place + 1) % count;
                         return Poll::Ready(part.map(Some));
@@ -196,21 +206,38 @@ impl Session {
         let at = job.at;
         self.send(Part::Begin(at))?;
         self.connection.copy_out(&job.sql).await?;
-        while let Some((buffer, ranges)) = self.connection.copy_chunk().await? {
-            // A buffer larger than the whole share passes alone.
-            let kib = u32::try_from(buffer.len().div_ceil(1024)).unwrap_or(u32::MAX);
-            let permit = Arc::clone(&self.budget).acquire_many_owned(kib.min(self.share));
-            let Ok(permit) = permit.await else {
-                return Err(PgError::Stopped);
+        loop {
+            let reserved = match self.connection.long_row().await? {
+                Some(length) => Some(self.room(at, length).await?),
+                None => None,
+            };
+            let Some((buffer, ranges)) = self.connection.copy_chunk().await? else {
+                return self.send(Part::End(at));
+            };
+            let permit = match reserved {
+                Some(permit) => permit,
+                None => self.room(at, buffer.len()).await?,
             };
             self.send(Part::Rows(Rows {
                 at,
                 buffer,
                 ranges,
-                _permit: permit,
+                permit,
             }))?;
         }
-        self.send(Part::End(at))
+    }
+
+    /// Room for so many bytes. What is larger than the whole share passes alone.
+    async fn room(&mut self, at: At, bytes: usize) -> Result<OwnedSemaphorePermit, PgError> {
+        let kib = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        let (budget, kib) = (Arc::clone(&self.budget), kib.min(self.share));
+        if let Ok(permit) = Arc::clone(&budget).try_acquire_many_owned(kib) {
+            return Ok(permit);
+        }
+        // A row that waits for what follows it may take the room that this waits for.
+        self.send(Part::Follows(at))?;
+        let permit = budget.acquire_many_owned(kib).await;
+        permit.map_err(|_closed| PgError::Stopped)
     }
 
     fn send(&self, part: Part) -> Result<(), PgError> {
