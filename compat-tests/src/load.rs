@@ -1,32 +1,129 @@
 //! The shapes of load that the kill test and the benchmark share.
 
 use crate::kafka::{Kafka, flush, send};
-use crate::{Outcome, postgres::Postgres};
+use crate::postgres::Postgres;
+use crate::{Outcome, fail};
 use rdkafka::producer::BaseRecord;
 
-/// The table whose changes the benchmark captures: one column of each common type.
-pub const ORDERS_TABLE: &str = "create table orders (id bigint primary key, customer uuid, \
-    status text not null, amount numeric(10,2), qty int, note varchar(200), paid boolean, \
-    created_at timestamptz not null, updated_at timestamp, doc jsonb)";
+/// What the rows are like that the benchmark captures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowShape {
+    /// One column of each common type.
+    Order,
+    /// A key and a text, about 100 bytes together.
+    Narrow,
+    /// A key and a text of 50 KB.
+    Wide,
+}
 
-/// Inserts orders `1..=count`, `per_transaction` to a transaction.
-pub fn insert_orders(
-    postgres: &Postgres,
-    database: &str,
-    count: usize,
-    per_transaction: usize,
-) -> Outcome<()> {
-    let last = count / per_transaction - 1;
-    let rows = format!(
-        "insert into orders select i, md5(i::text)::uuid, \
-         (array['new','paid','sent','done'])[1+mod(i,4)], mod(i,100000)/100.0, mod(i,17), \
-         repeat(md5(i::text),3), mod(i,2)=0, timestamptz '2024-01-01'+i*interval '1 second', \
-         timestamp '2024-01-01'+i*interval '1 second', \
-         jsonb_build_object('k',i,'t',md5(i::text)) \
-         from generate_series(b*{per_transaction}+1,b*{per_transaction}+{per_transaction}) i"
-    );
-    let block = format!("do $$ begin for b in 0..{last} loop {rows}; commit; end loop; end $$");
-    postgres.sql(database, &block)
+impl RowShape {
+    /// The name of a table of such rows.
+    fn table(self) -> &'static str {
+        match self {
+            Self::Order => "orders",
+            Self::Narrow => "narrow",
+            Self::Wide => "wide",
+        }
+    }
+
+    fn columns(self) -> &'static str {
+        match self {
+            Self::Order => {
+                "id bigint primary key, customer uuid, status text not null, \
+                 amount numeric(10,2), qty int, note varchar(200), paid boolean, \
+                 created_at timestamptz not null, updated_at timestamp, doc jsonb"
+            }
+            Self::Narrow | Self::Wide => "id bigint primary key, content text",
+        }
+    }
+
+    /// The columns of row `i`. A wide one repeats nothing, so that compression finds nothing.
+    fn values(self) -> &'static str {
+        match self {
+            Self::Order => {
+                "i, md5(i::text)::uuid, (array['new','paid','sent','done'])[1+mod(i,4)], \
+                 mod(i,100000)/100.0, mod(i,17), repeat(md5(i::text),3), mod(i,2)=0, \
+                 timestamptz '2024-01-01'+i*interval '1 second', \
+                 timestamp '2024-01-01'+i*interval '1 second', \
+                 jsonb_build_object('k',i,'t',md5(i::text))"
+            }
+            Self::Narrow => "i, repeat(md5(i::text),3)",
+            Self::Wide => {
+                "i, (select string_agg(md5((i*1600+part)::text),'') \
+                 from generate_series(1,1563) part)"
+            }
+        }
+    }
+}
+
+/// The tables whose changes the benchmark captures.
+#[derive(Debug, Clone, Copy)]
+pub struct Tables {
+    /// Their rows.
+    pub shape: RowShape,
+    /// How many of them there are.
+    pub count: usize,
+}
+
+impl Tables {
+    /// Their names.
+    pub fn names(&self) -> Vec<String> {
+        let name = self.shape.table();
+        match self.count {
+            1 => vec![name.to_owned()],
+            count => (1..=count).map(|n| format!("{name}_{n}")).collect(),
+        }
+    }
+
+    /// Creates them.
+    pub fn create(&self, postgres: &Postgres, database: &str) -> Outcome<()> {
+        let mut statements = String::new();
+        for name in self.names() {
+            let columns = self.shape.columns();
+            statements.push_str(&format!("create table {name} ({columns});"));
+            if self.shape == RowShape::Wide {
+                // The server is not to spend its time on compression.
+                statements.push_str(&format!(
+                    "alter table {name} alter column content set storage external;"
+                ));
+            }
+        }
+        postgres.sql(database, &statements)
+    }
+
+    /// Inserts rows `1..=count`, `per_transaction` to a transaction, in turn into one table after
+    /// the other.
+    pub fn insert(
+        &self,
+        postgres: &Postgres,
+        database: &str,
+        count: usize,
+        per_transaction: usize,
+    ) -> Outcome<()> {
+        let per_statement = match self.count {
+            1 => per_transaction,
+            _ => 1,
+        };
+        let per_turn = per_statement * self.count;
+        if !count.is_multiple_of(per_turn) || !per_turn.is_multiple_of(per_transaction) {
+            return fail(format!("{count} rows do not fill {} tables", self.count));
+        }
+        let (values, mut turn, mut done) = (self.shape.values(), String::new(), 0);
+        for name in self.names() {
+            let (first, last) = (done + 1, done + per_statement);
+            turn.push_str(&format!(
+                "insert into {name} select {values} \
+                 from generate_series(b*{per_turn}+{first},b*{per_turn}+{last}) i; "
+            ));
+            if last.is_multiple_of(per_transaction) {
+                turn.push_str("commit; ");
+            }
+            done = last;
+        }
+        let last = count / per_turn - 1;
+        let block = format!("do $$ begin for b in 0..{last} loop {turn}end loop; end $$");
+        postgres.sql(database, &block)
+    }
 }
 
 /// The JSON schema part of an order as JsonConverter writes it.

@@ -1,37 +1,45 @@
 //! The benchmark: Ferroconnect beside the JVM worker, beside what was recorded of the Confluent sink,
 //! and beside the physical limit. Writes a table and a chart into `docs/bench`.
 //!
-//! The same binary, as a child, is the bare producer, consumer and Parquet writer: a process of its
-//! own, so that CPU and peak memory are its own too. `BENCH_RECORDS` sets the size (1,000,000),
-//! `BENCH_ONLY` picks parts (`start,source,sink`).
+//! The same binary, as a child, is the bare producer, consumer and Parquet writer, and the connector
+//! without a worker: a process of its own, so that CPU and peak memory are its own too.
+//!
+//! `BENCH_RECORDS` sets the size (1,000,000). `BENCH_ONLY` picks parts (`start,source,sink`) or single
+//! loads by their short names (`stream,wide,parquet`); `docs/bench` is written when nothing is left
+//! out.
 #![expect(clippy::print_stdout, reason = "it is for a person to read")]
 
 #[path = "bench/bare.rs"]
 mod bare;
+#[path = "bench/null.rs"]
+mod null;
 #[path = "bench/report.rs"]
 mod report;
+#[path = "bench/source.rs"]
+mod source;
 
 use compat_tests::kafka::{Kafka, KafkaOptions};
-use compat_tests::load::{
-    ORDER_AVRO_SCHEMA, ORDERS_TABLE, OrderFormat, insert_orders, produce_orders,
-};
+use compat_tests::load::{ORDER_AVRO_SCHEMA, OrderFormat, produce_orders};
 use compat_tests::parts::run_folder;
-use compat_tests::postgres::{Postgres, PostgresOptions};
 use compat_tests::process::{cpu_seconds, memory_mib};
 use compat_tests::registry::Registry;
 use compat_tests::s3::S3Server;
 use compat_tests::worker::{Target, Worker, WorkerOptions};
 use compat_tests::{Outcome, fail};
-use report::{Footprint, Measurement, Report};
+use report::{Footprint, Load, Measurement, Report};
 use std::time::{Duration, Instant};
+
+/// The worker's, so that what a child shows is not the difference between two allocators.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const JSON: &str = "org.apache.kafka.connect.json.JsonConverter";
 const AVRO: &str = "io.confluent.connect.avro.AvroConverter";
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(role) = arguments.first() {
-        return bare::run(role, &arguments);
+    if !arguments.is_empty() {
+        return bare::run(&arguments);
     }
     let records = std::env::var("BENCH_RECORDS")
         .ok()
@@ -42,8 +50,7 @@ fn main() -> Outcome<()> {
             "BENCH_RECORDS must be a multiple of 200,000: 4 partitions, 50,000 to an object",
         );
     }
-    let only = std::env::var("BENCH_ONLY").unwrap_or_else(|_| "start,source,sink".to_owned());
-    let wants = |part: &str| only.split(',').any(|word| word == part);
+    let picked = Picked::from_environment()?;
 
     let folder = run_folder("bench")?;
     let options = KafkaOptions {
@@ -51,19 +58,72 @@ fn main() -> Outcome<()> {
         ..KafkaOptions::default()
     };
     let kafka = Kafka::existing_or_start(&folder, &options)?;
-    let mut report = Report::new(records);
-    if wants("start") {
+    let mut report = Report::default();
+    if picked.has(START, START) {
         for target in [Target::Java, Target::Ferroconnect] {
             report.footprints.push(footprint(&kafka, target)?);
         }
     }
-    if wants("source") {
-        source(&kafka, records, &mut report)?;
+    if picked.any(SOURCE) {
+        source::run(&kafka, records, &picked, &mut report)?;
     }
-    if wants("sink") {
-        sink(&kafka, records, &mut report)?;
+    if picked.any(SINK) {
+        sink(&kafka, records, &picked, &mut report)?;
     }
-    report.write()
+    match picked.is_everything() {
+        true => report.write(),
+        false => report.print(),
+    }
+}
+
+const START: &str = "start";
+const SOURCE: &str = "source";
+const SINK: &str = "sink";
+
+/// What can be measured: part and short name of each.
+fn loads() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let sources = source::LOADS.iter().map(|load| (SOURCE, load.name));
+    let sinks = SINK_LOADS.iter().map(|(short, ..)| (SINK, *short));
+    std::iter::once((START, START))
+        .chain(sources)
+        .chain([(SOURCE, null::NAME)])
+        .chain(sinks)
+}
+
+/// What `BENCH_ONLY` picks; without it everything.
+struct Picked(Vec<String>);
+
+impl Picked {
+    fn from_environment() -> Outcome<Self> {
+        let Ok(only) = std::env::var("BENCH_ONLY") else {
+            return Ok(Self([START, SOURCE, SINK].map(str::to_owned).to_vec()));
+        };
+        let words: Vec<String> = only.split(',').map(|word| word.trim().to_owned()).collect();
+        for word in &words {
+            // A slip of the pen is not to pass for a run of nothing.
+            if !loads().any(|(part, load)| word == part || word == load) {
+                let names: Vec<&str> = loads().map(|(_, load)| load).collect();
+                return fail(format!(
+                    "BENCH_ONLY: there is no load \"{word}\"; there are {SOURCE}, {SINK}, {}",
+                    names.join(", ")
+                ));
+            }
+        }
+        Ok(Self(words))
+    }
+
+    fn has(&self, part: &str, load: &str) -> bool {
+        self.0.iter().any(|word| word == part || word == load)
+    }
+
+    /// Whether it has a load of a part.
+    fn any(&self, part: &str) -> bool {
+        loads().any(|(its, load)| its == part && self.has(part, load))
+    }
+
+    fn is_everything(&self) -> bool {
+        loads().all(|(part, load)| self.has(part, load))
+    }
 }
 
 fn name(target: Target) -> &'static str {
@@ -73,17 +133,15 @@ fn name(target: Target) -> &'static str {
     }
 }
 
-fn worker(kafka: &Kafka, target: Target, purpose: &str) -> Outcome<Worker> {
+fn worker_options(kafka: &Kafka, target: Target, purpose: &str) -> WorkerOptions {
     let group = format!("bench-{purpose}-{target:?}").to_lowercase();
-    Worker::start(
-        &run_folder("worker")?,
-        WorkerOptions::new(target, kafka.bootstrap(), &group),
-    )
+    WorkerOptions::new(target, kafka.bootstrap(), &group)
 }
 
 /// Start until REST answers, with the three topics there already, and memory when idle.
 fn footprint(kafka: &Kafka, target: Target) -> Outcome<Footprint> {
-    let mut worker = worker(kafka, target, "start")?;
+    let options = worker_options(kafka, target, START);
+    let mut worker = Worker::start(&run_folder("worker")?, options)?;
     let mut best = Duration::MAX;
     for _ in 0..3 {
         worker.terminate()?;
@@ -134,230 +192,6 @@ impl Convert {
     }
 }
 
-/// A load that the source is measured with.
-struct SourceLoad {
-    /// Short, for databases, slots and topics.
-    name: &'static str,
-    /// For the table.
-    title: &'static str,
-    /// Rows that a snapshot reads, or else changes that wait in a slot.
-    is_snapshot: bool,
-    convert: Convert,
-}
-
-impl SourceLoad {
-    /// The slot, connector and topic prefix of a worker in a round.
-    fn slot(&self, round: &str, target: Target) -> String {
-        format!("{}_{round}_{target:?}", self.name).to_lowercase()
-    }
-}
-
-const SOURCE_LOADS: [SourceLoad; 4] = [
-    SourceLoad {
-        name: "stream",
-        title: "catch-up of waiting changes into Kafka, JSON",
-        is_snapshot: false,
-        convert: Convert::Json,
-    },
-    SourceLoad {
-        name: "schemas",
-        title: "catch-up of waiting changes into Kafka, JSON with schemas",
-        is_snapshot: false,
-        convert: Convert::JsonWithSchemas,
-    },
-    SourceLoad {
-        name: "avro",
-        title: "catch-up of waiting changes into Kafka, Avro",
-        is_snapshot: false,
-        convert: Convert::Avro,
-    },
-    SourceLoad {
-        name: "snapshot",
-        title: "snapshot of a table into Kafka, JSON",
-        is_snapshot: true,
-        convert: Convert::Json,
-    },
-];
-
-/// Each load through both workers, timed until all of it is in Kafka, and the same bytes through a
-/// bare producer.
-fn source(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
-    let settings = "fsync=off\nmax_wal_size=8GB\nshared_buffers=256MB\n";
-    let options = PostgresOptions {
-        settings,
-        ..PostgresOptions::default()
-    };
-    let postgres = Postgres::start(&run_folder("postgres")?, options)?;
-    let registry = Registry::start(&run_folder("registry")?)?;
-    let java = worker(kafka, Target::Java, "source")?;
-    let mut ours = worker(kafka, Target::Ferroconnect, "source")?;
-    for load in &SOURCE_LOADS {
-        let mut measured = Vec::new();
-        // A first round warms the JVM's compiler; the second counts.
-        for (round, count) in [("warm", records / 5), ("load", records)] {
-            // What it holds from one load is not the memory of the next.
-            ours.terminate()?;
-            ours.restart()?;
-            let parts: Vec<Part<'_>> = (load.convert.workers().iter())
-                .map(|target| Part {
-                    target: *target,
-                    worker: match target {
-                        Target::Java => &java,
-                        Target::Ferroconnect => &ours,
-                    },
-                    slot: load.slot(round, *target),
-                })
-                .collect();
-            let database = format!("{}_{round}", load.name);
-            postgres.sql("postgres", &format!("create database {database}"))?;
-            postgres.sql(&database, ORDERS_TABLE)?;
-            let create = |part: &Part<'_>| create(part, &postgres, &database, load, registry.url());
-            if !load.is_snapshot {
-                for part in &parts {
-                    create(part)?;
-                    stop_at_once(part, &postgres)?;
-                }
-            }
-            println!("source: {count} rows into the database ({database})");
-            insert_orders(&postgres, &database, count, 10)?;
-            postgres.sql(&database, "checkpoint")?;
-            measured.clear();
-            for part in &parts {
-                let (rest, slot) = (&part.worker.rest, &part.slot);
-                let topic = format!("{slot}.public.orders");
-                let begin = || match load.is_snapshot {
-                    true => create(part),
-                    false => rest.put(&format!("/connectors/{slot}/resume")).map(drop),
-                };
-                let one = measure(part.worker.id(), name(part.target), count, || {
-                    begin()?;
-                    arrived(kafka, &topic, count, part)
-                })?;
-                println!("source ({database}): {one}");
-                measured.push(one);
-                rest.delete(&format!("/connectors/{slot}"))?;
-                postgres.wait_slot(slot, false)?;
-                postgres.sql(
-                    "postgres",
-                    &format!("select pg_drop_replication_slot('{slot}')"),
-                )?;
-            }
-        }
-        let topic = format!("{}_load_ferroconnect.public.orders", load.name);
-        measured.push(bare_producer(kafka, &topic, records)?);
-        let title = format!("Postgres source: {}", load.title);
-        report.loads.push((title, measured));
-        for round in ["warm", "load"] {
-            for target in load.convert.workers() {
-                let slot = load.slot(round, *target);
-                kafka.delete_topic(&format!("{slot}.public.orders"))?;
-            }
-            postgres.sql(
-                "postgres",
-                &format!("drop database {}_{round} with (force)", load.name),
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// The values of a topic's first records over and over through a bare producer, with headers.
-fn bare_producer(kafka: &Kafka, topic: &str, records: usize) -> Outcome<Measurement> {
-    let records_there = kafka.some_records(topic, 1000)?.into_iter();
-    let sample = bare::pack(records_there.filter_map(|record| record.value))?;
-    let sample_file = run_folder("sample")?.join("values");
-    std::fs::write(&sample_file, sample)?;
-    let count = records.to_string();
-    let file = sample_file.display().to_string();
-    let measured = bare::child(
-        "bare librdkafka producer, same bytes",
-        records,
-        &["produce", kafka.bootstrap(), "bare", &file, &count],
-    )?;
-    kafka.delete_topic("bare")?;
-    Ok(measured)
-}
-
-/// One worker's part in a load: its connector is named like its slot.
-struct Part<'a> {
-    target: Target,
-    worker: &'a Worker,
-    slot: String,
-}
-
-/// Stops a new source, which then goes on with what comes next.
-fn stop_at_once(part: &Part<'_>, postgres: &Postgres) -> Outcome<()> {
-    let (rest, slot) = (&part.worker.rest, &part.slot);
-    rest.wait_running(slot)?;
-    postgres.wait_slot(slot, true)?;
-    std::thread::sleep(Duration::from_secs(2));
-    rest.put(&format!("/connectors/{slot}/stop"))?;
-    postgres.wait_slot(slot, false)
-}
-
-fn create(
-    part: &Part<'_>,
-    postgres: &Postgres,
-    database: &str,
-    load: &SourceLoad,
-    registry: &str,
-) -> Outcome<()> {
-    let port = postgres.port().to_string();
-    let slot = part.slot.as_str();
-    let snapshot = match load.is_snapshot {
-        true => "initial",
-        false => "no_data",
-    };
-    let mut config = vec![
-        (
-            "connector.class",
-            "io.debezium.connector.postgresql.PostgresConnector",
-        ),
-        ("tasks.max", "1"),
-        ("database.hostname", "127.0.0.1"),
-        ("database.port", &port),
-        ("database.user", "postgres"),
-        ("database.password", "x"),
-        ("database.dbname", database),
-        ("topic.prefix", slot),
-        ("slot.name", slot),
-        ("publication.name", slot),
-        ("plugin.name", "pgoutput"),
-        ("snapshot.mode", snapshot),
-    ];
-    let converters: Vec<_> = ["key", "value"]
-        .into_iter()
-        .flat_map(|role| load.convert.options(role, registry))
-        .collect();
-    config.extend(
-        converters
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str())),
-    );
-    part.worker.rest.create_config(slot, &config)?;
-    Ok(())
-}
-
-fn arrived(kafka: &Kafka, topic: &str, count: usize, part: &Part<'_>) -> Outcome<()> {
-    let mut last = (0, Instant::now());
-    loop {
-        let found = kafka.count(topic)?;
-        if found >= i64::try_from(count)? {
-            return Ok(());
-        }
-        if found > last.0 {
-            last = (found, Instant::now());
-        }
-        if last.1.elapsed() > Duration::from_secs(120) {
-            return fail(format!(
-                "stalled at {found}: {}",
-                part.worker.rest.status(&part.slot)?
-            ));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
 fn measure(
     pid: u32,
     who: &str,
@@ -378,7 +212,7 @@ fn measure(
 
 const PARQUET: &str = "parquet.ParquetFormat";
 
-/// Name, title, converter and format of each load of the sink.
+/// Short name, title, converter and format of each load of the sink.
 const SINK_LOADS: [(&str, &str, Convert, &str); 3] = [
     (
         "parquet",
@@ -386,16 +220,17 @@ const SINK_LOADS: [(&str, &str, Convert, &str); 3] = [
         Convert::JsonWithSchemas,
         PARQUET,
     ),
-    ("avro", "Avro to Parquet", Convert::Avro, PARQUET),
+    ("avro-parquet", "Avro to Parquet", Convert::Avro, PARQUET),
     ("json", "JSON to JSON", Convert::Json, "json.JsonFormat"),
 ];
 
 /// N records wait in a topic; the sink is created and timed until the last object has landed.
-fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
+fn sink(kafka: &Kafka, records: usize, picked: &Picked, report: &mut Report) -> Outcome<()> {
     let minio = S3Server::minio(&run_folder("minio")?)?;
     let environment = minio.s3.environment();
     let registry = Registry::start(&run_folder("registry")?)?;
-    for (short, title, convert, format) in SINK_LOADS {
+    let loads = SINK_LOADS.into_iter();
+    for (short, title, convert, format) in loads.filter(|(short, ..)| picked.has(SINK, short)) {
         let topic = format!("sink-{short}");
         println!("sink: {records} records into {topic}");
         let orders = match convert {
@@ -466,7 +301,7 @@ fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
         let consumer = bare::child(
             "bare librdkafka consumer, same topic",
             records,
-            &["consume", kafka.bootstrap(), &topic, "-", &count],
+            &["consume", kafka.bootstrap(), &topic, &count],
         )?;
         let mut rows = vec![measured];
         match convert {
@@ -479,11 +314,15 @@ fn sink(kafka: &Kafka, records: usize, report: &mut Report) -> Outcome<()> {
             rows.push(bare::child(
                 "bare Parquet writer, rows made in memory",
                 records,
-                &["parquet", "-", "-", "-", &count],
+                &["parquet", &count],
             )?);
         }
         rows.push(consumer);
-        report.loads.push((format!("S3 sink: {title}"), rows));
+        report.loads.push(Load {
+            title: format!("S3 sink: {title}"),
+            records,
+            rows,
+        });
         kafka.delete_topic(&topic)?;
     }
     Ok(())

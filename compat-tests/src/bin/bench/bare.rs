@@ -1,5 +1,6 @@
 //! The physical limits: a producer, a consumer and a Parquet writer with nothing around them.
 
+use crate::null;
 use crate::report::Measurement;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Float64Builder, Int32Builder, Int64Builder, RecordBatch,
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 pub(crate) fn child(who: &str, records: usize, arguments: &[&str]) -> Outcome<Measurement> {
     let output = Command::new(std::env::current_exe()?)
         .args(arguments)
+        // What the worker has its allocator do.
+        .envs([("MIMALLOC_ALLOW_THP", "0"), ("MIMALLOC_PURGE_DELAY", "100")])
         .output()?;
     let text = String::from_utf8(output.stdout)?;
     if !output.status.success() {
@@ -50,18 +53,18 @@ pub(crate) fn child(who: &str, records: usize, arguments: &[&str]) -> Outcome<Me
     Ok(measured)
 }
 
-/// The child: `ROLE BOOTSTRAP TOPIC FILE COUNT`.
-pub(crate) fn run(role: &str, arguments: &[String]) -> Outcome<()> {
-    let [_, bootstrap, topic, file, count] = arguments else {
-        return fail("usage: bench (no arguments)");
-    };
-    let count: usize = count.parse()?;
+/// The child: a role and what it needs; the last is how many records.
+pub(crate) fn run(arguments: &[String]) -> Outcome<()> {
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let start = Instant::now();
-    match role {
-        "produce" => produce(bootstrap, topic, file, count)?,
-        "consume" => consume(bootstrap, topic, count)?,
-        "parquet" => write_parquet(count)?,
-        other => return fail(format!("unknown role {other}")),
+    match words.as_slice() {
+        ["produce", bootstrap, topics, file, count] => {
+            produce(bootstrap, topics, file, count.parse()?)?;
+        }
+        ["consume", bootstrap, topic, count] => consume(bootstrap, topic, count.parse()?)?,
+        ["parquet", count] => write_parquet(count.parse()?)?,
+        ["null", port, database, slot, count] => null::run(port, database, slot, count.parse()?)?,
+        _ => return fail("usage: bench (no arguments)"),
     }
     let pid = std::process::id();
     let seconds = start.elapsed().as_secs_f64();
@@ -96,8 +99,9 @@ fn unpack(mut packed: &[u8]) -> Outcome<Vec<&[u8]>> {
     Ok(values)
 }
 
-fn produce(bootstrap: &str, topic: &str, file: &str, count: usize) -> Outcome<()> {
-    Kafka::existing(bootstrap).create_topic(topic, 1, 1)?;
+/// Records in turn to each of the topics, whose names are divided by commas.
+fn produce(bootstrap: &str, topics: &str, file: &str, count: usize) -> Outcome<()> {
+    let topics: Vec<&str> = topics.split(',').collect();
     let sample = std::fs::read(file)?;
     let values = unpack(&sample)?;
     // Durable as Connect's producer is: all replicas, idempotent.
@@ -122,7 +126,8 @@ fn produce(bootstrap: &str, topic: &str, file: &str, count: usize) -> Outcome<()
             value: Some(value),
         });
     }
-    for (i, value) in values.into_iter().cycle().take(count).enumerate() {
+    let values = values.into_iter().cycle().zip(topics.iter().cycle());
+    for (i, (value, topic)) in values.take(count).enumerate() {
         let key = format!("{{\"id\":{i}}}");
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic)
             .key(key.as_bytes())

@@ -34,7 +34,7 @@ impl Measurement {
         }
     }
 
-    fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.records as f64 / self.seconds
     }
 
@@ -64,22 +64,27 @@ pub(crate) struct Footprint {
     pub(crate) idle_mib: f64,
 }
 
-/// All of a run.
+/// A load and all that was measured with it.
 #[derive(Debug)]
+pub(crate) struct Load {
+    pub(crate) title: String,
+    pub(crate) records: usize,
+    pub(crate) rows: Vec<Measurement>,
+}
+
+/// All of a run.
+#[derive(Debug, Default)]
 pub(crate) struct Report {
-    records: usize,
     pub(crate) footprints: Vec<Footprint>,
-    /// Each load with its title.
-    pub(crate) loads: Vec<(String, Vec<Measurement>)>,
+    pub(crate) loads: Vec<Load>,
 }
 
 impl Report {
-    pub(crate) fn new(records: usize) -> Self {
-        Self {
-            records,
-            footprints: Vec::new(),
-            loads: Vec::new(),
-        }
+    /// Prints the table of a run in part: written, it would take the other loads' rows away.
+    pub(crate) fn print(&self) -> Outcome<()> {
+        println!("\n{}", self.table()?);
+        println!("docs/bench is left as it is: not everything was measured");
+        Ok(())
     }
 
     /// Writes `docs/bench/README.md` and `docs/bench/chart.svg`, and prints the former.
@@ -97,10 +102,15 @@ impl Report {
     fn table(&self) -> Outcome<String> {
         let mut text = String::from("# Benchmark\n\n`make bench` makes this page anew.\n\n");
         text.push_str("![Records per second and CPU seconds per million records](chart.svg)\n\n");
-        for (title, rows) in &self.loads {
+        for Load {
+            title,
+            records,
+            rows,
+        } in &self.loads
+        {
             text.push_str(&format!(
                 "**{title} ({} records)**\n\n| | records/s | CPU s per million | peak memory |\n|---|---:|---:|---:|\n",
-                thousands(self.records as f64)
+                thousands(*records as f64)
             ));
             for row in rows {
                 let peak = if row.peak_mib.is_nan() {
@@ -143,7 +153,7 @@ impl Report {
         const WIDTH: usize = 980;
         let mut body = String::new();
         let mut y = 30;
-        for (title, rows) in &self.loads {
+        for Load { title, rows, .. } in &self.loads {
             body.push_str(&format!(r#"<text x="10" y="{y}" class="t">{title}</text>"#));
             body.push('\n');
             y += 10;
@@ -155,7 +165,7 @@ impl Report {
                 most(Measurement::cpu_per_million),
             );
             for row in rows {
-                let colour = if row.who == "Ferroconnect" {
+                let colour = if row.who.starts_with("Ferroconnect") {
                     "#c4501b"
                 } else {
                     "#8a99a8"
