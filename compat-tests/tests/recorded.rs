@@ -14,7 +14,11 @@ const FILE_SOURCE: &str = "org.apache.kafka.connect.file.FileStreamSourceConnect
 const POSTGRES_SOURCE: &str = "io.debezium.connector.postgresql.PostgresConnector";
 
 fn start(group: &str) -> Outcome<Worker> {
-    let options = WorkerOptions::new(Target::from_environment(), kafka().bootstrap(), group)
+    start_target(Target::from_environment(), group)
+}
+
+fn start_target(target: Target, group: &str) -> Outcome<Worker> {
+    let options = WorkerOptions::new(target, kafka().bootstrap(), group)
         .property("key.converter.schemas.enable", "false")
         .property("value.converter.schemas.enable", "false");
     Worker::start(&run_folder(group)?, options)
@@ -514,14 +518,11 @@ fn vectors_as_json_are_the_jvms() -> Outcome<()> {
 /// The JVM stops at such a delete, and has null for such an array.
 #[test]
 fn what_debezium_loses_of_vectors_is_kept() -> Outcome<()> {
-    if Target::from_environment() == Target::Java {
-        return Ok(());
-    }
-    let options = PostgresOptions {
+    let build = PostgresOptions {
         build: Build::Vector,
         ..PostgresOptions::default()
     };
-    let postgres = Postgres::start(&run_folder("postgres")?, options)?;
+    let postgres = Postgres::start(&run_folder("postgres")?, build)?;
     let tag = unique("kept");
     postgres.sql("postgres", &format!("create database {tag}"))?;
     postgres.sql(
@@ -530,7 +531,7 @@ fn what_debezium_loses_of_vectors_is_kept() -> Outcome<()> {
          create table t (id int primary key, s sparsevec not null, a sparsevec[] not null);
          insert into t values (1, '{2:0.5}/3', array['{1:1,9:2,2:3}/9','{}/4']::sparsevec[])",
     )?;
-    let worker = start(&unique("recorded-kept"))?;
+    let worker = start_target(Target::Ferroconnect, &unique("recorded-kept"))?;
     let port = postgres.port().to_string();
     let config = crate::shared::source_config(&tag, &port, &[]);
     worker.rest.create_config("kept", &config)?;
