@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use connect_api::java::HashMap as JavaHashMap;
 use connect_api::record::{Topic, TopicPartition};
@@ -13,15 +14,32 @@ use rdkafka::producer::{PARTITION_UA, Partitioner};
 /// The class by which Java's producer is told to do this.
 pub const CLASS: &str = "org.apache.kafka.clients.producer.RoundRobinPartitioner";
 
-/// The turns of all topics.
-#[derive(Debug, Default)]
-pub struct RoundRobin(Mutex<HashMap<Topic, Turn>>);
+/// How long librdkafka may take to make partitions available that have a leader.
+const JOINING: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Default)]
+/// The turns of all topics.
+#[derive(Debug)]
+pub struct RoundRobin {
+    topics: Mutex<HashMap<Topic, Turn>>,
+    joining: Duration,
+}
+
+impl Default for RoundRobin {
+    fn default() -> Self {
+        Self {
+            topics: Mutex::default(),
+            joining: JOINING,
+        }
+    }
+}
+
+#[derive(Debug)]
 struct Turn {
     records: usize,
     /// All partitions, in Java's order.
     partitions: Vec<i32>,
+    /// Since when there are so many of them.
+    since: Instant,
 }
 
 /// Has all topics' partitions in the order of one map.
@@ -52,17 +70,22 @@ impl Partitioner for RoundRobin {
         count: i32,
         is_available: impl Fn(i32) -> bool,
     ) -> i32 {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         let length = usize::try_from(count).unwrap_or(0);
         let known = topics.get(topic).map(|turn| turn.partitions.len());
         if known != Some(length) {
-            let turn = topics.entry(Topic::from(topic)).or_default();
-            turn.partitions = (0..count).collect();
+            let turn = Turn {
+                records: topics.get(topic).map_or(0, |turn| turn.records),
+                partitions: (0..count).collect(),
+                since: Instant::now(),
+            };
+            topics.insert(Topic::from(topic), turn);
             arrange(&mut topics);
         }
         let Some(turn) = topics.get_mut(topic) else {
             return PARTITION_UA;
         };
+        let joining = turn.since.elapsed() < self.joining;
         let number = turn.records;
         turn.records = number.wrapping_add(1);
         let of_these = |mut list: Vec<i32>| match list.len() {
@@ -73,7 +96,7 @@ impl Partitioner for RoundRobin {
             .partitions
             .iter()
             .copied()
-            .filter(|of| is_available(*of));
+            .filter(|of| joining || is_available(*of));
         of_these(available.collect())
             .or_else(|| of_these(turn.partitions.clone()))
             .unwrap_or(PARTITION_UA)
@@ -86,7 +109,10 @@ mod tests {
 
     #[test]
     fn each_topic_has_its_own_turn_over_what_is_available() {
-        let partitioner = RoundRobin::default();
+        let partitioner = RoundRobin {
+            joining: Duration::ZERO,
+            ..RoundRobin::default()
+        };
         let turn = |topic, missing| {
             partitioner.partition(topic, Some(b"same key"), 3, |number| number != missing)
         };
@@ -96,6 +122,12 @@ mod tests {
         assert_eq!((sorted, whole[3]), (vec![0, 1, 2], whole[0]));
         let part: Vec<i32> = (0..4).map(|_| turn("part", 1)).collect();
         assert!(part == [0, 2, 0, 2] || part == [2, 0, 2, 0], "{part:?}");
+        let joining = RoundRobin::default();
+        let mut new: Vec<i32> = (0..3)
+            .map(|_| joining.partition("new", None, 3, |number| number == 0))
+            .collect();
+        new.sort_unstable();
+        assert_eq!(new, [0, 1, 2], "the others are still joining");
         // It goes where it would be, and waits there.
         assert!((0..2).contains(&partitioner.partition("away", None, 2, |_| false)));
         assert_eq!(
