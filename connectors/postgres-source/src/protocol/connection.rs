@@ -397,9 +397,8 @@ impl Connection {
     /// A broken connection.
     pub async fn long_row(&mut self) -> Result<Option<usize>, PgError> {
         loop {
-            if let Some([tag, length @ ..]) = self.input.first_chunk::<5>() {
-                let length = u32::from_be_bytes(*length) as usize;
-                return Ok((*tag == b'd' && length > LONG_FRAME).then_some(length));
+            if let Some((tag, length)) = frame_begun(&self.input) {
+                return Ok((tag == b'd' && length > LONG_FRAME).then_some(length));
             }
             self.fill().await?;
         }
@@ -528,9 +527,8 @@ async fn addresses(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 
 /// Room for the next read: for the rest of a long frame, or for a usual piece.
 pub(super) fn make_room(input: &mut BytesMut) {
-    let wanted = match input.first_chunk::<5>() {
-        Some(&[_, a, b, c, d]) => {
-            let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    let wanted = match frame_begun(input) {
+        Some((_, length)) => {
             // A frame that claims to be huge gets room once some of it has arrived, not on its word;
             // then all of it, for a buffer that grows stands in memory twice.
             let most = match input.len() < BELIEVED_SIZE {
@@ -547,6 +545,12 @@ pub(super) fn make_room(input: &mut BytesMut) {
     if free < wanted.max(READ_MINIMUM) {
         input.reserve(wanted.max(READ_SIZE));
     }
+}
+
+/// The tag and the claimed length of the frame that the input begins with.
+pub(super) fn frame_begun(input: &[u8]) -> Option<(u8, usize)> {
+    let &[tag, a, b, c, d] = input.first_chunk::<5>()?;
+    Some((tag, u32::from_be_bytes([a, b, c, d]) as usize))
 }
 
 /// The frame that starts at `at`: its tag and where its body lies, if it is all there.

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::Lsn;
-use super::connection::{Connection, frame_at, server_error, unexpected};
+use super::connection::{Connection, frame_at, frame_begun, server_error, unexpected};
 use super::pgoutput::POSTGRES_EPOCH_US;
 use crate::error::PgError;
 
@@ -29,11 +29,18 @@ use crate::error::PgError;
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Frames beyond this length have room made for them before they are read.
-pub(crate) const LONG_FRAME: usize = 1024 * 1024;
+pub(super) const LONG_FRAME: usize = 1024 * 1024;
 
 /// Room in the buffer between reader and consumer, taken until it is dropped.
 #[derive(Debug)]
-pub struct Share(#[expect(dead_code, reason = "dropped in time")] pub(crate) OwnedSemaphorePermit);
+pub struct Share(#[expect(dead_code, reason = "dropped in time")] OwnedSemaphorePermit);
+
+impl Share {
+    /// That of so many bytes, if it is worth waiting for: that of a long frame.
+    pub(crate) fn of_long(bytes: usize, permit: OwnedSemaphorePermit) -> Option<Self> {
+        (bytes > LONG_FRAME).then(|| Self(permit))
+    }
+}
 
 /// Whole frames as they came off the socket. Holds its share of the buffer until dropped.
 #[derive(Debug)]
@@ -73,7 +80,7 @@ impl Chunk {
     /// The room that a long chunk takes, for as long as its rows have it in memory.
     #[must_use]
     pub fn into_share(self) -> Option<Share> {
-        (self.bytes.len() > LONG_FRAME).then(|| Share(self.permit))
+        Share::of_long(self.bytes.len(), self.permit)
     }
 
     /// The next message.
@@ -355,8 +362,7 @@ impl Reader {
 
     /// The room that a long frame takes which has begun to arrive.
     fn long_frame(&self) -> Option<u32> {
-        let [_, length @ ..] = self.connection.input.first_chunk::<5>()?;
-        let length = u32::from_be_bytes(*length) as usize;
+        let (_, length) = frame_begun(&self.connection.input)?;
         (length > LONG_FRAME).then(|| self.kib(length))
     }
 

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::PgError;
 use crate::protocol::connection::Connection;
-use crate::protocol::replication::{LONG_FRAME, Share};
+use crate::protocol::replication::Share;
 
 /// A chunk of a table, both by their place in the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +47,7 @@ pub(super) struct Rows {
 impl Rows {
     /// The share that a long row takes, for as long as it stands in memory.
     pub(super) fn into_share(self) -> Option<Share> {
-        (self.buffer.len() > LONG_FRAME).then(|| Share(self.permit))
+        Share::of_long(self.buffer.len(), self.permit)
     }
 }
 
