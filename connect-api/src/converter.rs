@@ -3,6 +3,7 @@
 //! Answers for `org.apache.kafka.connect.storage.{Converter, HeaderConverter}`.
 
 use crate::context::PluginContext;
+use crate::data::json::JsonOptions;
 use crate::data::{Bytes, Headers, SchemaAndValue};
 use crate::{Props, Result};
 
@@ -38,6 +39,11 @@ pub trait Converter: Send {
         headers: &Headers,
         bytes: Option<&Bytes>,
     ) -> Result<SchemaAndValue>;
+
+    /// How it writes JSON, where it writes that of Connect's own mapping (`JsonWriter`).
+    fn json_options(&self) -> Option<JsonOptions> {
+        None
+    }
 
     /// Whether it can give schemaless JSON objects as the text that would be printed of them; see
     /// [`Self::give_json_text`].

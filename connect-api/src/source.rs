@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use crate::context::{PluginContext, StopSignal};
+use crate::data::json::JsonOptions;
 use crate::record::{OffsetMap, SourceOffset, SourcePartition, SourceRecord};
 use crate::{Bytes, Props, Result};
 
@@ -97,6 +98,10 @@ pub trait SourceTask: Send {
     /// # Errors
     /// The task is then FAILED.
     fn start(&mut self, context: SourceTaskContext, props: &Props) -> Result<()>;
+
+    /// The values of all records go straight to a converter that writes JSON in this way: those
+    /// with a STRUCT's schema may come as BYTES that hold their JSON text. Called before `start`.
+    fn give_json_text(&mut self, _options: JsonOptions) {}
 
     /// The next records; an empty batch when there are none for now. Waits a little rather than
     /// return empty at once, and returns soon after the stop signal.

@@ -212,6 +212,9 @@ impl Converter for JsonConverter {
         }
         self.reader.read(bytes)
     }
+    fn json_options(&self) -> Option<JsonOptions> {
+        Some(self.writer.options())
+    }
     fn has_json_text(&self) -> bool {
         self.is_schemaless
     }

@@ -71,19 +71,23 @@ fn main() {
     .collect();
     let config = PostgresConfig::parse(&props).unwrap();
     let table = Table::new(orders(), &config, Phase::Stream).unwrap();
-    let emitter = Emitter::new(
-        &config,
-        Arc::new(OffsetMap::new()),
-        EnvelopeFactory::new(&config),
-        context_headers(&config, 0, "run"),
-    );
     let message = Bytes::from(insert());
     let offset: Arc<dyn SourceOffset> = Arc::new(OffsetMap::new());
-    for schemas_enable in [false, true] {
+    let loads = [false, true]
+        .into_iter()
+        .flat_map(|printed| [(printed, false), (printed, true)]);
+    for (printed, schemas_enable) in loads {
         let options = JsonOptions {
             schemas_enable,
             ..JsonOptions::default()
         };
+        let emitter = Emitter::new(
+            &config,
+            Arc::new(OffsetMap::new()),
+            EnvelopeFactory::new(&config),
+            context_headers(&config, 0, "run"),
+        )
+        .printing(printed.then_some(options));
         let mut writer = JsonWriter::new(options);
         let (mut cells, mut out) = (Cells::default(), Vec::new());
         let (mut decoding, mut writing, mut bytes) = (Duration::ZERO, Duration::ZERO, 0);
@@ -128,7 +132,7 @@ fn main() {
         }
         let each = |time: Duration| time.as_nanos() / count as u128;
         println!(
-            "schemas.enable={schemas_enable}: decoding {} ns, writing {} ns a record of {} bytes",
+            "schemas.enable={schemas_enable}, text={printed}: decoding {} ns, writing {} ns a record of {} bytes",
             each(decoding),
             each(writing),
             bytes / count

@@ -372,6 +372,17 @@ pub enum Phase {
     Stream,
 }
 
+impl Phase {
+    /// Which way the rows of an operation come.
+    #[must_use]
+    pub fn of(operation: Operation) -> Self {
+        match operation {
+            Operation::Read => Self::Snapshot,
+            _ => Self::Stream,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

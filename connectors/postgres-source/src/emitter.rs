@@ -4,11 +4,12 @@
 //! offset each carries; schemas, values and the source block come from [`TablePlan`] and
 //! [`EnvelopeFactory`]. Answers for `RelationalChangeRecordEmitter` and `EventDispatcher`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use connect_api::data::json::JsonOptions;
 use connect_api::data::{Header, Headers, SchemaAndValue, Struct, Value};
 use connect_api::record::{Record, SourceOffset, SourcePartition, SourceRecord};
 
@@ -19,6 +20,7 @@ use crate::change::{
 use crate::config::PostgresConfig;
 use crate::envelope::EnvelopeFactory;
 use crate::error::PgError;
+use crate::event_text::{EventText, Printer};
 use crate::table::TablePlan;
 use crate::transaction::TransactionMonitor;
 
@@ -45,6 +47,8 @@ pub struct Table {
     identity_lacks_key: bool,
     /// How many deletes had no key for that reason.
     keyless_deletes: AtomicU64,
+    /// How its events are printed, once it is asked for.
+    text: OnceLock<Option<EventText>>,
 }
 
 impl Table {
@@ -66,7 +70,12 @@ impl Table {
             enums,
             identity_lacks_key: false,
             keyless_deletes: AtomicU64::new(0),
+            text: OnceLock::new(),
         })
+    }
+
+    fn text(&self, plan: impl FnOnce() -> Option<EventText>) -> Option<&EventText> {
+        self.text.get_or_init(plan).as_ref()
     }
 
     /// The same table, old rows of which hold only these columns: those of an index that is its
@@ -162,6 +171,8 @@ pub struct Emitter {
     partition: Arc<SourcePartition>,
     envelopes: EnvelopeFactory,
     context_headers: Headers,
+    /// Where values may be given as JSON text.
+    printer: Option<Printer>,
     tombstones: bool,
     skip_without_change: bool,
     skipped: Vec<Operation>,
@@ -180,12 +191,22 @@ impl Emitter {
             partition,
             envelopes,
             context_headers,
+            printer: None,
             tombstones: config.tombstones_on_delete,
             skip_without_change: config.skip_messages_without_change,
             skipped: [Operation::Create, Operation::Update, Operation::Delete]
                 .into_iter()
                 .filter(|&operation| config.skips(operation))
                 .collect(),
+        }
+    }
+
+    /// The same, giving values as JSON text of these options where there are any.
+    #[must_use]
+    pub fn printing(self, json: Option<JsonOptions>) -> Self {
+        Self {
+            printer: json.map(Printer::new),
+            ..self
         }
     }
 
@@ -219,24 +240,11 @@ impl Emitter {
         out: &mut Vec<SourceRecord>,
     ) -> Result<(), PgError> {
         let plan = &table.plan;
-        let phase = match change.operation {
-            Operation::Read => Phase::Snapshot,
-            _ => Phase::Stream,
-        };
-        let key_of = |row: TupleRef<'_>| plan.key(row, phase);
-        let after = change
-            .after
-            .map(|row| plan.row(row, phase))
-            .transpose()?
-            .map(Value::Struct);
-        let before = change
-            .before
-            .map(|row| plan.row(row, phase))
-            .transpose()?
-            .map(Value::Struct);
+        let phase = Phase::of(change.operation);
+        let key_of = |row: TupleRef<'_>| Ok(plan.key(row, phase)?.map(Value::Struct));
         match (change.operation, change.before, change.after) {
             (Operation::Update, Some(old), Some(new)) => {
-                if self.skip_without_change && before == after {
+                if self.skip_without_change && plan.row(old, phase)? == plan.row(new, phase)? {
                     return Ok(());
                 }
                 // An old row without the key's columns says nothing about a changed key.
@@ -246,52 +254,38 @@ impl Emitter {
                 };
                 let new_key = key_of(new)?;
                 if old_key.is_some() && old_key != new_key {
-                    let keys = (old_key.map(Value::Struct), new_key.map(Value::Struct));
-                    self.key_change(table, keys, (before, after), place, out);
+                    self.key_change(table, (old_key, new_key), (old, new), place, out)
                 } else {
-                    self.event(
-                        table,
-                        change.operation,
-                        new_key,
-                        (before, after),
-                        place,
-                        out,
-                    );
+                    self.event(table, change, new_key, place, out)
                 }
             }
             (Operation::Delete, Some(old), _) => {
                 if table.identity_lacks_key {
                     table.count_keyless_delete();
                 }
-                let key = key_of(old)?.map(Value::Struct);
                 let headers = self.context_headers.clone();
-                self.delete(table, key, before, headers, place, out);
+                self.delete(table, key_of(old)?, old, headers, place, out)
             }
-            (operation, _, Some(new)) => {
-                let key = key_of(new)?;
-                self.event(table, operation, key, (before, after), place, out);
-            }
+            (_, _, Some(new)) => self.event(table, change, key_of(new)?, place, out),
             // A delete without its old row has nothing to say; the server does not send any.
-            (_, _, None) => {}
+            (_, _, None) => Ok(()),
         }
-        Ok(())
     }
 
     fn event(
         &self,
         table: &Table,
-        operation: Operation,
-        key: Option<connect_api::data::Struct>,
-        (before, after): (Option<Value>, Option<Value>),
+        change: RowChange<'_>,
+        key: Option<Value>,
         place: Place<'_>,
         out: &mut Vec<SourceRecord>,
-    ) {
-        if self.skips(operation) {
-            return;
+    ) -> Result<(), PgError> {
+        let event = self.envelope(table, change, place)?;
+        if !self.skips(change.operation) {
+            let headers = self.context_headers.clone();
+            out.push(self.record(table, key, event, headers, place.after));
         }
-        let event = self.envelope(table, operation, before, after, place);
-        let headers = self.context_headers.clone();
-        out.push(self.record(table, key.map(Value::Struct), event, headers, place.after));
+        Ok(())
     }
 
     /// A delete and its tombstone.
@@ -299,15 +293,20 @@ impl Emitter {
         &self,
         table: &Table,
         key: Option<Value>,
-        before: Option<Value>,
+        old: TupleRef<'_>,
         headers: Headers,
         place: Place<'_>,
         out: &mut Vec<SourceRecord>,
-    ) {
+    ) -> Result<(), PgError> {
+        let change = RowChange {
+            operation: Operation::Delete,
+            before: Some(old),
+            after: None,
+        };
+        let event = self.envelope(table, change, place)?;
         if self.skips(Operation::Delete) {
-            return;
+            return Ok(());
         }
-        let event = self.envelope(table, Operation::Delete, before, None, place);
         if self.tombstones {
             let tombstone = headers.clone();
             out.push(self.record(table, key.clone(), event, headers, place.before));
@@ -315,6 +314,7 @@ impl Emitter {
         } else {
             out.push(self.record(table, key, event, headers, place.after));
         }
+        Ok(())
     }
 
     /// A changed key is a delete under the old one and a create under the new one. Each half is
@@ -323,10 +323,10 @@ impl Emitter {
         &self,
         table: &Table,
         (old_key, new_key): (Option<Value>, Option<Value>),
-        (before, after): (Option<Value>, Option<Value>),
+        (old, new): (TupleRef<'_>, TupleRef<'_>),
         place: Place<'_>,
         out: &mut Vec<SourceRecord>,
-    ) {
+    ) -> Result<(), PgError> {
         let leaving = self.headers_with(NEW_KEY_HEADER, table, new_key.as_ref());
         let entering = self.headers_with(OLD_KEY_HEADER, table, old_key.as_ref());
         let create_follows = !self.skips(Operation::Create);
@@ -335,30 +335,44 @@ impl Emitter {
         } else {
             place.after
         };
-        self.delete(
-            table,
-            old_key,
-            before,
-            leaving,
-            Place {
-                after: done,
-                ..place
-            },
-            out,
-        );
+        let first = Place {
+            after: done,
+            ..place
+        };
+        self.delete(table, old_key, old, leaving, first, out)?;
         if create_follows {
-            let create = self.envelope(table, Operation::Create, None, after, place);
+            let change = RowChange {
+                operation: Operation::Create,
+                before: None,
+                after: Some(new),
+            };
+            let create = self.envelope(table, change, place)?;
             out.push(self.record(table, new_key, create, entering, place.after));
         }
+        Ok(())
     }
 
     /// The record of an emptied table.
-    pub fn truncate(&self, table: &Table, place: Place<'_>, out: &mut Vec<SourceRecord>) {
-        let event = self.envelope(table, Operation::Truncate, None, None, place);
+    ///
+    /// # Errors
+    /// As [`Self::row`].
+    pub fn truncate(
+        &self,
+        table: &Table,
+        place: Place<'_>,
+        out: &mut Vec<SourceRecord>,
+    ) -> Result<(), PgError> {
+        let change = RowChange {
+            operation: Operation::Truncate,
+            before: None,
+            after: None,
+        };
+        let event = self.envelope(table, change, place)?;
         let headers = self.context_headers.clone();
         let mut record = self.record(table, None, event, headers, place.after);
         record.record.key = SchemaAndValue::NULL;
         out.push(record);
+        Ok(())
     }
 
     /// The record of a logical decoding message.
@@ -387,28 +401,42 @@ impl Emitter {
         }
     }
 
+    /// The event of a change, as text where the task may give it.
     fn envelope(
         &self,
         table: &Table,
-        operation: Operation,
-        before: Option<Value>,
-        after: Option<Value>,
+        change: RowChange<'_>,
         place: Place<'_>,
-    ) -> SchemaAndValue {
+    ) -> Result<SchemaAndValue, PgError> {
+        let plan = &table.plan;
+        let now_ns = now_ns();
+        let schema = Arc::clone(&plan.envelope_schema);
+        if let (Some(printer), None) = (&self.printer, place.transaction)
+            && let Some(text) = table.text(|| printer.plan(&self.envelopes, plan))
+            && let Some(printed) = printer.print(text, plan, &change, &place, now_ns)
+        {
+            return Ok(SchemaAndValue::new(schema, printed));
+        }
+        let phase = Phase::of(change.operation);
+        let value_of = |row: Option<TupleRef<'_>>| match row {
+            Some(row) => Ok(Some(Value::Struct(plan.row(row, phase)?))),
+            None => Ok::<_, PgError>(None),
+        };
+        let (after, before) = (value_of(change.after)?, value_of(change.before)?);
         let mut value = self.envelopes.envelope(
-            &table.plan,
-            operation,
+            plan,
+            change.operation,
             before,
             after,
             place.position,
             place.marker,
-            now_ns(),
+            now_ns,
         );
         if let Some(transaction) = place.transaction {
             let collection = table.info.id.to_string();
             fill_transaction(&mut value, transaction, &collection, place.position);
         }
-        SchemaAndValue::new(Arc::clone(&table.plan.envelope_schema), value)
+        Ok(SchemaAndValue::new(schema, value))
     }
 
     fn headers_with(&self, name: &'static str, table: &Table, key: Option<&Value>) -> Headers {

@@ -4,7 +4,7 @@
 //! It decides nothing about which events there are. Answers for `Envelope`, `SourceInfo`,
 //! `PostgresSourceInfoStructMaker` and `LogicalDecodingMessageMonitor`.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
@@ -254,26 +254,19 @@ impl EnvelopeFactory {
         schema: &ByteString,
         table: &ByteString,
     ) -> Struct {
-        let signed = |lsn: u64| Value::Int64(i64::from_ne_bytes(lsn.to_ne_bytes()));
-        let number = |number: Option<i64>| number.map_or(Value::Null, Value::Int64);
-        // Rows of an incremental snapshot have no position of their own.
-        let placed = marker != SnapshotMarker::Incremental;
+        let value = |varying: Varying| varying.value(position, marker);
         let release = Value::text(self.compat.release());
         let connector = Value::text(CONNECTOR);
         let name = Value::String(self.name.clone());
-        let ts_ms = Value::Int64(position.ts_us.div_euclid(1000));
-        let snapshot = match marker {
-            // The schema's default says so.
-            SnapshotMarker::False => Value::Null,
-            marker => Value::text(marker.text()),
-        };
+        let ts_ms = value(Varying::TsMs);
+        let snapshot = value(Varying::Snapshot);
         let db = Value::String(self.db.clone());
-        let sequence = Value::String(sequence(position));
+        let sequence = value(Varying::Sequence);
         let schema = Value::String(schema.clone());
         let table = Value::String(table.clone());
-        let tx_id = number(position.tx_id.filter(|_| placed));
-        let lsn = position.lsn.filter(|_| placed).map_or(Value::Null, signed);
-        let xmin = number(position.xmin.filter(|_| placed));
+        let tx_id = value(Varying::TxId);
+        let lsn = value(Varying::Lsn);
+        let xmin = value(Varying::Xmin);
         // Each list is written once, where it stays.
         let values = match self.compat {
             CompatVersion::V24 => vec![
@@ -288,42 +281,104 @@ impl EnvelopeFactory {
                 snapshot,
                 db,
                 sequence,
-                Value::Int64(position.ts_us),
-                Value::Int64(position.ts_us.wrapping_mul(1000)),
+                value(Varying::TsUs),
+                value(Varying::TsNs),
                 schema,
                 table,
                 tx_id,
                 lsn,
                 xmin,
-                position.origin.clone().map_or(Value::Null, Value::String),
-                position.origin_lsn.map_or(Value::Null, signed),
+                value(Varying::Origin),
+                value(Varying::OriginLsn),
             ],
         };
         Struct::new(Arc::clone(source_schema(self.compat)), values)
     }
 }
 
-/// `["<last commit>","<position>"]`, `null` for what there is not.
-fn sequence(position: &Position) -> ByteString {
-    // Two numbers of 20 digits at most, four quotes, three signs.
-    let mut text = [0; 48];
-    let mut rest = &mut text[..];
+/// What of a source block differs from one event of a table to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Varying {
+    TsMs,
+    Snapshot,
+    Sequence,
+    TsUs,
+    TsNs,
+    TxId,
+    Lsn,
+    Xmin,
+    Origin,
+    OriginLsn,
+}
+
+impl Varying {
+    /// The one that a field of the source block holds.
+    pub(crate) fn of_field(name: &str) -> Option<Self> {
+        Some(match name {
+            "ts_ms" => Self::TsMs,
+            "snapshot" => Self::Snapshot,
+            "sequence" => Self::Sequence,
+            "ts_us" => Self::TsUs,
+            "ts_ns" => Self::TsNs,
+            "txId" => Self::TxId,
+            "lsn" => Self::Lsn,
+            "xmin" => Self::Xmin,
+            "origin" => Self::Origin,
+            "origin_lsn" => Self::OriginLsn,
+            _ => return None,
+        })
+    }
+
+    /// Its value for a change at this position.
+    #[inline]
+    pub(crate) fn value(self, position: &Position, marker: SnapshotMarker) -> Value {
+        let signed = |lsn: u64| Value::Int64(i64::from_ne_bytes(lsn.to_ne_bytes()));
+        // Rows of an incremental snapshot have no position of their own.
+        let placed = marker != SnapshotMarker::Incremental;
+        match self {
+            Self::TsMs => Value::Int64(position.ts_us.div_euclid(1000)),
+            Self::TsUs => Value::Int64(position.ts_us),
+            Self::TsNs => Value::Int64(position.ts_us.wrapping_mul(1000)),
+            Self::Snapshot => match marker {
+                // The schema's default says so.
+                SnapshotMarker::False => Value::Null,
+                marker => Value::text(marker.text()),
+            },
+            Self::Sequence => Value::String(sequence(position)),
+            Self::TxId => position.tx_id.filter(|_| placed).into(),
+            Self::Lsn => position.lsn.filter(|_| placed).map_or(Value::Null, signed),
+            Self::Xmin => position.xmin.filter(|_| placed).into(),
+            Self::Origin => position.origin.clone().into(),
+            Self::OriginLsn => position.origin_lsn.map_or(Value::Null, signed),
+        }
+    }
+}
+
+/// Writes `["<last commit>","<position>"]`, `null` for what there is not, with these quotes.
+pub(crate) fn write_sequence(position: &Position, quote: &[u8], out: &mut impl Write) {
     let mut put = |part: &[u8]| {
-        // What is written always fits.
-        rest.write_all(part).ok();
+        // Memory takes what is written to it.
+        out.write_all(part).ok();
     };
     for (open, lsn) in [(b"[", position.last_commit_lsn), (b",", position.lsn)] {
         put(open);
         match lsn {
             Some(lsn) => {
-                put(b"\"");
+                put(quote);
                 put(itoa::Buffer::new().format(lsn).as_bytes());
-                put(b"\"");
+                put(quote);
             }
             None => put(b"null"),
         }
     }
     put(b"]");
+}
+
+fn sequence(position: &Position) -> ByteString {
+    // Two numbers of 20 digits at most, four quotes, three signs.
+    let mut text = [0; 48];
+    let mut rest = &mut text[..];
+    write_sequence(position, b"\"", &mut rest);
     let left = rest.len();
     let length = text.len() - left;
     let text = text.get(..length).unwrap_or_default();

@@ -38,6 +38,7 @@
 //! | [`notification`] | what snapshots tell of their progress |
 //! | [`change`] | rows, tables, positions: what the two producers share |
 //! | [`config`], [`filter`], [`naming`] | options, include lists, topic and schema names |
+//! | `event_text` | events as JSON text straight from rows, where nothing looks at them |
 //! | [`table`], [`column`], [`envelope`] | schemas and values |
 //! | [`offset`] | Debezium's offset |
 //! | [`protocol`], [`session`] | Postgres' wire: login, TLS, queries, COPY, replication, pgoutput |
@@ -51,6 +52,7 @@ mod copy_row;
 pub mod emitter;
 pub mod envelope;
 pub mod error;
+mod event_text;
 pub mod filter;
 pub mod heartbeat;
 pub mod lineage;

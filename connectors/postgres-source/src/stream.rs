@@ -790,7 +790,7 @@ impl Streaming {
                     after: if last { &after } else { &self.reached },
                     transaction: self.transactions.as_ref(),
                 };
-                self.context.emitter.truncate(table, place, out);
+                self.context.emitter.truncate(table, place, out)?;
             }
         }
         self.reached = after;

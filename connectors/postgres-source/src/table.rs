@@ -8,13 +8,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use connect_api::ByteString;
-use connect_api::data::{Schema, SchemaRef, Struct, Value};
+use connect_api::data::json::{self, ValuePlan, ValueStyle};
+use connect_api::data::{Field, Schema, SchemaRef, Struct, Value};
 
-use crate::change::{ColumnInfo, Phase, TableId, TableInfo, TupleRef};
+use crate::change::{ColumnInfo, ColumnValue, Phase, TableId, TableInfo, TupleRef};
 use crate::column::{self, ColumnPlan, Unconvertible};
 use crate::config::{ConversionFailure, PostgresConfig};
 use crate::envelope;
 use crate::error::PgError;
+
+/// A longer text costs more memory than it saves time.
+const LONG_ROW: usize = 128 * 1024;
+
+/// How the rows of a [`TablePlan`] become JSON text: `,"name":` and the way of the value, for each
+/// column.
+#[derive(Debug)]
+pub struct RowText(Vec<(Vec<u8>, ValuePlan)>);
 
 /// How a table's rows become keys and values.
 #[derive(Clone, Debug)]
@@ -175,6 +184,64 @@ impl TablePlan {
         Ok(Struct::new(Arc::clone(&self.row_schema), values))
     }
 
+    /// How rows become JSON text.
+    #[must_use]
+    pub fn row_text(&self, style: ValueStyle) -> RowText {
+        let member = |(index, field): (usize, &Field)| {
+            let mut name = vec![if index == 0 { b'{' } else { b',' }];
+            json::write_string(&field.name, &mut name);
+            name.push(b':');
+            (name, ValuePlan::new(&field.schema, style))
+        };
+        RowText(
+            self.row_schema
+                .fields()
+                .iter()
+                .enumerate()
+                .map(member)
+                .collect(),
+        )
+    }
+
+    /// Appends the JSON text of the value that [`Self::row`] gives, where the row is neither long
+    /// nor has a value that cannot be represented; `false` where it is.
+    #[must_use]
+    pub fn write_row(
+        &self,
+        row: TupleRef<'_>,
+        phase: Phase,
+        text: &RowText,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        if text.0.is_empty() {
+            out.push(b'{');
+        }
+        for (column, (name, json)) in self.columns.iter().zip(&text.0) {
+            let cell = row.get(column.index);
+            let length = match cell {
+                ColumnValue::Text(text) => text.as_bytes().len(),
+                ColumnValue::Null | ColumnValue::Unchanged => 0,
+            };
+            if out.len() + length > LONG_ROW {
+                return false;
+            }
+            out.extend_from_slice(name);
+            if column.plan.write_plain(cell, out) {
+                continue;
+            }
+            match column.plan.value(cell, phase) {
+                Ok(value) if !value.is_null() || column.may_be_null() => {
+                    if json.write(&value, out).is_err() {
+                        return false;
+                    }
+                }
+                _ => return false,
+            }
+        }
+        out.push(b'}');
+        true
+    }
+
     /// A row's key; none for a table without key.
     ///
     /// # Errors
@@ -267,4 +334,4 @@ fn refuse_case_duplicates(info: &TableInfo) -> Result<(), PgError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

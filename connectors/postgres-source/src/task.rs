@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use connect_api::data::json::JsonOptions;
 use connect_api::data::{Headers, Value};
 use connect_api::error::{Chain, Error};
 use connect_api::record::{OffsetMap, SourceOffset, SourcePartition, SourceRecord};
@@ -36,6 +37,8 @@ const DROP_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub struct PostgresTask {
     running: Option<Running>,
+    /// How values become JSON, where nothing looks at them before.
+    json: Option<JsonOptions>,
 }
 
 impl PostgresTask {
@@ -102,7 +105,8 @@ impl SourceTask for PostgresTask {
         };
         let envelopes = EnvelopeFactory::new(&config);
         let notifications = Arc::new(Notifications::new(&config, &partition));
-        let emitter = Arc::new(Emitter::new(&config, partition, envelopes, headers));
+        let emitter = Emitter::new(&config, partition, envelopes, headers).printing(self.json);
+        let emitter = Arc::new(emitter);
         for remark in config::remarks(props) {
             tracing::warn!("{remark}");
         }
@@ -127,6 +131,10 @@ impl SourceTask for PostgresTask {
             retries: 0,
         });
         Ok(())
+    }
+
+    fn give_json_text(&mut self, options: JsonOptions) {
+        self.json = Some(options);
     }
 
     fn poll(&mut self) -> Result<SourceBatch> {

@@ -6,6 +6,7 @@
 
 use connect_api::config::props_with_prefix;
 use connect_api::converter::{Converter, HeaderConverter};
+use connect_api::data::json::JsonOptions;
 use connect_api::data::{ByteString, Bytes, Header, Headers, SchemaAndValue, Value};
 use connect_api::plugin::{Make, Plugin, PluginKind};
 use connect_api::record::Record;
@@ -165,6 +166,13 @@ impl Pipeline {
     /// text.
     pub fn has_json_text(&self) -> bool {
         self.steps.is_empty() && self.value.converter.has_json_text()
+    }
+
+    /// How the values of a source's records become JSON, where nothing looks at them before.
+    pub fn json_options(&self) -> Option<JsonOptions> {
+        self.steps
+            .is_empty()
+            .then(|| self.value.converter.json_options())?
     }
 
     /// Applies the transformations; `false` where one drops the record, of which nothing is left then.

@@ -36,8 +36,11 @@ use crate::store::status::State;
 
 /// The pause after a poll that failed for now.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-/// How long deliveries are waited for at a time: little beside what a request takes.
+/// How long deliveries are waited for at a time: little beside what a request takes, and beside
+/// what has been waited already, for each look costs as much as some records do.
 const DELIVERY_PAUSE: Duration = Duration::from_micros(300);
+const LONGEST_DELIVERY_PAUSE: Duration = Duration::from_millis(2);
+const PAUSE_OF_WAITED: u32 = 8;
 /// How often a paused task looks up.
 const PAUSED_TICK: Duration = Duration::from_millis(500);
 /// How many batches of deliveries are heard of between two polls.
@@ -60,6 +63,9 @@ const LARGE_VALUE: usize = 1024 * 1024;
 pub fn run(context: TaskContext, mut task: Box<dyn SourceTask>) -> Result<()> {
     let mut worker = Worker::new(&context)?;
     let offsets = Arc::clone(&worker.offsets);
+    if let Some(options) = worker.pipeline.json_options() {
+        task.give_json_text(options);
+    }
     let result = start(&context, offsets, &mut *task).and_then(|()| worker.work(&mut *task));
     // Also a task that failed has sent records whose offsets are worth storing.
     worker.finish(&mut *task, result.is_ok());
@@ -293,8 +299,9 @@ impl<'a> Worker<'a> {
     fn hand_over_all(&mut self, limit: Option<Instant>) -> Result<()> {
         self.hear_of_deliveries()?;
         self.hand_over(Duration::ZERO)?;
+        let mut since = Instant::now();
         while !self.outbox.is_empty() && limit.is_none_or(|limit| Instant::now() < limit) {
-            self.wait_for_deliveries()?;
+            self.wait_for_deliveries(&mut since)?;
             self.hand_over(Duration::ZERO)?;
         }
         Ok(())
@@ -303,8 +310,9 @@ impl<'a> Worker<'a> {
     /// Waits until nothing waits for its turn any more, or until the task is to stop.
     fn empty_outbox(&mut self, task: &mut dyn SourceTask) -> Result<()> {
         self.hand_over(self.outbox.gathers(false))?;
+        let mut since = Instant::now();
         while !self.outbox.is_empty() && !self.context.control.stop.is_set() {
-            self.wait_for_deliveries()?;
+            self.wait_for_deliveries(&mut since)?;
             self.hand_over(self.outbox.gathers(false))?;
             self.flush_if_due(task);
         }
@@ -375,6 +383,7 @@ impl<'a> Worker<'a> {
         let offsets = transaction.offsets().clone();
         let entries = entries(&offsets);
         let store = Arc::clone(&self.offsets);
+        let mut since = Instant::now();
         for (key, value) in offset::records(&id.connector, &entries)? {
             let outgoing = || Outgoing {
                 topic: store.topic(),
@@ -386,7 +395,7 @@ impl<'a> Worker<'a> {
             };
             while let Err(refused) = self.producer.send(outgoing(), NO_TOKEN) {
                 match refused {
-                    Refused::Full(_) => self.wait_for_deliveries()?,
+                    Refused::Full(_) => self.wait_for_deliveries(&mut since)?,
                     Refused::TooLarge(error) => return Err(error),
                     Refused::Failed(error) => {
                         let doing = format!("writing offsets to topic {}", store.topic());
@@ -436,9 +445,12 @@ impl<'a> Worker<'a> {
 
     fn send(&mut self, source: SourceRecord) -> Result<()> {
         // Before the record stands in memory once more.
-        while !self.outbox.has_room() {
-            self.wait_for_deliveries()?;
-            self.hand_over(Duration::ZERO)?;
+        if !self.outbox.has_room() {
+            let mut since = Instant::now();
+            while !self.outbox.has_room() {
+                self.wait_for_deliveries(&mut since)?;
+                self.hand_over(Duration::ZERO)?;
+            }
         }
         let SourceRecord {
             mut record,
@@ -522,16 +534,22 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// The producer has enough for now: waits for deliveries.
-    fn wait_for_deliveries(&mut self) -> Result<()> {
+    /// The producer has enough for now: waits for deliveries. They have been waited for since this
+    /// time, and with one of them the waiting begins anew.
+    fn wait_for_deliveries(&mut self, since: &mut Instant) -> Result<()> {
         if self.context.control.is_abandoned() {
             return Err(Error::fatal(
                 "the task was given up while Kafka took no records",
             ));
         }
         // The client's poll would not end before its time, and burn the last millisecond of it.
-        std::thread::sleep(DELIVERY_PAUSE);
-        self.hear_of_deliveries()
+        let share = since.elapsed() / PAUSE_OF_WAITED;
+        std::thread::sleep(share.clamp(DELIVERY_PAUSE, LONGEST_DELIVERY_PAUSE));
+        self.hear_of_deliveries()?;
+        if self.landed.iter().any(|&count| count > 0) {
+            *since = Instant::now();
+        }
+        Ok(())
     }
 
     /// A topic is written to for the first time: it is created if that is ours to do.

@@ -35,8 +35,13 @@ impl JsonWriter {
         }
     }
 
+    /// Its options.
+    pub fn options(&self) -> JsonOptions {
+        self.options
+    }
+
     /// Appends the data's JSON to `out`; answers `false`, appending nothing, for a null without
-    /// schema.
+    /// schema. A STRUCT may come as BYTES: those of its JSON, as [`ValuePlan::write`] makes it.
     ///
     /// # Errors
     /// The value is not one of its schema, or has no JSON form. `out` is as it was.
@@ -71,15 +76,26 @@ impl JsonWriter {
             },
             plan: ValuePlan::new(schema, options.style()),
         });
+        let printed = match value {
+            Value::Bytes(text) if schema.kind() == SchemaType::Struct => Some(text),
+            _ => None,
+        };
+        let write = |out: &mut Vec<u8>| match printed {
+            Some(text) => {
+                out.extend_from_slice(text);
+                Ok(())
+            }
+            None => top.plan.write(value, out),
+        };
         if !options.schemas_enable {
-            return top.plan.write(value, out);
+            return write(out);
         }
         let head = top
             .head
             .as_ref()
             .map_err(|message| Error::data(message.clone()))?;
         out.extend_from_slice(head);
-        top.plan.write(value, out)?;
+        write(out)?;
         out.push(b'}');
         Ok(())
     }
@@ -112,7 +128,7 @@ pub struct ValueStyle {
 
 impl JsonOptions {
     /// `JsonConverter`'s way.
-    fn style(self) -> ValueStyle {
+    pub fn style(self) -> ValueStyle {
         ValueStyle {
             decimal_format: self.decimal_format,
             replace_null_with_default: self.replace_null_with_default,

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use bytes::Bytes;
 use connect_api::ByteString;
+use connect_api::data::json;
 use connect_api::data::{ConnectMap, SchemaRef, Value};
 
 use super::geometry::{self, Geometry, Vector};
@@ -103,6 +104,17 @@ fn parse_integer(text: &[u8]) -> Option<i64> {
     }
 }
 
+/// Whether a text is how an integer of at most so many digits is printed.
+#[inline]
+fn is_plain_integer(text: &[u8], most: usize) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    match digits {
+        [b'0'] => text.len() == 1,
+        [b'1'..=b'9', rest @ ..] => rest.len() < most && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
 fn binary(octets: Vec<u8>, mode: BinaryMode) -> Value {
     match mode {
         BinaryMode::Bytes => Value::Bytes(Bytes::from(octets)),
@@ -181,6 +193,36 @@ impl Decoder {
             }
             Self::Null => Value::Null,
         })
+    }
+
+    /// Appends the JSON of a value whose text needs no more than to be copied; otherwise answers
+    /// `false` and appends nothing.
+    #[inline]
+    pub(super) fn write_plain(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        // So many digits are always within the type's range.
+        let number = |most: usize| is_plain_integer(text, most).then_some(text);
+        let literal = match self {
+            Self::Text => {
+                let Ok(text) = std::str::from_utf8(text) else {
+                    return false;
+                };
+                json::write_string(text, out);
+                return true;
+            }
+            Self::Int16 => number(4),
+            Self::Int32 => number(9),
+            Self::Int64 => number(18),
+            Self::Boolean => match text {
+                b"t" => Some(&b"true"[..]),
+                b"f" => Some(&b"false"[..]),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(literal) = literal {
+            out.extend_from_slice(literal);
+        }
+        literal.is_some()
     }
 
     /// Takes the column's finished schema: a struct has to carry the very schema of its field.

@@ -254,6 +254,84 @@ fn values_of_the_stream_are_the_jvms() {
 }
 
 #[test]
+fn a_text_that_is_copied_is_what_is_written_of_its_value() {
+    let mut copied = 0;
+    let mut check = |kind: &str, modifier: i64, text: &str, modes: &Modes| {
+        let case = serde_json::json!({ "type": kind, "modifier": modifier });
+        let Some(plan) = plan_of(&column(&case, true), modes) else {
+            return;
+        };
+        let bytes = Bytes::from(text.to_owned());
+        let cell = ColumnValue::Text(Text::of(&bytes));
+        let mut out = Vec::new();
+        if plan.write_plain(cell, &mut out) {
+            copied += 1;
+            let value = plan.value(cell, Phase::Stream).unwrap();
+            let mut long = Vec::new();
+            let data = SchemaAndValue::new(Arc::clone(&plan.schema), value);
+            let mut writer = JsonWriter::new(JsonOptions::schemaless());
+            writer.write(&data, &mut long).unwrap();
+            assert_eq!(out, long, "{kind} {text}");
+        } else {
+            assert_eq!(out, b"", "{kind} {text}");
+        }
+    };
+    for line in RECORDED.lines() {
+        let case: Json = serde_json::from_str(line).unwrap();
+        let (Some(kind), Some(text)) = (case["type"].as_str(), case["text"].as_str()) else {
+            continue;
+        };
+        for (_, modes) in modes() {
+            check(kind, case["modifier"].as_i64().unwrap(), text, &modes);
+        }
+    }
+    let odd = [
+        "",
+        "-",
+        "-0",
+        "0",
+        "00",
+        "007",
+        "+1",
+        "1 ",
+        "9999",
+        "-9999",
+        "10000",
+        "32768",
+        "-32769",
+        "2147483647",
+        "2147483648",
+        "999999999999999999",
+        "9223372036854775807",
+        "9223372036854775808",
+        "1.0",
+        "t",
+        "f",
+        "true",
+        "yes",
+        "\u{1}\"\\\n\u{1f600}é",
+    ];
+    for kind in [
+        "int2", "int4", "int8", "oid", "bool", "text", "jsonb", "name", "numeric",
+    ] {
+        for text in odd {
+            check(kind, -1, text, &Modes::default());
+        }
+    }
+    assert!(copied > 300, "only {copied} were");
+}
+
+#[test]
+fn a_text_that_is_no_utf_8_is_not_copied() {
+    let case = serde_json::json!({ "type": "text", "modifier": -1 });
+    let plan = plan_of(&column(&case, true), &Modes::default()).unwrap();
+    let bytes = Bytes::from_static(b"a\xff");
+    let mut out = Vec::new();
+    assert!(!plan.write_plain(ColumnValue::Text(Text::of(&bytes)), &mut out));
+    assert_eq!(out, b"");
+}
+
+#[test]
 fn what_the_jvm_loses_of_arrays_is_kept_where_the_schema_can_hold_it() {
     let value = |kind: &str, text: &str| {
         let case = serde_json::json!({ "type": kind, "modifier": -1, "text": text });

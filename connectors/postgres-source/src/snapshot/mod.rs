@@ -85,6 +85,8 @@ pub struct Snapshot {
     /// `offset`, shared by records.
     shared: Arc<dyn SourceOffset>,
     cells: Vec<Cell>,
+    /// How many records the last batch had.
+    given: usize,
     rows: u64,
     started: Instant,
     notifications: Arc<Notifications>,
@@ -280,6 +282,7 @@ impl Snapshot {
             shared: Arc::new(offset.clone()),
             offset,
             cells: Vec::new(),
+            given: 0,
             rows: 0,
             started: Instant::now(),
             notifications,
@@ -305,7 +308,8 @@ impl Snapshot {
             return Err(error);
         }
         self.share = None;
-        let mut out = Vec::new();
+        // As many as the last time, so that it need not grow.
+        let mut out = Vec::with_capacity(self.given.min(self.config.max_batch_size));
         if std::mem::take(&mut self.silent) {
             self.notifications
                 .initial("STARTED", &[], &self.shared, &mut out);
@@ -313,7 +317,9 @@ impl Snapshot {
             self.notifications
                 .initial("DATA_COLLECTIONS_RESOLVED", &names, &self.shared, &mut out);
         }
-        match self.fill(&mut out) {
+        let result = self.fill(&mut out);
+        self.given = out.len();
+        match result {
             Ok(last) => Ok((out, last)),
             Err(error) => {
                 self.notifications

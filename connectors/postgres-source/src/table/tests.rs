@@ -12,7 +12,7 @@ use crate::envelope::EnvelopeFactory;
 /// A record of the JVM connector: `key` and `value` as its `JsonConverter` wrote them.
 const RECORDED: &str = include_str!("recorded.json");
 
-fn config(entries: &[(&str, &str)]) -> PostgresConfig {
+pub(crate) fn config(entries: &[(&str, &str)]) -> PostgresConfig {
     let mut props: Props = [
         ("database.hostname", "db"),
         ("database.user", "u"),
@@ -32,7 +32,7 @@ fn config(entries: &[(&str, &str)]) -> PostgresConfig {
 }
 
 /// A table of columns `name type`, those with `!` behind not null.
-fn table(name: &str, columns: &[&str], key: &[&str]) -> TableInfo {
+pub(crate) fn table(name: &str, columns: &[&str], key: &[&str]) -> TableInfo {
     let column = |text: &&str| {
         let (column, kind) = text.rsplit_once(' ').unwrap();
         let data_type = TypeInfo {
@@ -63,7 +63,7 @@ fn table(name: &str, columns: &[&str], key: &[&str]) -> TableInfo {
 }
 
 /// A row of texts and nulls.
-fn row(values: &[Option<&str>]) -> (Bytes, Vec<Cell>) {
+pub(crate) fn row(values: &[Option<&str>]) -> (Bytes, Vec<Cell>) {
     let mut buffer = Vec::new();
     let cells = values.iter().map(|value| match value {
         None => Cell::Null,
