@@ -21,6 +21,8 @@ use crate::table::{RowText, TablePlan};
 pub(crate) struct EventText {
     pieces: Vec<Piece>,
     row: RowText,
+    /// What is the same in the events of a transaction.
+    steady: Mutex<Steady>,
 }
 
 #[derive(Debug)]
@@ -30,10 +32,65 @@ enum Piece {
     Before,
     After,
     Operation,
-    /// The envelope's own time, in units of so many nanoseconds.
-    Now(i64),
-    /// Of the source block.
-    Source(Varying, ValuePlan),
+    /// The envelope's own time in nanoseconds, without so many of its last digits.
+    Now(usize),
+    Sequence,
+    Lsn(ValuePlan),
+    /// One of the texts of [`Steady`].
+    Steady(usize),
+}
+
+/// The texts of the source block that differ from transaction to transaction only.
+#[derive(Debug, Default)]
+struct Steady {
+    parts: Vec<Vec<SteadyPart>>,
+    /// Printed for this position and marker.
+    texts: Vec<Vec<u8>>,
+    of: Option<(Position, SnapshotMarker)>,
+}
+
+#[derive(Debug)]
+enum SteadyPart {
+    Text(Vec<u8>),
+    Value(Varying, ValuePlan),
+}
+
+impl Steady {
+    /// Prints what differs from the last event's; `false` where a value has no JSON form.
+    #[inline]
+    fn keep_up(&mut self, position: &Position, marker: SnapshotMarker) -> bool {
+        let is_same = |(of, its_marker): &(Position, SnapshotMarker)| {
+            *its_marker == marker
+                && (of.ts_us, of.tx_id, of.xmin, of.origin_lsn)
+                    == (
+                        position.ts_us,
+                        position.tx_id,
+                        position.xmin,
+                        position.origin_lsn,
+                    )
+                && of.origin == position.origin
+        };
+        self.of.as_ref().is_some_and(is_same) || self.print(position, marker)
+    }
+
+    fn print(&mut self, position: &Position, marker: SnapshotMarker) -> bool {
+        self.of = None;
+        for (text, parts) in self.texts.iter_mut().zip(&self.parts) {
+            text.clear();
+            for part in parts {
+                match part {
+                    SteadyPart::Text(part) => text.extend_from_slice(part),
+                    SteadyPart::Value(varying, json) => {
+                        if json.write(&varying.value(position, marker), text).is_err() {
+                            return false;
+                        }
+                    }
+                }
+            }
+        }
+        self.of = Some((position.clone(), marker));
+        true
+    }
 }
 
 impl EventText {
@@ -53,15 +110,17 @@ impl EventText {
                 ("before", _) => pieces.push(Piece::Before),
                 ("after", _) => pieces.push(Piece::After),
                 ("op", _) => pieces.push(Piece::Operation),
-                ("ts_ms", _) => pieces.push(Piece::Now(1_000_000)),
-                ("ts_us", _) => pieces.push(Piece::Now(1000)),
-                ("ts_ns", _) => pieces.push(Piece::Now(1)),
+                ("ts_ms", _) => pieces.push(Piece::Now(6)),
+                ("ts_us", _) => pieces.push(Piece::Now(3)),
+                ("ts_ns", _) => pieces.push(Piece::Now(0)),
                 ("source", Value::Struct(source)) => {
                     for (field, value) in source.schema.fields().iter().zip(&source.values) {
                         pieces.name(&field.name, field.index);
                         let json = ValuePlan::new(&field.schema, style);
                         match Varying::of_field(&field.name) {
-                            Some(varying) => pieces.push(Piece::Source(varying, json)),
+                            Some(Varying::Sequence) => pieces.push(Piece::Sequence),
+                            Some(Varying::Lsn) => pieces.push(Piece::Lsn(json)),
+                            Some(varying) => pieces.push_steady(varying, json),
                             None => json.write(value, &mut pieces.text).ok()?,
                         }
                     }
@@ -75,9 +134,15 @@ impl EventText {
         }
         pieces.text.push(b'}');
         pieces.end_text();
+        let steady = Steady {
+            texts: vec![Vec::new(); pieces.steady.len()],
+            parts: pieces.steady,
+            of: None,
+        };
         Some(Self {
             pieces: pieces.list,
             row: plan.row_text(style),
+            steady: Mutex::new(steady),
         })
     }
 
@@ -93,36 +158,38 @@ impl EventText {
         let phase = Phase::of(change.operation);
         let row = |row: Option<TupleRef<'_>>, out: &mut Vec<u8>| match row {
             Some(row) => plan.write_row(row, phase, &self.row, out),
-            None => {
-                out.extend_from_slice(b"null");
-                true
-            }
+            None => put(b"null", out),
         };
-        let mut number = itoa::Buffer::new();
+        let steady = &mut *self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        if !steady.keep_up(place.position, place.marker) {
+            return false;
+        }
+        let mut now = itoa::Buffer::new();
+        let now = now.format(now_ns.max(0)).as_bytes();
         for piece in &self.pieces {
             let written = match piece {
-                Piece::Text(text) => {
-                    out.extend_from_slice(text);
-                    true
+                Piece::Text(text) => put(text, out),
+                Piece::Steady(index) => {
+                    let text = steady.texts.get(*index);
+                    text.is_some_and(|text| put(text, out))
                 }
+                Piece::Now(cut) => match now.len().checked_sub(*cut) {
+                    Some(length @ 1..) => put(&now[..length], out),
+                    _ => put(b"0", out),
+                },
                 Piece::Before => row(change.before, out),
                 Piece::After => row(change.after, out),
                 Piece::Operation => {
                     write_string(change.operation.code(), out);
                     true
                 }
-                Piece::Now(unit) => {
-                    out.extend_from_slice(number.format(now_ns / unit).as_bytes());
-                    true
-                }
-                Piece::Source(Varying::Sequence, _) => {
+                Piece::Sequence => {
                     out.push(b'"');
                     write_sequence(place.position, b"\\\"", out);
-                    out.push(b'"');
-                    true
+                    put(b"\"", out)
                 }
-                Piece::Source(varying, json) => {
-                    let value = varying.value(place.position, place.marker);
+                Piece::Lsn(json) => {
+                    let value = Varying::Lsn.value(place.position, place.marker);
                     json.write(&value, out).is_ok()
                 }
             };
@@ -134,10 +201,19 @@ impl EventText {
     }
 }
 
-/// A template while it is made: texts that follow each other are one.
+fn put(text: &[u8], out: &mut Vec<u8>) -> bool {
+    out.extend_from_slice(text);
+    true
+}
+
+/// A template while it is made: texts that follow each other are one, and so are those between
+/// steady values.
 #[derive(Default)]
 struct Pieces {
     list: Vec<Piece>,
+    steady: Vec<Vec<SteadyPart>>,
+    /// The steady values since the last piece, with the text before each.
+    run: Vec<SteadyPart>,
     text: Vec<u8>,
 }
 
@@ -149,14 +225,25 @@ impl Pieces {
         self.text.push(b':');
     }
 
+    fn push_steady(&mut self, varying: Varying, json: ValuePlan) {
+        self.run
+            .push(SteadyPart::Text(std::mem::take(&mut self.text)));
+        self.run.push(SteadyPart::Value(varying, json));
+    }
+
     fn push(&mut self, piece: Piece) {
         self.end_text();
         self.list.push(piece);
     }
 
     fn end_text(&mut self) {
-        if !self.text.is_empty() {
-            self.list.push(Piece::Text(std::mem::take(&mut self.text)));
+        let text = std::mem::take(&mut self.text);
+        if !self.run.is_empty() {
+            self.run.push(SteadyPart::Text(text));
+            self.list.push(Piece::Steady(self.steady.len()));
+            self.steady.push(std::mem::take(&mut self.run));
+        } else if !text.is_empty() {
+            self.list.push(Piece::Text(text));
         }
     }
 }
@@ -217,6 +304,7 @@ mod tests {
     use crate::emitter::{Emitter, Table};
     use crate::envelope::context_headers;
     use crate::table::tests::{config, row, table};
+    use crate::transaction::TransactionMonitor;
 
     const COLUMNS: [&str; 14] = [
         "id int4!",
@@ -403,9 +491,123 @@ mod tests {
             }
         }
         assert!(
-            printed > 1000 && compared > printed,
+            printed > 500 && compared > printed,
             "{printed} of {compared}"
         );
+    }
+
+    #[test]
+    fn only_events_that_are_told_are_counted_in_their_transaction() {
+        let (buffer, cells) = row(&[Some("1")]);
+        let (other_buffer, other_cells) = row(&[Some("2")]);
+        let (old, new) = (
+            TupleRef::new(&buffer, &cells),
+            TupleRef::new(&other_buffer, &other_cells),
+        );
+        let changes = [
+            (Operation::Create, None, Some(new)),
+            (Operation::Update, Some(new), Some(new)),
+            (Operation::Delete, Some(old), None),
+            // Another key: a delete and a create.
+            (Operation::Update, Some(old), Some(new)),
+        ];
+        for (skipped, counted) in [("none", 5), ("d", 3), ("u", 4), ("c,u,d", 0)] {
+            let config = config(&[
+                ("skipped.operations", skipped),
+                ("provide.transaction.metadata", "true"),
+            ]);
+            let columns = table("t", &["id int4!"], &["id"]);
+            let table = Table::new(columns, &config, Phase::Stream).unwrap();
+            let emitter = emitter(&config, None);
+            let monitor = TransactionMonitor::new("p.transaction", None);
+            let position = Position {
+                tx_id: Some(7),
+                ..Position::default()
+            };
+            monitor.begin(&position);
+            let offset: Arc<dyn SourceOffset> = Arc::new(OffsetMap::new());
+            let place = Place {
+                position: &position,
+                marker: SnapshotMarker::False,
+                before: &offset,
+                after: &offset,
+                transaction: Some(&monitor),
+            };
+            for (operation, before, after) in changes {
+                let change = RowChange {
+                    operation,
+                    before,
+                    after,
+                };
+                emitter.row(&table, change, place, &mut Vec::new()).unwrap();
+            }
+            let end = monitor.end_record(0, 0, emitter.partition(), Arc::clone(&offset));
+            let Value::Struct(end) = end.record.value.value else {
+                panic!("a struct")
+            };
+            assert_eq!(end.values[2], Value::Int64(counted), "{skipped}");
+        }
+    }
+
+    #[test]
+    fn whatever_changes_from_event_to_event_is_printed_anew() {
+        let config = config(&[]);
+        let table = Table::new(table("t", &["id int4!"], &["id"]), &config, Phase::Stream).unwrap();
+        let options = JsonOptions::schemaless();
+        let (long, short) = (emitter(&config, None), emitter(&config, Some(options)));
+        let first = Position {
+            lsn: Some(1),
+            last_commit_lsn: Some(2),
+            tx_id: Some(3),
+            ts_us: 4_000_000,
+            xmin: Some(5),
+            origin: Some("o".into()),
+            origin_lsn: Some(6),
+        };
+        let changes: [fn(&mut Position); 8] = [
+            |_| {},
+            |position| position.lsn = Some(10),
+            |position| position.last_commit_lsn = None,
+            |position| position.tx_id = Some(30),
+            |position| position.ts_us = 40_000_000,
+            |position| position.xmin = None,
+            |position| position.origin = Some("p".into()),
+            |position| position.origin_lsn = Some(60),
+        ];
+        let offset: Arc<dyn SourceOffset> = Arc::new(OffsetMap::new());
+        let (buffer, cells) = row(&[Some("1")]);
+        let mut seen = std::collections::HashSet::new();
+        for (change, marker) in changes.iter().flat_map(|change| {
+            let first = (&changes[0], SnapshotMarker::False);
+            [
+                first,
+                (change, SnapshotMarker::False),
+                (change, SnapshotMarker::Last),
+            ]
+        }) {
+            let mut position = first.clone();
+            change(&mut position);
+            let place = Place {
+                position: &position,
+                marker,
+                before: &offset,
+                after: &offset,
+                transaction: None,
+            };
+            let change = RowChange {
+                operation: Operation::Create,
+                before: None,
+                after: Some(TupleRef::new(&buffer, &cells)),
+            };
+            let [long, short] = [&long, &short].map(|emitter| {
+                let mut out = Vec::new();
+                emitter.row(&table, change, place, &mut out).unwrap();
+                text(&out[0], options)
+            });
+            assert_eq!(long, short);
+            seen.insert(short);
+        }
+        assert_eq!(seen.len(), 16);
     }
 
     #[test]

@@ -260,18 +260,22 @@ fn fuzz(name: &str, mut once: impl FnMut(&mut Random)) {
     // Another seed each day of long runs, the same in each short one.
     let seed = number("FUZZ_SEED").unwrap_or(0x9e37_79b9_7f4a_7c15);
     let (began, mut random, mut count) = (Instant::now(), Random(seed | 1), 0_u64);
+    let (mut slowest, mut slowest_state) = (Duration::ZERO, 0);
     while began.elapsed() < time {
         for _ in 0..200 {
-            let state = random.0;
+            let (state, start) = (random.0, Instant::now());
             let run = std::panic::AssertUnwindSafe(|| once(&mut random));
             if let Err(panic) = std::panic::catch_unwind(run) {
                 eprintln!("{name}: repeat it with FUZZ_SEED={state}");
                 std::panic::resume_unwind(panic);
             }
             count += 1;
+            if start.elapsed() > slowest {
+                (slowest, slowest_state) = (start.elapsed(), state);
+            }
         }
     }
-    eprintln!("{name}: {count} inputs");
+    eprintln!("{name}: {count} inputs, none longer than {slowest:?} (FUZZ_SEED={slowest_state})");
 }
 
 fn type_info(name: &str) -> Arc<TypeInfo> {
@@ -334,13 +338,18 @@ fn check(plan: &ColumnPlan, value: Value, input: &[u8]) {
         !value.is_null() || plan.is_optional() || plan.schema.kind().name() == "STRING",
         "null of {input:?}"
     );
-    if value.is_null() {
-        return;
+    if !value.is_null() {
+        assert!(!json(plan, value).is_empty(), "{input:?}");
     }
-    let data = SchemaAndValue::new(Arc::clone(&plan.schema), value);
+}
+
+/// A value's JSON; that it can be written is part of what is asked.
+fn json(plan: &ColumnPlan, value: Value) -> Vec<u8> {
     let mut out = Vec::new();
-    let written = JsonWriter::new(JsonOptions::schemaless()).write(&data, &mut out);
-    assert!(written.is_ok(), "{input:?}: {written:?}");
+    let data = SchemaAndValue::new(Arc::clone(&plan.schema), value);
+    let mut writer = JsonWriter::new(JsonOptions::schemaless());
+    writer.write(&data, &mut out).unwrap();
+    out
 }
 
 #[test]
@@ -354,9 +363,16 @@ fn values_of_every_type_survive_mutation() {
         };
         let phase = *random.of(&[Phase::Snapshot, Phase::Stream]);
         let text = Bytes::from(text);
-        match plan.value(ColumnValue::Text(Text::of(&text)), phase) {
+        let cell = ColumnValue::Text(Text::of(&text));
+        let mut plain = Vec::new();
+        let is_plain = plan.write_plain(cell, &mut plain);
+        match plan.value(cell, phase) {
+            Ok(value) if is_plain => assert_eq!(plain, json(&plan, value), "{text:?}"),
             Ok(value) => check(&plan, value, &text),
-            Err(lost) => check_lost(&plan, lost.instead, &text),
+            Err(lost) => {
+                assert!(!is_plain, "{text:?}");
+                check_lost(&plan, lost.instead, &text);
+            }
         }
     });
 }

@@ -138,6 +138,9 @@ fn split_era(text: &[u8]) -> (&[u8], Era) {
 impl DateTime {
     /// Reads `2024-02-29 13:14:15.123456` with or without ` BC`.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        if let Some(usual) = Usual::parse(text).filter(|usual| usual.rest.is_empty()) {
+            return Some(usual.time);
+        }
         let (text, era) = split_era(text);
         let (date, rest) = leading_date(text)?;
         let date = era.apply(date);
@@ -207,6 +210,87 @@ impl DateTime {
         self.date.push_iso(out);
         out.push(b'T');
         push_iso_time(out, self.micros, fraction);
+    }
+}
+
+/// `2024-02-29 13:14:15` with or without a fraction, as nearly all times are printed: all stands at
+/// a fixed place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usual<'a> {
+    time: DateTime,
+    date: &'a [u8],
+    clock: &'a [u8],
+    /// Digits behind the point, six at most.
+    fraction: &'a [u8],
+    /// What follows.
+    pub(crate) rest: &'a [u8],
+}
+
+impl<'a> Usual<'a> {
+    /// Reads the start of a text; none where it has another form.
+    #[inline]
+    pub(crate) fn parse(text: &'a [u8]) -> Option<Self> {
+        let (head, rest) = text.split_first_chunk::<19>()?;
+        let separators = [head[4], head[7], head[10], head[13], head[16]];
+        let two = |at: usize| {
+            let (tens, ones) = (head[at].wrapping_sub(b'0'), head[at + 1].wrapping_sub(b'0'));
+            (tens < 10 && ones < 10).then(|| tens * 10 + ones)
+        };
+        let (century, year, month, day) = (two(0)?, two(2)?, two(5)?, two(8)?);
+        let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+        let in_range = (1..=12).contains(&month)
+            && (1..=31).contains(&day)
+            && (hour < 24 && minute < 60 && second < 60);
+        if separators != *b"-- ::" || !in_range {
+            return None;
+        }
+        let (mut fraction, mut rest) = (&rest[..0], rest);
+        let mut micros = 0;
+        if let Some(behind) = rest.strip_prefix(b".") {
+            let count = behind
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit())
+                .count();
+            (fraction, rest) = behind.split_at(count);
+            if !(1..=6).contains(&count) {
+                return None;
+            }
+            let digits = fraction.iter().chain(b"000000").take(6);
+            micros = digits.fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+        }
+        let seconds = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
+        let date = Date {
+            year: i32::from(century) * 100 + i32::from(year),
+            month,
+            day,
+        };
+        Some(Self {
+            time: DateTime {
+                date,
+                micros: seconds * SECOND + micros,
+            },
+            date: &head[..10],
+            clock: &head[11..],
+            fraction,
+            rest,
+        })
+    }
+
+    /// Appends it as ISO text with so many digits of the second; `false` where it has more.
+    #[inline]
+    pub(crate) fn write_iso(&self, digits: usize, out: &mut Vec<u8>) -> bool {
+        if self.fraction.len() > digits || digits > 6 {
+            return false;
+        }
+        out.extend_from_slice(self.date);
+        out.push(b'T');
+        out.extend_from_slice(self.clock);
+        if digits > 0 {
+            out.push(b'.');
+            out.extend_from_slice(self.fraction);
+            out.extend_from_slice(&b"000000"[self.fraction.len()..digits]);
+        }
+        true
     }
 }
 
@@ -497,6 +581,36 @@ fn leading_time_after_hours(rest: &[u8]) -> Option<(i64, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_at_fixed_places_are_read_as_all_others() {
+        for text in [
+            "2024-02-29 13:14:15",
+            "2024-02-29 13:14:15.5",
+            "0000-12-31 23:59:59.000001",
+            "9999-01-01 00:00:00.123456",
+            "2024-02-29 13:14:15.1234567",
+            "2024-02-29 24:00:00",
+            "2024-02-29 13:14:60",
+            "2024-02-29 13:60:15",
+            "2024-13-29 13:14:15",
+            "2024-00-29 13:14:15",
+            "2024-02-32 13:14:15",
+            "2024-02-29 13:14:15.",
+            "2024-02-29 13:14:15.x",
+            "2024-02-29 13:14:15x",
+            "2024-02-29 13:14:15 BC",
+            "2024:02-29 13:14:15",
+            "2024-02-29 13:1x:15",
+        ] {
+            // With another digit in front nothing stands where it usually does.
+            let other = format!("0{text}");
+            let expected = DateTime::parse(other.as_bytes());
+            assert_eq!(DateTime::parse(text.as_bytes()), expected, "{text}");
+        }
+        let usual = Usual::parse(b"2024-02-29 13:14:15.5+00").unwrap();
+        assert_eq!(usual.rest, b"+00");
+    }
 
     #[test]
     fn days_count_from_1970_in_both_directions() {

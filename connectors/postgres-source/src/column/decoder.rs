@@ -209,6 +209,7 @@ impl Decoder {
                 json::write_string(text, out);
                 return true;
             }
+            Self::Temporal(form) => return form.write_plain(text, out),
             Self::Int16 => number(4),
             Self::Int32 => number(9),
             Self::Int64 => number(18),

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use connect_api::ByteString;
 use connect_api::data::{Schema, SchemaBuilder, SchemaRef, Struct, Value, logical};
 
-use super::calendar::{self, Bounded, DAY, Date, DateTime, Fraction, Interval, IsoText, SECOND};
+use super::calendar::{
+    self, Bounded, DAY, Date, DateTime, Fraction, Interval, IsoText, SECOND, Usual,
+};
 use super::modes::{IntervalMode, Modes, TimeMode};
 use crate::change::Phase;
 
@@ -315,6 +317,27 @@ impl Temporal {
             Self::IntervalStruct(schema, precision) => {
                 Some(interval_struct(schema, *precision, Interval::parse(text)?))
             }
+        }
+    }
+
+    /// Appends the JSON of a time in UTC, whose text needs no more than to be copied; otherwise
+    /// answers `false` and appends nothing.
+    #[inline]
+    pub(super) fn write_plain(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
+        match (self, Usual::parse(text)) {
+            // Without digits, as many are written as there are.
+            (Self::ZonedTimestamp(digits @ 1..), Some(usual)) if usual.rest == b"+00" => {
+                let start = out.len();
+                out.push(b'"');
+                let written = usual.write_iso(*digits, out);
+                if written {
+                    out.extend_from_slice(b"Z\"");
+                } else {
+                    out.truncate(start);
+                }
+                written
+            }
+            _ => false,
         }
     }
 

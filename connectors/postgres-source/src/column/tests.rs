@@ -318,7 +318,31 @@ fn a_text_that_is_copied_is_what_is_written_of_its_value() {
             check(kind, -1, text, &Modes::default());
         }
     }
-    assert!(copied > 300, "only {copied} were");
+    let times = [
+        "2024-02-29 13:14:15+00",
+        "2024-02-29 13:14:15.5+00",
+        "2024-02-29 13:14:15.123456+00",
+        "2024-02-29 13:14:15.1234567+00",
+        "2024-02-29 13:14:15.+00",
+        "2024-02-29 24:00:00+00",
+        "2024-13-01 13:14:15+00",
+        "2024-02-29 13:14:15+02",
+        "2024-02-29 13:14:15+00 BC",
+        "2024-02-29 13:14:15",
+        "2024-02-29T13:14:15+00",
+        "12024-02-29 13:14:15+00",
+        "0001-01-01 00:00:00+00",
+        "infinity",
+    ];
+    for text in times {
+        for modifier in [-1, 0, 1, 3, 6] {
+            for (_, modes) in modes() {
+                check("timestamptz", modifier, text, &modes);
+                check("timestamp", modifier, text, &modes);
+            }
+        }
+    }
+    assert!(copied > 400, "only {copied} were");
 }
 
 #[test]
