@@ -82,17 +82,15 @@ impl Numeric {
     pub(super) fn decode(&self, text: Text<'_>, phase: Phase) -> Option<Value> {
         let bytes = text.as_bytes();
         match self {
-            Self::Decimal(scale) => Decimal::parse(bytes)?
-                .with_scale(*scale)
-                .map(Value::Decimal),
-            Self::Variable(schema) => Some(variable(schema, &Decimal::parse(bytes)?)),
+            Self::Decimal(scale) => number(bytes)?.with_scale(*scale).map(Value::Decimal),
+            Self::Variable(schema) => Some(variable(schema, &number(bytes)?)),
             Self::Text(scale) => match (bytes, scale) {
                 (b"NaN", _) => Some(Value::text("NAN")),
                 (b"Infinity", _) => Some(Value::text("POSITIVE_INFINITY")),
                 (b"-Infinity", _) => Some(Value::text("NEGATIVE_INFINITY")),
                 (_, None) => super::decoder::shared_text(text),
                 (_, Some(scale)) => {
-                    let number = Decimal::parse(bytes)?.with_scale(*scale)?;
+                    let number = number(bytes)?.with_scale(*scale)?;
                     Some(Value::from(number.to_plain_string()))
                 }
             },
@@ -127,9 +125,9 @@ impl Numeric {
     pub(super) fn default_value(&self, literal: &str, modifier: i32) -> Option<Value> {
         let text = literal.as_bytes();
         match self {
-            Self::Decimal(scale) => Decimal::parse(text)?.with_scale(*scale).map(Value::Decimal),
+            Self::Decimal(scale) => number(text)?.with_scale(*scale).map(Value::Decimal),
             Self::Text(_) => {
-                let number = Decimal::parse(text)?;
+                let number = number(text)?;
                 let number = match precision_and_scale(modifier) {
                     Some((_, scale)) => number.with_scale(scale)?,
                     None => number,
@@ -137,7 +135,7 @@ impl Numeric {
                 Some(Value::from(number.to_plain_string()))
             }
             Self::Double => {
-                let number = Decimal::parse(text)?;
+                let number = number(text)?;
                 let number = match precision_and_scale(modifier) {
                     Some((_, scale)) => number.with_scale(scale)?,
                     None => number,
@@ -147,6 +145,15 @@ impl Numeric {
             Self::Variable(_) | Self::Money(..) => None,
         }
     }
+}
+
+/// A number that a `numeric` can hold: at most 131,072 digits before the point and 16,383 behind
+/// it. A text with an exponent beyond would be a number as long as that.
+fn number(text: &[u8]) -> Option<Decimal> {
+    let number = Decimal::parse(text)?;
+    (-131_072..=16_383)
+        .contains(&number.scale())
+        .then_some(number)
 }
 
 /// Without zeros at the end of the fraction.
@@ -273,6 +280,27 @@ mod tests {
         let largest = money_value(largest, DecimalMode::Precise, 0, false);
         let expected = Decimal::new(92_233_720_368_547_758, 0);
         assert_eq!(largest, Some(Value::Decimal(expected)));
+    }
+
+    #[test]
+    fn a_number_beyond_what_a_column_holds_is_none() {
+        let modes = Modes::default();
+        let is_held = |form: &Numeric, text: &'static str| {
+            let text = text.as_bytes().into();
+            form.decode(Text::of(&text), Phase::Stream).is_some()
+        };
+        let (_, variable) = numeric(&modes, -1);
+        for (text, held) in [
+            ("1e131072", true),
+            ("1e131073", false),
+            ("1e99999999", false),
+            ("1e-16383", true),
+            ("1e-99999999", false),
+        ] {
+            assert_eq!(is_held(&variable, text), held, "{text}");
+        }
+        assert!(!is_held(&Numeric::Decimal(2), "1e99999999"));
+        assert!(!is_held(&Numeric::Text(Some(2)), "1e99999999"));
     }
 
     #[test]
