@@ -432,7 +432,10 @@ impl Emitter {
             place.marker,
             now_ns,
         );
-        if let Some(transaction) = place.transaction {
+        // What is skipped is not counted.
+        if let Some(transaction) = place.transaction
+            && !self.skips(change.operation)
+        {
             let collection = table.info.id.to_string();
             fill_transaction(&mut value, transaction, &collection, place.position);
         }
