@@ -20,7 +20,8 @@ use std::sync::Arc;
 
 use connect_api::context::PluginContext;
 use connect_api::data::{
-    Field, Header, Schema, SchemaAndValue, SchemaCache, SchemaRef, SchemaType, Struct, Value,
+    Field, Header, Headers, Schema, SchemaAndValue, SchemaCache, SchemaRef, SchemaType, Struct,
+    Value,
 };
 use connect_api::plugin::{Make, Plugin};
 use connect_api::record::Record;
@@ -216,6 +217,16 @@ struct ExtractNewRecordState {
     /// What leaves fields out, by their names.
     droppers: HashMap<Vec<String>, ReplaceField>,
     string: SchemaRef,
+    last_deletion: Option<Deletion>,
+}
+
+/// A deletion whose tombstone shall share the headers that were added to it.
+#[derive(Debug)]
+struct Deletion {
+    topic: ByteString,
+    key: SchemaAndValue,
+    given: Headers,
+    extended: Headers,
 }
 
 impl Default for ExtractNewRecordState {
@@ -232,6 +243,7 @@ impl Default for ExtractNewRecordState {
             plans: SchemaCache::new(SCHEMA_CACHE_SIZE),
             droppers: HashMap::new(),
             string: Schema::string().build(),
+            last_deletion: None,
         }
     }
 }
@@ -261,7 +273,11 @@ impl Transformation for ExtractNewRecordState {
     }
 
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
+        let last_deletion = self.last_deletion.take();
         if record.value.is_null() {
+            if let Some(deletion) = last_deletion.filter(|deletion| deletion.is_of(&record)) {
+                record.headers = deletion.extended;
+            }
             self.add_tombstone_headers(&mut record);
             let kept = self.handling == DeleteHandling::RewriteWithTombstone;
             return Ok(kept.then_some(record));
@@ -276,6 +292,13 @@ impl Transformation for ExtractNewRecordState {
         };
         let plan = Arc::clone(self.plan(&Arc::clone(schema))?);
         let mut envelope = take_struct(std::mem::take(&mut record.value.value), PURPOSE)?;
+        let is_null = |at: Option<usize>| at.is_none_or(|at| envelope.values[at].is_null());
+        let deleted = is_null(plan.after);
+        let has_tombstone = deleted
+            && self.handling == DeleteHandling::RewriteWithTombstone
+            && record.offset.is_none()
+            && !plan.headers.is_empty();
+        let given = has_tombstone.then(|| record.headers.clone());
         for part in &plan.headers {
             record.headers.push(Header {
                 key: part.name.clone(),
@@ -285,8 +308,12 @@ impl Transformation for ExtractNewRecordState {
                 },
             });
         }
-        let is_null = |at: Option<usize>| at.is_none_or(|at| envelope.values[at].is_null());
-        let deleted = is_null(plan.after);
+        self.last_deletion = given.map(|given| Deletion {
+            topic: record.topic.clone(),
+            key: record.key.clone(),
+            given,
+            extended: record.headers.clone(),
+        });
         if deleted && is_null(plan.before) {
             return Ok(None);
         }
@@ -321,6 +348,17 @@ impl Transformation for ExtractNewRecordState {
             self.drop_fields(&mut record)?;
         }
         Ok(Some(record))
+    }
+}
+
+impl Deletion {
+    /// Whether a record is its tombstone, as the source made both. There they have one and the same
+    /// list of headers, so that what is added to the one is in the other too.
+    fn is_of(&self, tombstone: &Record) -> bool {
+        tombstone.offset.is_none()
+            && tombstone.headers.same(&self.given)
+            && tombstone.topic == self.topic
+            && tombstone.key == self.key
     }
 }
 

@@ -181,6 +181,49 @@ fn parts_of_the_envelope_go_into_fields_and_headers() {
 }
 
 #[test]
+fn a_tombstone_has_the_headers_that_were_added_to_its_deletion() {
+    let options = [
+        ("add.headers", "op,lsn"),
+        (HANDLING, "rewrite-with-tombstone"),
+    ];
+    let names = |offset: Option<i64>, tombstone: fn(&mut Record)| -> Vec<String> {
+        let mut unwrap = transformation("ExtractNewRecordState", &options).expect("valid options");
+        let mut deletion = record(Some(1), None, "d");
+        deletion.offset = offset;
+        deletion.headers.push(Header {
+            key: "given".into(),
+            value: SchemaAndValue::NULL,
+        });
+        let mut its_tombstone = Record {
+            value: SchemaAndValue::NULL,
+            ..deletion.clone()
+        };
+        tombstone(&mut its_tombstone);
+        unwrap.apply(deletion).expect("unwrapped").expect("kept");
+        let kept = unwrap
+            .apply(its_tombstone)
+            .expect("unwrapped")
+            .expect("kept");
+        let keys = kept.headers.iter().map(|header| header.key.to_string());
+        keys.collect()
+    };
+    let own = ["given", "__op"];
+    assert_eq!(names(None, |_| ()), ["given", "__op", "__lsn", "__op"]);
+    assert_eq!(names(Some(3), |_| ()), own, "a sink reads both for itself");
+    assert_eq!(names(None, |record| record.topic = "u".into()), own);
+    assert_eq!(
+        names(None, |record| record.key.value = Value::Int32(1)),
+        own
+    );
+    let copied = |record: &mut Record| record.headers = record.headers.iter().cloned().collect();
+    assert_eq!(
+        names(None, copied),
+        own,
+        "another transformation copied them"
+    );
+}
+
+#[test]
 fn a_field_can_name_the_topic() {
     let topic = |field, record| {
         transformation("ExtractNewRecordState", &[("route.by.field", field)])
