@@ -13,6 +13,7 @@ use connect_api::record::{Record, SourceOffset, SourcePartition, SourceRecord};
 
 use crate::error::PgError;
 use crate::protocol::connection::{Connection, ConnectionSettings, SessionKind};
+use crate::session::set_limit;
 
 /// Heartbeats of one task.
 #[derive(Debug)]
@@ -29,7 +30,18 @@ pub struct Heartbeat {
 struct Action {
     query: String,
     settings: ConnectionSettings,
+    /// How long it may take: the stream waits for it.
+    limit: Duration,
     session: Option<Connection>,
+}
+
+impl Action {
+    async fn open(&self) -> Result<Connection, PgError> {
+        let kind = SessionKind::Ordinary;
+        let mut session = Connection::open(&self.settings, kind, "Debezium Heartbeat").await?;
+        set_limit(&mut session, self.limit).await?;
+        Ok(session)
+    }
 }
 
 impl Heartbeat {
@@ -60,13 +72,19 @@ impl Heartbeat {
         })
     }
 
-    /// Runs `query` before each heartbeat, in a session of its own.
+    /// Runs `query` before each heartbeat, in a session of its own, for `limit` at most.
     #[must_use]
-    pub fn with_action(mut self, query: &str, settings: &ConnectionSettings) -> Self {
+    pub fn with_action(
+        mut self,
+        query: &str,
+        settings: &ConnectionSettings,
+        limit: Duration,
+    ) -> Self {
         let settings = settings.clone();
         self.action = Some(Action {
             query: query.to_owned(),
             settings,
+            limit,
             session: None,
         });
         self
@@ -128,16 +146,13 @@ impl Heartbeat {
         };
         let mut session = match action.session.take() {
             Some(session) => session,
-            None => {
-                let kind = SessionKind::Ordinary;
-                match Connection::open(&action.settings, kind, "Debezium Heartbeat").await {
-                    Ok(session) => session,
-                    Err(error) => {
-                        tracing::error!(error = %error, "Could not execute heartbeat action");
-                        return Ok(());
-                    }
+            None => match action.open().await {
+                Ok(session) => session,
+                Err(error) => {
+                    tracing::error!(error = %error, "Could not execute heartbeat action");
+                    return Ok(());
                 }
-            }
+            },
         };
         match session.query(&action.query).await {
             Ok(_) => {

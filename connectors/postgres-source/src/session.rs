@@ -98,7 +98,8 @@ impl Session {
     }
 }
 
-async fn set_limit(connection: &mut Connection, limit: Duration) -> Result<(), PgError> {
+/// Has the server end statements that take longer.
+pub(crate) async fn set_limit(connection: &mut Connection, limit: Duration) -> Result<(), PgError> {
     let sql = format!("SET statement_timeout = {}", limit.as_millis());
     connection.query(&sql).await.map(drop)
 }

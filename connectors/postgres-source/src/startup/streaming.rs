@@ -210,7 +210,7 @@ pub fn heartbeat(config: &PostgresConfig) -> Option<Heartbeat> {
         &config.topic_prefix,
     );
     heartbeat.map(|heartbeat| match &config.heartbeat_action_query {
-        Some(query) => heartbeat.with_action(query, &config.connection),
+        Some(query) => heartbeat.with_action(query, &config.connection, config.query_timeout),
         None => heartbeat,
     })
 }

@@ -2,6 +2,7 @@
 
 mod deviations;
 mod login;
+mod options;
 mod replication;
 mod server;
 mod signals;

@@ -36,6 +36,10 @@ impl Run {
         self.runtime.block_on(self.server.sql(sql))
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     pub(crate) fn start(&self, offset: Option<OffsetMap>, more: &[(&str, &str)]) -> PostgresTask {
         let mut task = PostgresTask::new();
         let context = SourceTaskContext {
