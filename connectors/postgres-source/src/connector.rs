@@ -217,6 +217,28 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_does_not_answer_is_given_up() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = silent.local_addr().unwrap().port().to_string();
+        let props = [
+            (HOSTNAME, "127.0.0.1"),
+            ("database.port", port.as_str()),
+            ("database.user", "u"),
+            ("database.dbname", "d"),
+            ("topic.prefix", "p"),
+            ("plugin.name", "pgoutput"),
+            ("connection.validation.timeout.ms", "300"),
+        ];
+        let props = props.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let checked = runtime.block_on(check_database(&props.into_iter().collect()));
+        assert_eq!(
+            checked.unwrap_err(),
+            "Connection validation timed out after 300 ms"
+        );
+    }
+
+    #[test]
     fn a_port_that_no_url_can_have_is_told_in_the_drivers_words() {
         let of = |port: &str| {
             let props = [

@@ -285,6 +285,32 @@ mod tests {
     use super::*;
 
     #[test]
+    fn options_say_into_how_many_parts_a_table_falls() {
+        use crate::table::tests::config;
+        let parts = |options: &[(&str, &str)]| {
+            let config = config(options);
+            (
+                threads(&config),
+                multiplier(&config, "s.a"),
+                divides(&config),
+            )
+        };
+        let three = ("snapshot.max.threads", "3");
+        let twice = ("snapshot.max.threads.multiplier", "2");
+        assert_eq!(parts(&[]), (1, 1, false));
+        assert_eq!(parts(&[three]), (3, 1, true));
+        assert_eq!(parts(&[twice]), (1, 2, true));
+        let own = ("snapshot.max.threads.multiplier.s.a", "5");
+        assert_eq!(parts(&[twice, own]), (1, 5, true));
+        for legacy in [
+            "legacy.snapshot.max.threads",
+            "internal.legacy.snapshot.max.threads",
+        ] {
+            assert_eq!(parts(&[three, (legacy, "true")]), (3, 1, false));
+        }
+    }
+
+    #[test]
     fn ranges_of_pages_hold_each_row_once() {
         assert_eq!(range(0, 1, 7), Vec::<String>::new());
         assert_eq!(range(0, 3, 7), ["ctid < '(7,0)'::tid"]);

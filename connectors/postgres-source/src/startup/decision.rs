@@ -225,6 +225,35 @@ mod tests {
         }
     }
 
+    fn config(more: &[(&str, &str)]) -> PostgresConfig {
+        let props = [
+            ("database.hostname", "h"),
+            ("database.user", "u"),
+            ("database.dbname", "d"),
+            ("topic.prefix", "p"),
+        ];
+        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
+        PostgresConfig::parse(&props.iter().chain(more).map(owned).collect()).unwrap()
+    }
+
+    #[test]
+    fn a_mode_of_ones_own_is_put_together_from_its_options() {
+        let offset = streamed(5);
+        let decided = |option: &str, offset, lost| {
+            let option = format!("snapshot.mode.configuration.based.{option}");
+            let mode = ("snapshot.mode", "configuration_based");
+            let config = config(&[mode, (&option, "true")]);
+            let based = config.snapshot_configuration_based;
+            decide(config.snapshot_mode, based, offset, lost)
+        };
+        assert!(decided("snapshot.data", None, None).unwrap().snapshot);
+        assert!(!decided("start.stream", None, None).unwrap().snapshot);
+        let gone = Some("gone");
+        assert!(decided("start.stream", Some(&offset), gone).is_err());
+        let filled = decided("snapshot.on.data.error", Some(&offset), gone).unwrap();
+        assert!(filled.snapshot && filled.forget_offset);
+    }
+
     #[test]
     fn initial_takes_one_snapshot_and_always_one_each_start() {
         let offset = streamed(5);
@@ -274,16 +303,6 @@ mod tests {
 
     #[test]
     fn a_hole_between_offset_and_slot_is_named() {
-        let config = |more: &[(&str, &str)]| {
-            let props = [
-                ("database.hostname", "h"),
-                ("database.user", "u"),
-                ("database.dbname", "d"),
-                ("topic.prefix", "p"),
-            ];
-            let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
-            PostgresConfig::parse(&props.iter().chain(more).map(owned).collect()).unwrap()
-        };
         let slot = SlotState {
             active: false,
             restart_lsn: Some(Lsn(80)),
@@ -314,6 +333,8 @@ mod tests {
         let manual = config(&[("lsn.flush.mode", "manual")]);
         assert_eq!(lost(&manual, 90, Some(&slot)), "");
         assert!(lost(&manual, 50, Some(&slot)).contains("begins"));
+        let unasked = config(&[("internal.log.position.check.enable", "false")]);
+        assert_eq!(lost(&unasked, 50, None), "");
         let trusting = config(&[("offset.mismatch.strategy", "trust_slot")]);
         assert_eq!(lost(&trusting, 50, None), "");
     }

@@ -98,7 +98,7 @@ fn options_of_values_show_in_the_rows() {
 fn options_of_events_show_in_what_is_told() {
     let run = Run::new(&format!(
         "{DONE}; CREATE TABLE u(id int PRIMARY KEY, v text); ALTER TABLE u REPLICA IDENTITY FULL; \
-         CREATE TABLE beats(limited text)"
+         CREATE TABLE beats(limited text); INSERT INTO u VALUES (0, 'old')"
     ));
     let options = [
         ("snapshot.mode", "no_data"),
@@ -125,11 +125,11 @@ fn options_of_events_show_in_what_is_told() {
     let end = Instant::now() + Duration::from_secs(60);
     let changes = [
         "INSERT INTO u VALUES (1, 'a')",
-        "UPDATE u SET v = 'a'",
-        "UPDATE u SET v = 'b'",
+        "UPDATE u SET v = 'a' WHERE id = 1",
+        "UPDATE u SET v = 'b' WHERE id = 1",
         "SELECT pg_logical_emit_message(true, 'good', 'x')",
         "SELECT pg_logical_emit_message(true, 'bad.', 'y')",
-        "DELETE FROM u",
+        "DELETE FROM u WHERE id = 1",
     ];
     until_streaming(&run, &mut task, &mut records);
     for sql in changes {
@@ -144,11 +144,11 @@ fn options_of_events_show_in_what_is_told() {
         records.extend(task.poll().expect("polls").records);
     }
     task.stop();
-    let ops = ["c", "u", "d"].map(|op| count(&records, "p-public-u", op));
+    let ops = ["r", "c", "u", "d"].map(|op| count(&records, "p-public-u", op));
     assert_eq!(
         ops,
-        [0, 1, 1],
-        "skipped.operations, skip.messages.without.change"
+        [0, 0, 1, 1],
+        "snapshot.mode, skipped.operations, skip.messages.without.change"
     );
     let of_table = records.iter().filter(|it| it.record.topic == *"p-public-u");
     for it in of_table {
@@ -493,4 +493,57 @@ fn a_slot_stays_where_others_move_it() {
         assert_eq!(position() != before, moves, "{manual:?}");
         task.stop();
     }
+}
+
+#[test]
+fn an_event_that_cannot_be_processed_is_passed_over_where_that_is_asked_for() {
+    let run = Run::new(&format!(
+        "{DONE}; CREATE TABLE a(id int PRIMARY KEY, n numeric(8,2))"
+    ));
+    let options = [
+        ("event.converting.failure.handling.mode", "fail"),
+        ("event.processing.failure.handling.mode", "warn"),
+    ];
+    let mut task = run.start(None, &options);
+    let changes = [
+        "INSERT INTO a VALUES (1, 'NaN')",
+        "INSERT INTO a VALUES (2, 1)",
+    ];
+    let records = stream(&run, &mut task, &changes);
+    task.stop();
+    assert_eq!(ids(&records, "a"), [2]);
+}
+
+#[test]
+fn a_mark_that_cannot_be_written_is_tried_again_as_often_as_asked_for() {
+    let run = Run::new(&format!(
+        "{DONE}; CREATE TABLE a(id int PRIMARY KEY); INSERT INTO a VALUES (1); \
+         CREATE TABLE sig(id varchar(60) PRIMARY KEY, type varchar(60), data text); \
+         CREATE SEQUENCE tries; CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS \
+           'BEGIN IF new.type LIKE ''snapshot-window%'' AND nextval(''tries'') <= 2 THEN \
+              RAISE ''not yet''; END IF; RETURN new; END'; \
+         CREATE TRIGGER refuse BEFORE INSERT ON sig FOR EACH ROW EXECUTE FUNCTION refuse()"
+    ));
+    let options = [
+        ("snapshot.mode", "no_data"),
+        ("signal.data.collection", "public.sig"),
+        ("signal.emit.failure.max.retries", "2"),
+        ("signal.emit.failure.backoff.ms", "300"),
+    ];
+    let mut task = run.start(None, &options);
+    let signal = "INSERT INTO sig VALUES ('s', 'execute-snapshot', \
+         '{\"data-collections\":[\"public.a\"],\"type\":\"incremental\"}')";
+    let mut records = stream(&run, &mut task, &[]);
+    run.sql(signal);
+    let begin = Instant::now();
+    poll(&mut task, &mut records, |records| {
+        !ids(records, "a").is_empty()
+    });
+    task.stop();
+    let took = begin.elapsed();
+    assert!(took > Duration::from_millis(600), "two pauses: {took:?}");
+    assert!(
+        took < Duration::from_secs(9),
+        "not of ten seconds: {took:?}"
+    );
 }
