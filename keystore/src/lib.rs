@@ -13,6 +13,7 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use connect_api::{Error, Result};
+use openssl::pkey::PKey;
 
 pub use verify::ChainVerifier;
 
@@ -54,14 +55,19 @@ impl Identity {
     }
 }
 
-/// A private key in PEM, encrypted or not, in clear.
+/// A private key in PEM or in PKCS#8 DER, encrypted or not, in clear.
 ///
 /// # Errors
 /// It is none, or it is encrypted and the password is missing or wrong.
-pub fn clear_key_pem(pem: &[u8], password: Option<&str>) -> Result<String> {
+pub fn clear_key_pem(key: &[u8], password: Option<&str>) -> Result<String> {
     let password = password.unwrap_or_default().as_bytes();
-    openssl::pkey::PKey::private_key_from_pem_passphrase(pem, password)
-        .and_then(|key| key.private_key_to_pkcs8())
+    // DER starts with a SEQUENCE.
+    let read = match key.first() {
+        Some(0x30) => PKey::private_key_from_pkcs8(key)
+            .or_else(|_| PKey::private_key_from_pkcs8_passphrase(key, password)),
+        _ => PKey::private_key_from_pem_passphrase(key, password),
+    };
+    read.and_then(|key| key.private_key_to_pkcs8())
         .map(|der| pem_block("PRIVATE KEY", &der))
         .map_err(|error| {
             Error::config("the private key cannot be read with its password").with_source(error)

@@ -400,6 +400,9 @@ mod tests {
         assert!(!taken(&[("table.exclude.list", "public.a")], "public.a"));
         assert!(!taken(&[("schema.include.list", "other")], "public.a"));
         assert!(!taken(&[("schema.exclude.list", "pub.*")], "public.a"));
+        let own = ("database.dbname", "d");
+        assert!(!taken(&[own, ("database.include.list", "e")], "public.a"));
+        assert!(!taken(&[own, ("database.exclude.list", "d")], "public.a"));
         assert!(taken(&[("table.include.list", "")], "public.a"));
         assert!(!taken(&[], "pg_catalog.pg_class"));
         assert!(!taken(&[], "public.spatial_ref_sys"));

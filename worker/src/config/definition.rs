@@ -516,7 +516,7 @@ mod tests {
     }
 
     /// Each line: an option and a test that fails when its effect is taken away. That the test is there
-    /// is held by `compat-tests` `each_option_is_shown_by_a_test_that_is_there`.
+    /// is held by `compat-tests` `each_option_is_shown_by_tests_that_are_there`.
     const EFFECTS: &str = include_str!("effects.tsv");
 
     #[test]

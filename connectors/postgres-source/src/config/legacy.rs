@@ -47,55 +47,72 @@ pub(super) const SNAPSHOT_MODES: &[(&str, &str)] = &[
 ];
 
 /// Options that Debezium reads and that change nothing here, with the reason.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
+pub(super) const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("max.queue.size", "the queue is bounded in bytes"),
     ("query.fetch.size", "results are read as they arrive"),
     (
         "snapshot.fetch.size",
         "snapshots are read by COPY, row by row",
     ),
-    ("lsn.flush.timeout.ms", "confirming a position never blocks"),
-    (
-        "lsn.flush.timeout.action",
-        "confirming a position never blocks",
-    ),
+    ("lsn.flush.timeout.ms", NEVER_BLOCKS),
+    ("lsn.flush.timeout.action", NEVER_BLOCKS),
     (
         "schema.refresh.mode",
         "the log itself tells each change of a table",
     ),
     (
-        "memory.management.schemas.class",
-        "there are no such classes",
+        "incremental.snapshot.allow.schema.changes",
+        "each chunk is read with the columns that the table has then",
     ),
     (
-        "memory.management.tables.class",
-        "there are no such classes",
+        "internal.snapshot.scan.all.columns.force",
+        "the columns of captured tables are read at once",
     ),
+    ("memory.management.schemas.class", NO_CLASSES),
+    ("memory.management.tables.class", NO_CLASSES),
     (
         "executor.shutdown.timeout.ms",
         "there is no executor to wait for",
     ),
+    ("openlineage.integration.enabled", NO_LINEAGE),
+    ("openlineage.integration.config.file.path", NO_LINEAGE),
+    ("openlineage.integration.job.namespace", NO_LINEAGE),
+    ("openlineage.integration.job.description", NO_LINEAGE),
+    ("openlineage.integration.job.tags", NO_LINEAGE),
+    ("openlineage.integration.job.owners", NO_LINEAGE),
     (
-        "openlineage.integration.enabled",
-        "OpenLineage is not supported",
+        "openlineage.integration.dataset.kafka.bootstrap.servers",
+        NO_LINEAGE,
     ),
     (
         "signal.kafka.poll.timeout.ms",
         "signals are fetched in the background",
     ),
-    ("custom.sanitize.pattern", "configurations are not logged"),
+    ("internal.signal.synchronous.batch.size", ONE_BY_ONE),
+    ("internal.signal.processor.semaphore.wait.ms", ONE_BY_ONE),
+    ("notification.http.url", NO_HTTP),
+    ("notification.http.timeout.ms", NO_HTTP),
+    ("notification.http.retries", NO_HTTP),
     (
-        "internal.advanced.metrics.enable",
-        "there are no such metrics",
+        "notification.http.allow.private.networks",
+        "it only decides whether an address is valid",
+    ),
+    ("custom.sanitize.pattern", "configurations are not logged"),
+    ("internal.advanced.metrics.enable", NO_METRICS),
+    ("statistics.metrics.enabled", NO_METRICS),
+    ("internal.offset.activity.monitor.interval.ms", NO_METRICS),
+    (
+        "custom.metric.tags",
+        "metrics are told apart by connector and task",
     ),
     ("topic.cache.size", "a table's name is made once"),
     (
         "snapshot.mode.configuration.based.snapshot.schema",
-        "there is no schema history",
+        NO_HISTORY,
     ),
     (
         "snapshot.mode.configuration.based.snapshot.on.schema.error",
-        "there is no schema history",
+        NO_HISTORY,
     ),
     (
         "heartbeat.topics.prefix",
@@ -103,6 +120,13 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ),
     ("database.sslfactory", "it names a Java class"),
 ];
+const NEVER_BLOCKS: &str = "confirming a position never blocks";
+const NO_CLASSES: &str = "there are no such classes";
+const NO_LINEAGE: &str = "OpenLineage is not supported";
+const ONE_BY_ONE: &str = "signals are acted on one by one, in the stream's own thread";
+const NO_HTTP: &str = "notifications go into a topic and the log only";
+const NO_METRICS: &str = "there are no such metrics";
+const NO_HISTORY: &str = "there is no schema history";
 
 /// The snapshot mode that an old name stands for.
 pub(super) fn snapshot_mode(text: &str) -> &str {

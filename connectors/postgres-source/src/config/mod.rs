@@ -551,6 +551,7 @@ fn connection(read: &Reader<'_>, dbname: &str) -> ConnectionSettings {
             root_certificate: path("database.sslrootcert"),
             certificate: path("database.sslcert"),
             key: path("database.sslkey"),
+            key_password: read.owned("database.sslpassword"),
         },
         keep_alive: read.flag("database.tcpKeepAlive"),
     }

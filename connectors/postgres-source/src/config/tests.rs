@@ -70,6 +70,37 @@ fn every_option_is_defined_as_there() {
     }
 }
 
+/// Each line: an option and tests that fail when its effect is taken away. That they are there is held
+/// by `compat-tests` `each_option_is_shown_by_tests_that_are_there`.
+const EFFECTS: &str = include_str!("effects.tsv");
+
+#[test]
+fn each_option_has_a_tested_effect_or_is_listed_to_have_none() {
+    let listed = legacy::WITHOUT_EFFECT.iter().map(|(key, _)| *key);
+    let shown = EFFECTS
+        .lines()
+        .filter_map(|line| Some(line.split_once('\t')?.0));
+    let mut covered = std::collections::HashSet::new();
+    for key in shown.chain(listed) {
+        assert!(covered.insert(key), "{key} is in both, or twice");
+    }
+    let definition = definition();
+    let missing: Vec<&str> = definition
+        .keys()
+        .map(|key| key.name.as_str())
+        .filter(|key| !covered.contains(key))
+        .collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
+#[test]
+fn what_has_no_effect_is_published() {
+    let published = include_str!("../../../../docs/deviations.md");
+    for (key, _) in legacy::WITHOUT_EFFECT {
+        assert!(published.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
 #[test]
 fn every_configuration_has_the_errors_that_it_has_there() {
     let cases = recorded("props");

@@ -2,7 +2,7 @@
 //!
 //! Answers for pgjdbc's `LibPQFactory`: `require` encrypts without looking at the certificate,
 //! `verify-ca` checks the chain, `verify-full` the name as well. Certificates and keys are PEM;
-//! a key may also be PKCS#8 DER, which is what the driver's `.pk8` files hold.
+//! a key may also be PKCS#8 DER, which is what the driver's `.pk8` files hold, and encrypted.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use keystore::ChainVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 
 use crate::error::PgError;
@@ -47,7 +47,7 @@ impl SslMode {
 }
 
 /// The TLS part of a connection's settings.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct TlsSettings {
     /// `database.sslmode`.
     pub mode: SslMode,
@@ -55,8 +55,18 @@ pub struct TlsSettings {
     pub root_certificate: Option<PathBuf>,
     /// `database.sslcert`: PEM file of the client's certificate chain.
     pub certificate: Option<PathBuf>,
-    /// `database.sslkey`: the client's key, PEM or PKCS#8 DER.
+    /// `database.sslkey`: the client's key, PEM or PKCS#8 DER, encrypted or not.
     pub key: Option<PathBuf>,
+    /// `database.sslpassword`: what the key is encrypted with.
+    pub key_password: Option<String>,
+}
+
+impl std::fmt::Debug for TlsSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsSettings")
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
+    }
 }
 
 impl TlsSettings {
@@ -87,7 +97,10 @@ impl TlsSettings {
             .with_custom_certificate_verifier(verifier);
         let config = match (&self.certificate, &self.key) {
             (Some(certificate), Some(key)) => builder
-                .with_client_auth_cert(certificates(certificate)?, private_key(key)?)
+                .with_client_auth_cert(
+                    certificates(certificate)?,
+                    private_key(key, self.key_password.as_deref())?,
+                )
                 .map_err(|error| {
                     PgError::Config(format!(
                         "using client certificate {} with key {}: {error}",
@@ -139,21 +152,20 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PgError> {
     Ok(found)
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PgError> {
+/// The client's key, in clear.
+fn private_key(path: &Path, password: Option<&str>) -> Result<PrivateKeyDer<'static>, PgError> {
     let data = read(path)?;
-    let found = rustls_pemfile::private_key(&mut data.as_slice())
-        .map_err(|error| PgError::Config(format!("reading {}: {error}", path.display())))?;
-    match found {
-        Some(key) => Ok(key),
-        // DER starts with a SEQUENCE.
-        None if data.first() == Some(&0x30) => {
-            Ok(PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(data)))
-        }
-        None => Err(PgError::Config(format!(
-            "{} holds no private key in PEM or PKCS#8 DER form (encrypted keys are not read)",
+    let unusable = |error: &dyn std::fmt::Display| {
+        PgError::Config(format!(
+            "{} holds no private key in PEM or PKCS#8 DER form that is in clear or that \
+             database.sslpassword opens: {error}",
             path.display()
-        ))),
-    }
+        ))
+    };
+    let pem = keystore::clear_key_pem(&data, password).map_err(|error| unusable(&error))?;
+    rustls_pemfile::private_key(&mut pem.as_bytes())
+        .map_err(|error| unusable(&error))?
+        .ok_or_else(|| unusable(&"it is empty"))
 }
 
 /// Encrypts without asking who is there, as `require` and `prefer` say.

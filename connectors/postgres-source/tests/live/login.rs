@@ -1,5 +1,6 @@
 //! Logins and TLS, each kind against a real server.
 
+use postgres_source::config::PostgresConfig;
 use postgres_source::error::PgError;
 use postgres_source::protocol::connection::{Connection, ConnectionSettings, SessionKind};
 use postgres_source::protocol::tls::SslMode;
@@ -7,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::server::{Server, tls_file};
+use crate::task::props;
 
 const HBA: &str = "\
     host all clear 127.0.0.1/32 password\n\
@@ -194,4 +196,40 @@ async fn every_login_and_every_sslmode_does_what_it_says() {
         error.to_string(),
         "FATAL: database \"nowhere\" does not exist"
     );
+}
+
+#[tokio::test]
+async fn options_of_tls_reach_the_server() {
+    let server = server().await;
+    let [root, certificate] =
+        ["ca.crt", "client.crt"].map(|name| tls_file(name).display().to_string());
+    for key in ["client.pk8", "client-encrypted.pem", "client.key"] {
+        let key_file = tls_file(key).display().to_string();
+        let options = [
+            ("database.hostname", "localhost"),
+            ("database.user", "certified"),
+            ("database.sslmode", "verify-full"),
+            ("database.sslrootcert", root.as_str()),
+            ("database.sslcert", certificate.as_str()),
+            ("database.sslkey", key_file.as_str()),
+            ("database.sslpassword", "secret"),
+        ];
+        let open = |change: &[(&str, &str)]| {
+            let options: Vec<_> = options.iter().chain(change).copied().collect();
+            PostgresConfig::parse(&props(&server, &options))
+                .expect("valid")
+                .connection
+        };
+        assert!(encrypted(&open(&[])).await.expect(key));
+        let wrong = encrypted(&open(&[("database.sslpassword", "wrong")])).await;
+        assert_eq!(wrong.is_ok(), key == "client.key", "{wrong:?}");
+        let plain = [
+            ("database.user", "postgres"),
+            ("database.sslmode", "disable"),
+        ];
+        assert!(!encrypted(&open(&plain)).await.expect("plain"));
+        let other = tls_file("other.crt").display().to_string();
+        let untrusted = [("database.sslrootcert", other.as_str())];
+        assert!(encrypted(&open(&untrusted)).await.is_err());
+    }
 }

@@ -61,10 +61,10 @@ fn options_of_values_show_in_the_rows() {
     let run = Run::new(&format!(
         "CREATE EXTENSION hstore; {DONE}; \
          CREATE TABLE t(id int PRIMARY KEY, n numeric(8,2), at timestamp, data bytea, h hstore, \
-           i interval, odd tsquery, said text, big text); \
+           i interval, odd tsquery, said text, hidden text, big text); \
          ALTER TABLE t ALTER big SET STORAGE EXTERNAL; COMMENT ON COLUMN t.said IS 'in passing'; \
          INSERT INTO t VALUES (1, 1.50, '2024-01-02 03:04:05', '\\x00ff', 'a=>1', '1 year', 'a & b', \
-           'x', repeat('b', 9000))"
+           'x', 'h', repeat('b', 9000))"
     ));
     let options = [
         ("decimal.handling.mode", "string"),
@@ -75,6 +75,7 @@ fn options_of_values_show_in_the_rows() {
         ("include.unknown.datatypes", "true"),
         ("unavailable.value.placeholder", "gone"),
         ("include.schema.comments", "true"),
+        ("column.exclude.list", "public.t.hidden"),
     ];
     let mut task = run.start(None, &options);
     let records = stream(&run, &mut task, &["UPDATE t SET said = 'y'"]);
@@ -92,6 +93,7 @@ fn options_of_values_show_in_the_rows() {
     ] {
         assert!(rows.contains(trace), "{trace} is not in {rows}");
     }
+    assert!(!rows.contains("hidden"), "column.exclude.list: {rows}");
 }
 
 #[test]
@@ -260,8 +262,7 @@ fn options_of_the_snapshot_show_in_what_is_read() {
          CREATE TABLE c(id int PRIMARY KEY); INSERT INTO a VALUES (1, ''), (2, ''); \
          INSERT INTO b VALUES (1); INSERT INTO c VALUES (1)"
     ));
-    let seen = "SELECT id, current_setting('transaction_isolation') || ' ' || \
-         current_setting('lock_timeout') || ' ' || (SELECT count(*) FROM pg_locks \
+    let seen = "SELECT id, current_setting('lock_timeout') || ' ' || (SELECT count(*) FROM pg_locks \
          WHERE relation = 'b'::regclass AND mode = 'AccessShareLock') AS v FROM a WHERE id > 1";
     let options = [
         ("snapshot.mode", "configuration_based"),
@@ -270,7 +271,6 @@ fn options_of_the_snapshot_show_in_what_is_read() {
         ("snapshot.include.collection.list", "public.a,public.b"),
         ("snapshot.select.statement.overrides", "public.a"),
         ("snapshot.select.statement.overrides.public.a", seen),
-        ("snapshot.isolation.mode", "repeatable_read"),
         ("snapshot.locking.mode", "shared"),
         ("snapshot.lock.timeout.ms", "4321"),
         ("snapshot.delay.ms", "1500"),
@@ -305,7 +305,26 @@ fn options_of_the_snapshot_show_in_what_is_read() {
         .iter()
         .find(|it| text(it, &["source", "table"]) == "a");
     let seen = seen.map(|it| text(it, &["after", "v"]));
-    assert_eq!(seen.as_deref(), Some("repeatable read 4321ms 1"));
+    assert_eq!(seen.as_deref(), Some("4321ms 1"));
+}
+
+#[test]
+fn a_snapshot_that_no_stream_follows_has_the_isolation_of_its_option() {
+    let run = Run::new("CREATE TABLE a(id int, v text); INSERT INTO a VALUES (1, '')");
+    let options = [
+        ("snapshot.mode", "initial_only"),
+        ("snapshot.isolation.mode", "read_committed"),
+        ("snapshot.select.statement.overrides", "public.a"),
+        (
+            "snapshot.select.statement.overrides.public.a",
+            "SELECT id, current_setting('transaction_isolation') AS v FROM a",
+        ),
+    ];
+    let mut task = run.start(None, &options);
+    let mut records = Vec::new();
+    poll(&mut task, &mut records, |records| !records.is_empty());
+    task.stop();
+    assert_eq!(text(&records[0], &["after", "v"]), "read committed");
 }
 
 #[test]
@@ -341,6 +360,7 @@ fn options_of_the_queue_show_in_its_batches() {
         ("max.batch.size", "3"),
         ("poll.interval.ms", "2500"),
         ("money.fraction.digits", "0"),
+        ("debezium.compat.version", "2.4"),
     ];
     let mut task = run.start(None, &options);
     let mut records = Vec::new();
@@ -354,6 +374,7 @@ fn options_of_the_queue_show_in_its_batches() {
         rows.contains(r#""scale":"0""#),
         "money.fraction.digits: {rows}"
     );
+    assert!(rows.contains(r#""version":"2.4."#), "{rows}");
     let end = Instant::now() + Duration::from_secs(60);
     let waited = loop {
         assert!(Instant::now() < end, "no poll waits");
@@ -427,6 +448,8 @@ fn options_of_failures_decide_when_a_task_gives_up() {
     ];
     let (error, _) = failure(&run, &guard);
     assert!(error.contains("maximum allowed is 1"), "{error}");
+    let (error, _) = failure(&run, &[("plugin.name", "decoderbufs")]);
+    assert!(error.contains("Set plugin.name=pgoutput"), "{error}");
     let (error, _) = failure(
         &run,
         &[
