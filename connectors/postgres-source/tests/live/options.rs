@@ -389,6 +389,28 @@ fn options_of_the_queue_show_in_its_batches() {
 }
 
 #[test]
+fn no_more_is_read_ahead_than_the_queue_may_hold() {
+    let run = Run::new(
+        "CREATE TABLE big(id int, v text); \
+         INSERT INTO big SELECT i, repeat('v', 1000) FROM generate_series(1, 40000) i",
+    );
+    let options = [
+        ("snapshot.mode", "initial_only"),
+        ("max.queue.size.in.bytes", "65536"),
+        ("max.batch.size", "10"),
+    ];
+    let mut task = run.start(None, &options);
+    let mut records = Vec::new();
+    poll(&mut task, &mut records, |records| !records.is_empty());
+    std::thread::sleep(Duration::from_millis(1500));
+    // The rest of what the server has sent is in the sockets.
+    let sent = run.sql("SELECT bytes_processed FROM pg_stat_progress_copy");
+    let sent: u64 = sent[0].text(0).parse().expect("a number");
+    task.stop();
+    assert!(sent < 14_000_000, "{sent} bytes were read ahead");
+}
+
+#[test]
 fn signals_come_by_the_file_that_is_named_as_soon_as_it_is_looked_at() {
     let run = Run::new(&format!(
         "{DONE}; CREATE TABLE sig(id varchar(60) PRIMARY KEY, type varchar(60), data text); \
