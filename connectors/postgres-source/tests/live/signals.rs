@@ -276,6 +276,8 @@ fn a_window_is_closed_by_deleting_its_row_where_asked_for() {
     run.until("it completes", |run| run.was_notified("COMPLETED"));
     assert_eq!(run.rows("p.public.a").len(), 5);
     run.task.stop();
+    let marks = "SELECT 1 FROM sig WHERE type LIKE 'snapshot-window-%'";
+    assert!(run.runtime.block_on(run.server.sql(marks)).is_empty());
 }
 
 #[test]

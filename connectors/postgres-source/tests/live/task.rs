@@ -273,8 +273,14 @@ fn a_broken_connection_is_opened_again_without_loss_or_repetition() {
     sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'Debezium%'",
     );
+    let begin = Instant::now();
     sql("INSERT INTO a SELECT generate_series(1001, 2000)");
     records.extend(worker.records(&mut task, 1000));
+    let waited = begin.elapsed();
+    assert!(
+        waited < Duration::from_secs(8),
+        "the default is 10 s: {waited:?}"
+    );
     assert_eq!(records.len(), 2000);
     for (index, record) in records.iter().enumerate() {
         let id = i32::try_from(index + 1).expect("small");
