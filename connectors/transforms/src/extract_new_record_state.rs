@@ -20,8 +20,7 @@ use std::sync::Arc;
 
 use connect_api::context::PluginContext;
 use connect_api::data::{
-    Field, Header, Headers, Schema, SchemaAndValue, SchemaCache, SchemaRef, SchemaType, Struct,
-    Value,
+    Field, Header, Schema, SchemaAndValue, SchemaCache, SchemaRef, SchemaType, Struct, Value,
 };
 use connect_api::plugin::{Make, Plugin};
 use connect_api::record::Record;
@@ -34,6 +33,7 @@ use self::options::{
     definition,
 };
 use crate::debezium::is_envelope;
+use crate::debezium::shared_headers::SharedHeaders;
 use crate::operand::{
     REPLACE_NULL, SCHEMA_CACHE_SIZE, Side, add_field, copy_basics, optional_copy, read_field,
     string_field, take_struct,
@@ -217,16 +217,7 @@ struct ExtractNewRecordState {
     /// What leaves fields out, by their names.
     droppers: HashMap<Vec<String>, ReplaceField>,
     string: SchemaRef,
-    last_deletion: Option<Deletion>,
-}
-
-/// A deletion whose tombstone shall share the headers that were added to it.
-#[derive(Debug)]
-struct Deletion {
-    topic: ByteString,
-    key: SchemaAndValue,
-    given: Headers,
-    extended: Headers,
+    shared_headers: SharedHeaders,
 }
 
 impl Default for ExtractNewRecordState {
@@ -243,7 +234,7 @@ impl Default for ExtractNewRecordState {
             plans: SchemaCache::new(SCHEMA_CACHE_SIZE),
             droppers: HashMap::new(),
             string: Schema::string().build(),
-            last_deletion: None,
+            shared_headers: SharedHeaders::default(),
         }
     }
 }
@@ -273,11 +264,8 @@ impl Transformation for ExtractNewRecordState {
     }
 
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
-        let last_deletion = self.last_deletion.take();
+        self.shared_headers.see(&mut record);
         if record.value.is_null() {
-            if let Some(deletion) = last_deletion.filter(|deletion| deletion.is_of(&record)) {
-                record.headers = deletion.extended;
-            }
             self.add_tombstone_headers(&mut record);
             let kept = self.handling == DeleteHandling::RewriteWithTombstone;
             return Ok(kept.then_some(record));
@@ -296,7 +284,6 @@ impl Transformation for ExtractNewRecordState {
         let deleted = is_null(plan.after);
         let has_tombstone = deleted
             && self.handling == DeleteHandling::RewriteWithTombstone
-            && record.offset.is_none()
             && !plan.headers.is_empty();
         let given = has_tombstone.then(|| record.headers.clone());
         for part in &plan.headers {
@@ -308,12 +295,9 @@ impl Transformation for ExtractNewRecordState {
                 },
             });
         }
-        self.last_deletion = given.map(|given| Deletion {
-            topic: record.topic.clone(),
-            key: record.key.clone(),
-            given,
-            extended: record.headers.clone(),
-        });
+        if let Some(given) = given {
+            self.shared_headers.added(&record, given);
+        }
         if deleted && is_null(plan.before) {
             return Ok(None);
         }
@@ -348,17 +332,6 @@ impl Transformation for ExtractNewRecordState {
             self.drop_fields(&mut record)?;
         }
         Ok(Some(record))
-    }
-}
-
-impl Deletion {
-    /// Whether a record is its tombstone, as the source made both. There they have one and the same
-    /// list of headers, so that what is added to the one is in the other too.
-    fn is_of(&self, tombstone: &Record) -> bool {
-        tombstone.offset.is_none()
-            && tombstone.headers.same(&self.given)
-            && tombstone.topic == self.topic
-            && tombstone.key == self.key
     }
 }
 

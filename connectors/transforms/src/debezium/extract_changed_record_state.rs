@@ -19,6 +19,7 @@ use connect_api::record::Record;
 use connect_api::transform::Transformation;
 use connect_api::{ByteString, Props, Result};
 
+use super::shared_headers::SharedHeaders;
 use super::{envelope_of, option};
 
 super::plugin!(
@@ -61,6 +62,7 @@ type Named = (ByteString, SchemaRef);
 struct ExtractChangedRecordState {
     changed: Option<Named>,
     unchanged: Option<Named>,
+    shared_headers: SharedHeaders,
 }
 
 impl Transformation for ExtractChangedRecordState {
@@ -77,6 +79,7 @@ impl Transformation for ExtractChangedRecordState {
     }
 
     fn apply(&mut self, mut record: Record) -> Result<Option<Record>> {
+        self.shared_headers.see(&mut record);
         if envelope_of(&record.value).is_none() {
             return Ok(Some(record));
         }
@@ -88,6 +91,7 @@ impl Transformation for ExtractChangedRecordState {
             (Some(before), Some(after)) => compare(before, after),
             _ => (Vec::new(), Vec::new()),
         };
+        let given = row("after").is_none().then(|| record.headers.clone());
         for (header, names) in [(&self.changed, changed), (&self.unchanged, unchanged)] {
             let Some((key, schema)) = header else {
                 continue;
@@ -96,6 +100,9 @@ impl Transformation for ExtractChangedRecordState {
                 key: key.clone(),
                 value: SchemaAndValue::new(Arc::clone(schema), names),
             });
+        }
+        if let Some(given) = given {
+            self.shared_headers.added(&record, given);
         }
         Ok(Some(record))
     }

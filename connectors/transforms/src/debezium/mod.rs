@@ -17,6 +17,7 @@ mod json_payload;
 pub(crate) mod murmur;
 pub(crate) mod partition_routing;
 pub(crate) mod schema_change_event_filter;
+pub(crate) mod shared_headers;
 pub(crate) mod timezone_converter;
 pub(crate) mod topic_router;
 pub(crate) mod vector_to_json_converter;
