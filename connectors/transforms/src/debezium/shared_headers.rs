@@ -48,7 +48,8 @@ impl SharedHeaders {
 impl Deletion {
     fn is_of(&self, tombstone: &Record) -> bool {
         tombstone.offset.is_none()
-            && tombstone.headers.same(&self.given)
+            && (tombstone.headers.same(&self.given)
+                || tombstone.headers.is_empty() && self.given.is_empty())
             && tombstone.topic == self.topic
             && tombstone.key == self.key
     }
