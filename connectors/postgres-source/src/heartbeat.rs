@@ -39,7 +39,9 @@ impl Action {
     async fn open(&self) -> Result<Connection, PgError> {
         let kind = SessionKind::Ordinary;
         let mut session = Connection::open(&self.settings, kind, "Debezium Heartbeat").await?;
-        set_limit(&mut session, self.limit).await?;
+        if !self.limit.is_zero() {
+            set_limit(&mut session, self.limit).await?;
+        }
         Ok(session)
     }
 }
