@@ -276,21 +276,23 @@ impl<'a> Usual<'a> {
         })
     }
 
-    /// Appends it as ISO text with so many digits of the second; `false` where it has more.
+    /// Whether it has at most so many digits behind the point.
     #[inline]
-    pub(crate) fn write_iso(&self, digits: usize, out: &mut Vec<u8>) -> bool {
-        if self.fraction.len() > digits || digits > 6 {
-            return false;
-        }
+    pub(crate) fn fits(&self, digits: usize) -> bool {
+        self.fraction.len() <= digits
+    }
+
+    /// Appends it as ISO text with so many digits behind the point, which it [`fits`](Self::fits).
+    #[inline]
+    pub(crate) fn write_iso(&self, digits: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(self.date);
         out.push(b'T');
         out.extend_from_slice(self.clock);
         if digits > 0 {
             out.push(b'.');
             out.extend_from_slice(self.fraction);
-            out.extend_from_slice(&b"000000"[self.fraction.len()..digits]);
+            out.extend(b"000000".iter().take(digits).skip(self.fraction.len()));
         }
-        true
     }
 }
 

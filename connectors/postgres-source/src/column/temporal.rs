@@ -324,21 +324,17 @@ impl Temporal {
     /// answers `false` and appends nothing.
     #[inline]
     pub(super) fn write_plain(&self, text: &[u8], out: &mut Vec<u8>) -> bool {
-        match (self, Usual::parse(text)) {
-            // Without digits, as many are written as there are.
-            (Self::ZonedTimestamp(digits @ 1..), Some(usual)) if usual.rest == b"+00" => {
-                let start = out.len();
-                out.push(b'"');
-                let written = usual.write_iso(*digits, out);
-                if written {
-                    out.extend_from_slice(b"Z\"");
-                } else {
-                    out.truncate(start);
-                }
-                written
-            }
-            _ => false,
+        // Without digits, as many are written as there are.
+        let Self::ZonedTimestamp(digits @ 1..=6) = *self else {
+            return false;
+        };
+        let usual = Usual::parse(text).filter(|usual| usual.rest == b"+00" && usual.fits(digits));
+        if let Some(usual) = &usual {
+            out.push(b'"');
+            usual.write_iso(digits, out);
+            out.extend_from_slice(b"Z\"");
         }
+        usual.is_some()
     }
 
     /// What stands for a null that may not be: the epoch.

@@ -162,7 +162,8 @@ fn private_key(path: &Path, password: Option<&str>) -> Result<PrivateKeyDer<'sta
             path.display()
         ))
     };
-    let pem = keystore::clear_key_pem(&data, password).map_err(|error| unusable(&error))?;
+    let pem = keystore::clear_key_pem(&data, password)
+        .map_err(|error| unusable(&connect_api::error::Chain(&error)))?;
     rustls_pemfile::private_key(&mut pem.as_bytes())
         .map_err(|error| unusable(&error))?
         .ok_or_else(|| unusable(&"it is empty"))

@@ -283,10 +283,10 @@ async fn statement(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::tests::config;
 
     #[test]
     fn options_say_into_how_many_parts_a_table_falls() {
-        use crate::table::tests::config;
         let parts = |options: &[(&str, &str)]| {
             let config = config(options);
             (

@@ -216,6 +216,7 @@ pub fn start_position(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::tests::config;
 
     fn streamed(lsn: u64) -> Offset {
         Offset {
@@ -223,17 +224,6 @@ mod tests {
             lsn_proc: Some(lsn),
             ..Offset::default()
         }
-    }
-
-    fn config(more: &[(&str, &str)]) -> PostgresConfig {
-        let props = [
-            ("database.hostname", "h"),
-            ("database.user", "u"),
-            ("database.dbname", "d"),
-            ("topic.prefix", "p"),
-        ];
-        let owned = |&(key, value): &(&str, &str)| (key.to_owned(), value.to_owned());
-        PostgresConfig::parse(&props.iter().chain(more).map(owned).collect()).unwrap()
     }
 
     #[test]

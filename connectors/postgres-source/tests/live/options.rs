@@ -33,19 +33,9 @@ fn is_done(records: &[SourceRecord]) -> bool {
     changes.any(|it| text(it, &["source", "table"]) == "done" && text(it, &["op"]) == "c")
 }
 
-fn until_streaming(run: &Run, task: &mut PostgresTask, records: &mut Vec<SourceRecord>) {
-    let end = Instant::now() + Duration::from_secs(60);
-    let active = "SELECT 1 FROM pg_replication_slots WHERE active";
-    while run.sql(active).is_empty() {
-        assert!(Instant::now() < end, "no slot became active");
-        records.extend(task.poll().expect("polls").records);
-    }
-}
-
 /// Everything up to the end of these changes, the snapshot before them too.
 fn stream(run: &Run, task: &mut PostgresTask, sql: &[&str]) -> Vec<SourceRecord> {
-    let mut records = Vec::new();
-    until_streaming(run, task, &mut records);
+    let mut records = run.until_streaming(task);
     for sql in sql {
         run.sql(sql);
     }
@@ -123,7 +113,6 @@ fn options_of_events_show_in_what_is_told() {
         ("database.query.timeout.ms", "12345"),
     ];
     let mut task = run.start(None, &options);
-    let mut records = Vec::new();
     let end = Instant::now() + Duration::from_secs(60);
     let changes = [
         "INSERT INTO u VALUES (1, 'a')",
@@ -133,7 +122,7 @@ fn options_of_events_show_in_what_is_told() {
         "SELECT pg_logical_emit_message(true, 'bad.', 'y')",
         "DELETE FROM u WHERE id = 1",
     ];
-    until_streaming(&run, &mut task, &mut records);
+    let mut records = run.until_streaming(&mut task);
     for sql in changes {
         run.sql(sql);
     }

@@ -59,14 +59,21 @@ impl Run {
 
     /// Polls until the stream has its slot; there is nothing to read yet.
     pub(crate) fn wait_streaming(&self, task: &mut PostgresTask) {
+        assert!(self.until_streaming(task).is_empty());
+    }
+
+    /// Polls until the stream has its slot, for what comes before.
+    pub(crate) fn until_streaming(&self, task: &mut PostgresTask) -> Vec<SourceRecord> {
+        let mut records = Vec::new();
         let end = Instant::now() + Duration::from_secs(60);
         while self
             .sql("SELECT 1 FROM pg_replication_slots WHERE active")
             .is_empty()
         {
             assert!(Instant::now() < end, "no slot became active");
-            assert!(task.poll().expect("polls").records.is_empty());
+            records.extend(task.poll().expect("polls").records);
         }
+        records
     }
 }
 
